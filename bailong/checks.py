@@ -1,0 +1,27 @@
+"""How a bad value is refused: one sentence with the key, the value and what would be accepted."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def require(condition: bool, key: str, value: object, accepted: str) -> None:
+    """Raise `ValueError` unless `condition` holds."""
+    if not condition:
+        raise ValueError(f"{key}={value} is not accepted: it must be {accepted}")
+
+
+def one_of(key: str, value: str, options: Iterable[str]) -> None:
+    """Raise `ValueError` for a word outside a closed set, and point at the nearest one."""
+    options = list(options)
+    if value not in options:
+        raise ValueError(
+            f"{key}={value} is not accepted: it must be one of {', '.join(options)}" + did_you_mean(value, options)
+        )
+
+
+def did_you_mean(word: str, options: Iterable[str]) -> str:
+    """` (did you mean X?)` for the nearest option, or nothing when none is near."""
+    near = difflib.get_close_matches(word, list(options), n=1, cutoff=0.55)
+    return f" (did you mean {near[0]}?)" if near else ""

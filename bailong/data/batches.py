@@ -1,0 +1,144 @@
+"""From tokenized documents to the sequences and steps of training and evaluation."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from bailong.data.order import shuffled
+from bailong.data.tokens import IGNORE, TokenizedText
+
+
+@dataclass
+class Sequences:
+    """Tokenized text cut into sequences.
+
+    `concat`: one stream, cut into blocks of `context` targets; a block's inputs begin with the last target of
+    the block before, so every token but the very first is a target exactly once. The tail of training text that
+    fills no block is dropped; evaluation keeps it (`keep_tail`).
+    `truncate`: one document a sequence, its first `context` tokens (paper, section 3.4).
+    Begin-of-document markers (`bos`) are inputs but never targets: they carry no text.
+    """
+
+    text: TokenizedText
+    context: int
+    packing: str
+    bos: int
+    keep_tail: bool = False
+
+    def __len__(self) -> int:
+        if self.packing == "truncate":
+            return len(self.text.starts) - 1
+        targets = max(len(self.text.ids) - 1, 0)
+        return -(-targets // self.context) if self.keep_tail else targets // self.context
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs and targets, [length] int64 each."""
+        if self.packing == "truncate":
+            start = self.text.starts[index]
+            window = self.text.ids[start : min(self.text.starts[index + 1], start + self.context)]
+        else:
+            window = self.text.ids[index * self.context : (index + 1) * self.context + 1]
+        window = window.astype(np.int64)
+        targets = window[1:].copy()
+        targets[targets == self.bos] = IGNORE
+        return window[:-1], targets
+
+    def target_tokens(self) -> int:
+        """Targets of one pass over all sequences."""
+        if self.packing == "truncate":
+            lengths = np.diff(self.text.starts)
+            return int(np.minimum(lengths, self.context).sum() - len(lengths))
+        used = min(len(self) * self.context, len(self.text.ids) - 1)
+        inner = self.text.starts[:-1]
+        markers = int(((inner >= 1) & (inner <= used)).sum())  # each document begins with one marker
+        return used - markers
+
+
+@dataclass
+class MicroBatch:
+    """Padded on the right: inputs and targets [sequences, length] int64, targets IGNORE where there is none."""
+
+    inputs: np.ndarray
+    targets: np.ndarray
+
+
+def collate(sequences: list[tuple[np.ndarray, np.ndarray]], pad: int) -> MicroBatch:
+    length = max(len(inputs) for inputs, _ in sequences)
+    inputs = np.full((len(sequences), length), pad, dtype=np.int64)
+    targets = np.full((len(sequences), length), IGNORE, dtype=np.int64)
+    for row, (x, y) in enumerate(sequences):
+        inputs[row, : len(x)], targets[row, : len(y)] = x, y
+    return MicroBatch(inputs, targets)
+
+
+@dataclass
+class Step:
+    """Everything one optimizer step trains on.
+
+    Attributes:
+        number: 0 for the first step.
+        micro_batches: this device's share.
+        targets, text_bytes: over all devices; the loss is divided by `targets`.
+        digest: running hash of every batch so far, over all devices: equal digests mean equal data in equal order.
+    """
+
+    number: int
+    micro_batches: list[MicroBatch]
+    targets: int
+    text_bytes: int
+    digest: str
+
+
+@dataclass
+class Steps:
+    """The steps of a run from `first` to `last`; a sized iterable that Lightning takes as a data loader."""
+
+    sequences: Sequences
+    batch_size: int
+    micro_batch: int
+    seed: int
+    last: int
+    byte_lengths: np.ndarray
+    pad: int
+    first: int = 0
+    digest: str = ""
+    rank: int = 0
+    world: int = 1
+
+    def __post_init__(self) -> None:
+        if len(self.sequences) == 0:
+            raise ValueError(
+                f"the training text fills no sequence of stage.context={self.sequences.context} tokens: "
+                "give more text or a shorter context"
+            )
+
+    def __len__(self) -> int:
+        return self.last - self.first
+
+    def __iter__(self) -> Iterator[Step]:
+        digest = self.digest
+        for number in range(self.first, self.last):
+            positions = np.arange(number * self.batch_size, (number + 1) * self.batch_size)
+            chosen = shuffled(positions, len(self.sequences), self.seed)
+            samples = [self.sequences[int(i)] for i in chosen]
+            running = hashlib.blake2b(digest.encode(), digest_size=16)
+            kept = [targets[targets != IGNORE] for _, targets in samples]
+            for (inputs, _), targets in zip(samples, kept, strict=True):
+                running.update(inputs.tobytes() + targets.tobytes())
+            digest = running.hexdigest()
+            all_targets = np.concatenate(kept)
+            micro_batches = [
+                collate(samples[i : i + self.micro_batch], self.pad)
+                for i in range(0, self.batch_size, self.micro_batch)
+            ]
+            yield Step(
+                number,
+                micro_batches[self.rank :: self.world],
+                len(all_targets),
+                int(self.byte_lengths[all_targets].sum()),
+                digest,
+            )

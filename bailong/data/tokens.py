@@ -1,0 +1,160 @@
+"""Tokenized text on disk: made once per (text, tokenizer, stage), memory-mapped, shared by every job."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from bailong.config import Data
+from bailong.data import sources
+
+IGNORE = -100  # target positions without a loss, as torch and transformers write it
+
+
+@dataclass
+class TokenizedText:
+    """Ids of many documents one after another, and where each starts.
+
+    Attributes:
+        ids: [N] uint16 or uint32, memory-mapped.
+        starts: [documents + 1] int64, offsets into `ids`.
+        text_bytes: UTF-8 bytes of the documents' text.
+    """
+
+    ids: np.ndarray
+    starts: np.ndarray
+    text_bytes: int
+
+
+@dataclass
+class Corpus:
+    """Training text, evaluation text, and the evaluation documents themselves (for other tokenizers)."""
+
+    folder: Path
+    training: TokenizedText
+    evaluation: TokenizedText
+    evaluation_documents: list[str]
+    per_source: list[dict[str, object]]
+
+
+def split(data: Data) -> tuple[Iterator[tuple[int, str]], list[str]]:
+    """Training documents as (source position, text), and the evaluation documents.
+
+    A document is held out if the hash of its text falls below `held_out`, in every source. The evaluation text
+    is the held-out documents of source `evaluate_on`, in the order of their hashes, up to `evaluation_bytes`.
+    """
+    held_out: dict[str, None] = {}
+    for text in sources.documents(data.sources[data.evaluate_on]):
+        if sources.share(text, "held_out") < data.held_out:
+            held_out[text] = None
+    chosen, size = [], 0
+    for text in sorted(held_out, key=lambda t: (sources.share(t, "evaluation"), t)):
+        length = len(text.encode("utf-8"))
+        if chosen and size + length > data.evaluation_bytes:
+            break
+        chosen.append(text)
+        size += length
+    if not chosen:
+        raise ValueError(f"data.held_out={data.held_out} leaves no evaluation text in source {data.evaluate_on}")
+
+    def training() -> Iterator[tuple[int, str]]:
+        for position, source in enumerate(data.sources):
+            for text in sources.documents(source):
+                if sources.share(text, "held_out") >= data.held_out:
+                    yield position, text
+
+    return training(), chosen
+
+
+def build(
+    folder: Path,
+    data: Data,
+    vocabulary: int,
+    encode: Callable[[list[str]], list[list[int]]],
+    progress: Callable[[int, int], None] = lambda documents, tokens: None,
+) -> Corpus:
+    """Tokenize into `folder` unless it is there already; the folder appears whole or not at all.
+
+    Args:
+        vocabulary: ids are stored in 16 bits when they fit.
+        encode: texts to ids of whole documents, markers included.
+        progress: called with (documents, tokens) so far, now and then.
+    """
+    if not (folder / "corpus.json").exists():
+        partial = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        try:
+            _write(partial, data, np.dtype(np.uint16 if vocabulary <= 2**16 else np.uint32), encode, progress)
+            partial.rename(folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    return load(folder)
+
+
+def load(folder: Path) -> Corpus:
+    """Open what `build` wrote."""
+    facts = json.loads((folder / "corpus.json").read_text())
+    dtype = np.dtype(facts["dtype"])
+
+    def one(name: str) -> TokenizedText:
+        starts = np.load(folder / f"{name}.starts.npy", mmap_mode="r")
+        ids = np.memmap(folder / f"{name}.ids", dtype=dtype, mode="r") if starts[-1] else np.empty(0, dtype)
+        return TokenizedText(ids, starts, facts[name]["text_bytes"])
+
+    documents = json.loads((folder / "evaluation.json").read_text())
+    return Corpus(folder, one("training"), one("evaluation"), documents, facts["per_source"])
+
+
+def _write(
+    folder: Path,
+    data: Data,
+    dtype: np.dtype,
+    encode: Callable[[list[str]], list[list[int]]],
+    progress: Callable[[int, int], None],
+) -> None:
+    training, evaluation = split(data)
+    per_source: list[dict[str, object]] = [
+        {"path": s.path, "language": s.language, "documents": 0, "tokens": 0, "bytes": 0} for s in data.sources
+    ]
+
+    def write(name: str, documents: Iterable[tuple[int | None, str]]) -> dict[str, int]:
+        starts, size, text_bytes = [0], 0, 0
+        with (folder / f"{name}.ids").open("wb") as stream:
+            for batch in in_batches(documents, 512):
+                for (position, text), ids in zip(batch, encode([text for _, text in batch]), strict=True):
+                    stream.write(np.asarray(ids, dtype=dtype).tobytes())
+                    size += len(ids)
+                    starts.append(size)
+                    length = len(text.encode("utf-8"))
+                    text_bytes += length
+                    if position is not None:
+                        row = per_source[position]
+                        for key, value in (("documents", 1), ("tokens", len(ids)), ("bytes", length)):
+                            row[key] = row[key] + value  # type: ignore[operator]
+                progress(len(starts) - 1, size)
+        np.save(folder / f"{name}.starts.npy", np.asarray(starts, dtype=np.int64))
+        return {"documents": len(starts) - 1, "tokens": size, "text_bytes": text_bytes}
+
+    facts = {
+        "dtype": dtype.name,
+        "training": write("training", training),
+        "evaluation": write("evaluation", ((None, text) for text in evaluation)),
+        "per_source": per_source,
+    }
+    (folder / "evaluation.json").write_text(json.dumps(evaluation, ensure_ascii=False))
+    (folder / "corpus.json").write_text(json.dumps(facts, ensure_ascii=False, indent=2))
+
+
+def in_batches(items: Iterable, size: int) -> Iterator[list]:
+    """Lists of `size` items, the last one shorter (itertools.batched came with Python 3.12)."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch

@@ -1,0 +1,68 @@
+"""The process that a run lives in: its signals, its memory, its place among other processes, its noisy libraries."""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import signal
+import warnings
+from typing import Any
+
+
+def rank() -> int:
+    """This process's place among those of one run (Lightning's DDP starts the same command again for each device)."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+class Stopping:
+    """The first SIGTERM or Ctrl-C asks the module to save and stop; a second one is immediate."""
+
+    def __init__(self, module: Any) -> None:
+        self.module = module
+
+    def __enter__(self) -> None:
+        self.before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def listen(self) -> None:
+        """Take over from Lightning, which at SIGTERM raises in the middle of a step."""
+        for number in self.before:
+            signal.signal(number, self._ask)
+
+    def _ask(self, number: int, frame: Any) -> None:
+        if self.module.stop_signal is not None:
+            raise KeyboardInterrupt
+        self.module.stop_signal = number
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+
+def peak_memory_gb() -> float:
+    """Most memory held so far, in 10^9 bytes: allocated on the GPU, else resident on the CPU."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 1e9
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def quiet() -> None:
+    """Silence the advertisements and load reports of libraries; their errors stay."""
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    # on a CPU bitsandbytes reports an optional kernel package that nothing here needs
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.CRITICAL)
+    import transformers
+
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for message in (
+        ".*does not have many workers.*",
+        ".*ModelSummary.*",
+        ".*`isinstance\\(treespec.*",
+        ".*litlogger.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)

@@ -1,0 +1,55 @@
+"""A stage of training: which parameters move, how a document becomes ids, how long it lasts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bailong.checks import one_of, require
+
+PACKINGS = ("concat", "truncate")
+
+
+@dataclass
+class Stage:
+    """Common knobs of every stage.
+
+    `packing` is `concat` (documents joined and cut into blocks of `context` targets, nothing lost) or
+    `truncate` (paper, section 3.4: one document a sample, everything past `context` dropped).
+    `batch_size` counts sequences an optimizer step, over all devices and micro-batches.
+    The run lasts `max_steps`, or `max_tokens` (target tokens), or `epochs`: the first that is set.
+    `evaluate_every_tokens` counts target tokens; step 0 and the last step are always evaluated.
+    """
+
+    name: str = "stage"
+    context: int = 2048
+    packing: str = "concat"
+    batch_size: int = 64
+    max_steps: int | None = None
+    max_tokens: int | None = None
+    epochs: float | None = None
+    evaluate_every_tokens: int = 1_300_000
+
+    def __post_init__(self) -> None:
+        one_of("stage.packing", self.packing, PACKINGS)
+        for key in ("context", "batch_size", "evaluate_every_tokens"):
+            require(getattr(self, key) > 0, f"stage.{key}", getattr(self, key), "above 0")
+        for key in ("max_steps", "max_tokens", "epochs"):
+            value = getattr(self, key)
+            require(value is None or value > 0, f"stage.{key}", value, "above 0, or null")
+        if self.max_steps is None and self.max_tokens is None and self.epochs is None:
+            raise ValueError("stage has no end: set one of stage.max_steps, max_tokens, epochs")
+
+    #: whether the stage starts from random weights (`model.shape`) or from a checkpoint (`model.path`)
+    from_scratch = False
+
+    def encode(self, ids: list[int], bos: int, eos: int) -> list[int]:
+        """The ids of one document as the stage trains on it."""
+        raise NotImplementedError
+
+    def steps(self, sequences: int, targets: int) -> int:
+        """Optimizer steps of the run, for a corpus of `sequences` samples and `targets` target tokens."""
+        if self.max_steps is not None:
+            return self.max_steps
+        per_step = self.batch_size * targets / max(sequences, 1)
+        wanted = self.max_tokens if self.max_tokens is not None else (self.epochs or 0) * targets
+        return max(1, round(wanted / per_step))

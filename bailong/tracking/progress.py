@@ -1,0 +1,59 @@
+"""What a person sees of a run: a bar on a terminal, plain lines everywhere, the same lines in `train.log`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+class Reporter:
+    """Prints lines to the terminal and to a log file, and moves a bar where there is a terminal."""
+
+    def __init__(self, log: Path | None) -> None:
+        """Without a log nothing is said: the processes of a run beside its first are silent."""
+        if log is not None:
+            log.parent.mkdir(parents=True, exist_ok=True)
+        self.log = (log or Path(os.devnull)).open("a", encoding="utf-8")
+        self.console = Console(stderr=True, highlight=False, quiet=log is None)
+        self.bar: Progress | None = None
+
+    def say(self, line: str) -> None:
+        """One line for people and for the log."""
+        self.log.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+        self.log.flush()
+        self.console.print(line, markup=False, soft_wrap=True)
+
+    def begin(self, total: int, done: int, what: str = "steps") -> None:
+        """Start the bar; without a terminal there is none (bars turn log files into debris)."""
+        if not sys.stderr.isatty() or self.console.quiet:
+            return
+        bar = self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=self.console,
+            transient=True,
+        )
+        self.task = bar.add_task(what, total=total, completed=done, note="")
+        bar.start()
+
+    def advance(self, done: int, note: str = "") -> None:
+        if self.bar is not None:
+            self.bar.update(self.task, completed=done, note=note)
+
+    def end(self) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+    def close(self) -> None:
+        self.end()
+        self.log.close()

@@ -1,0 +1,143 @@
+"""Hydra glue: where config is found, how experiments/ and sweeps/ become groups, how runs are named."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra.core.object_type import ObjectType
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigResult, ConfigSource
+from omegaconf import DictConfig, OmegaConf
+
+#: top-level folders that are config groups of their own
+GROUPS = ("experiments", "sweeps")
+#: overrides that say how a job is run rather than what it is; they never name a folder
+UNNAMED = ("experiments", "sweeps", "tracking", "trainer.threads", "plan", "rerun", "outputs", "hydra")
+
+
+def root() -> Path:
+    """The folder that holds conf/, experiments/ and sweeps/.
+
+    A clone or an editable install keeps them beside the package, a wheel inside it.
+    """
+    package = Path(__file__).resolve().parent
+    return package.parent if (package.parent / "conf" / "train.yaml").exists() else package
+
+
+class WorkspaceSource(ConfigSource):
+    """Config source `workspace://`: only experiments/ and sweeps/, from here and from the installation.
+
+    A plain `file://` entry would offer every folder of the repository as a config group.
+    """
+
+    def __init__(self, provider: str, path: str) -> None:
+        super().__init__(provider, path)
+        places = dict.fromkeys([Path.cwd().resolve(), root()])
+        self.places = [FileConfigSource(provider, f"file://{place}") for place in places]
+
+    @staticmethod
+    def scheme() -> str:
+        return "workspace"
+
+    def _inside(self, config_path: str) -> bool:
+        return config_path.strip("/").split("/")[0] in GROUPS
+
+    def available(self) -> bool:
+        return True
+
+    def is_group(self, config_path: str) -> bool:
+        return self._inside(config_path) and any(place.is_group(config_path) for place in self.places)
+
+    def is_config(self, config_path: str) -> bool:
+        return self._inside(config_path) and any(place.is_config(config_path) for place in self.places)
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        return next(place for place in self.places if place.is_config(config_path)).load_config(config_path)
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        if config_path.strip("/") == "":
+            return [] if results_filter == ObjectType.CONFIG else [g for g in GROUPS if self.is_group(g)]
+        found = [p.list(config_path, results_filter) for p in self.places if p.is_group(config_path)]
+        return sorted(set().union(*found))
+
+
+def slug(overrides: Sequence[str]) -> str:
+    """A folder name that is a function of what was asked, whatever the order of the overrides."""
+    named = sorted(o.lstrip("+~") for o in overrides if not _unnamed(o))
+    text = re.sub(r"[^\w.,=+-]+", "_", ",".join(named)) or "default"
+    if len(text) > 120:
+        text = f"{text[:100]}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    return text
+
+
+def _unnamed(override: str) -> bool:
+    key = override.lstrip("+~").split("=")[0].split("@")[0]
+    return any(key == word or key.startswith(word + ".") or key.startswith(word + "/") for word in UNNAMED)
+
+
+@dataclass
+class Run:
+    """Where a run lives and what was asked for.
+
+    `folder` is `<outputs>/<experiment>/<sweep>/<slug>`; single runs have `runs` in place of a sweep.
+    """
+
+    folder: Path
+    name: str
+    experiment: str | None
+    sweep: str | None
+    overrides: list[str] = field(default_factory=list)
+    choices: dict[str, str] = field(default_factory=dict)
+    command: str = ""
+
+    @property
+    def group(self) -> str:
+        """`experiment/sweep`: what W&B calls a group, and where a sweep's report stands."""
+        return f"{self.experiment or 'adhoc'}/{self.sweep or 'runs'}"
+
+    @property
+    def id(self) -> str:
+        """Deterministic, so that a resumed run is the same run in W&B."""
+        return hashlib.sha256(f"{self.group}/{self.name}".encode()).hexdigest()[:12]
+
+
+def run_of(cfg: DictConfig) -> Run:
+    """The run that a composed config (with its `hydra` node) stands for."""
+    hydra = cfg.hydra
+    selected = {str(k): v for k, v in OmegaConf.to_container(hydra.runtime.choices).items()}  # type: ignore[union-attr]
+    overrides = list(hydra.overrides.task)
+    experiment, sweep = selected.get("experiments"), selected.get("sweeps")
+    swept = "MULTIRUN" in str(hydra.mode)
+    name = slug(overrides)
+    place = sweep or ("sweep" if swept else "runs")
+    folder = Path(cfg.outputs) / (experiment or "adhoc") / place / name
+    passed = (*GROUPS, "local")
+    groups = {k: str(v) for k, v in selected.items() if v is not None and "/" not in k and k not in passed}
+    command = shlex.join(["bailong-train", *overrides])
+    return Run(folder, name, experiment, place if swept else None, overrides, groups, command)
+
+
+def command_line() -> str:
+    """The command as it was typed."""
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+def _choice(group: str, default: str, *, _root_: Any) -> str:
+    return _root_.hydra.runtime.choices.get(group) or default
+
+
+def register() -> None:
+    """Make `workspace://` and the `${choice:}` resolver known to Hydra."""
+    Plugins.instance().register(WorkspaceSource)
+    OmegaConf.register_new_resolver("choice", _choice, replace=True)
+    # Hydra would hide the traceback of a bug and print user errors over several lines; cli.py does both.
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")

@@ -1,0 +1,31 @@
+"""Fixtures of the whole suite: where real data is, and a bench of tiny tokenizers and models."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("WANDB_MODE", "offline")
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real third-party data: $BAILONG_DATA, or `shared/data` beside the checkout."""
+    for place in (os.environ.get("BAILONG_DATA"), ROOT.parent / "shared" / "data"):
+        if place and Path(place).is_dir():
+            return Path(place)
+    pytest.skip("no real data here: set BAILONG_DATA to a folder that holds it")
+
+
+@pytest.fixture(scope="session")
+def bench(tmp_path_factory) -> "Path":
+    """A folder with tokenizers/base, tokenizers/extended, models/tied and models/untied, made once."""
+    from tests import tiny
+
+    return tiny.build(tmp_path_factory.mktemp("bench"))

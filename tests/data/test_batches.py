@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+
+from bailong.data.batches import Sequences, Steps
+from bailong.data.tokens import IGNORE, TokenizedText
+
+BOS, EOS = 1, 2
+
+
+def text(documents):
+    rows = [[BOS, *ids, EOS] for ids in documents]
+    ids = np.concatenate([np.asarray(row, dtype=np.uint16) for row in rows])
+    return TokenizedText(ids, np.cumsum([0, *map(len, rows)]), text_bytes=sum(map(len, documents)))
+
+
+@pytest.fixture
+def documents():
+    generator = np.random.default_rng(0)
+    return [generator.integers(3, 100, size=n).tolist() for n in (5, 1, 30, 12, 3, 17)]
+
+
+@pytest.mark.parametrize("context", [4, 7, 16, 200])
+def test_concat_makes_every_token_but_the_first_a_target_once(documents, context):
+    sequences = Sequences(text(documents), context, "concat", BOS, keep_tail=True)
+    seen = np.concatenate([y[y != IGNORE] for _, y in (sequences[i] for i in range(len(sequences)))])
+    expected = np.concatenate([[*ids, EOS] for ids in documents])
+    assert np.array_equal(seen, expected)
+    assert sequences.target_tokens() == len(expected)
+
+
+@pytest.mark.parametrize("context", [4, 7, 16])
+@pytest.mark.parametrize("packing", ["concat", "truncate"])
+def test_target_tokens_counts_what_the_sequences_hold(documents, context, packing):
+    sequences = Sequences(text(documents), context, packing, BOS)
+    held = sum((sequences[i][1] != IGNORE).sum() for i in range(len(sequences)))
+    assert sequences.target_tokens() == held
+
+
+def test_truncate_keeps_the_first_tokens_of_each_document(documents):
+    sequences = Sequences(text(documents), 8, "truncate", BOS)
+    assert len(sequences) == len(documents)
+    for i, ids in enumerate(documents):
+        inputs, targets = sequences[i]
+        whole = [BOS, *ids, EOS][:8]
+        assert inputs.tolist() == whole[:-1] and targets.tolist() == whole[1:]
+
+
+def steps(documents, **changes):
+    settings = {"batch_size": 4, "micro_batch": 2, "seed": 3, "last": 10, "pad": EOS} | changes
+    lengths = np.ones(200, dtype=np.uint16)
+    lengths[EOS] = 0
+    return Steps(Sequences(text(documents), 6, "truncate", BOS), byte_lengths=lengths, **settings)
+
+
+def test_steps_count_targets_and_bytes(documents):
+    for step in steps(documents):
+        targets = np.concatenate([m.targets.ravel() for m in step.micro_batches])
+        kept = targets[targets != IGNORE]
+        assert step.targets == len(kept)
+        assert step.text_bytes == (kept != EOS).sum()
+
+
+def test_a_run_that_starts_in_the_middle_sees_what_an_unbroken_one_sees(documents):
+    whole = list(steps(documents))
+    rest = list(steps(documents, first=4, digest=whole[3].digest))
+    assert [s.digest for s in rest] == [s.digest for s in whole[4:]]
+    for a, b in zip(rest, whole[4:], strict=True):
+        for x, y in zip(a.micro_batches, b.micro_batches, strict=True):
+            assert np.array_equal(x.inputs, y.inputs) and np.array_equal(x.targets, y.targets)
+
+
+def test_digest_follows_the_data(documents):
+    assert list(steps(documents))[-1].digest != list(steps(documents, seed=4))[-1].digest
+    # the split into micro-batches is the machine's side: it changes padding, not data
+    assert list(steps(documents, micro_batch=1))[-1].digest == list(steps(documents))[-1].digest
+
+
+def test_devices_share_a_step_without_overlap(documents):
+    whole = list(steps(documents))
+    halves = [list(steps(documents, rank=r, world=2)) for r in range(2)]
+    for number, step in enumerate(whole):
+        assert halves[0][number].targets == step.targets
+        joined = [m.inputs.tolist() for h in halves for m in h[number].micro_batches]
+        assert sorted(joined) == sorted(m.inputs.tolist() for m in step.micro_batches)
+
+
+def test_text_too_short_for_one_sequence_is_refused():
+    with pytest.raises(ValueError, match="fills no sequence"):
+        Steps(Sequences(text([[5, 6]]), 64, "concat", BOS), 4, 2, 0, 1, np.ones(10, dtype=np.uint8), EOS)

@@ -1,0 +1,76 @@
+import gzip
+import json
+
+import pytest
+
+from bailong.config import Source
+from bailong.data.sources import digest, documents
+
+
+def write(path, text, opener=open):
+    with opener(path, "wt", encoding="utf-8", newline="") as stream:
+        stream.write(text)
+    return str(path)
+
+
+def test_the_sample_has_300_documents_in_each_language():
+    for name in ("zht", "en"):
+        assert len(list(documents(Source(path="sample:corpus.jsonl", text=name)))) == 300
+
+
+def test_jsonl_gz_bom_and_blank_lines(tmp_path):
+    lines = (
+        "\ufeff"
+        + json.dumps({"text": "一"})
+        + "\r\n\n"
+        + json.dumps({"text": " 二 "})
+        + "\n"
+        + json.dumps({"text": ""})
+    )
+    path = write(tmp_path / "a.jsonl.gz", lines, gzip.open)
+    assert list(documents(Source(path=path))) == ["一", "二"]
+
+
+def test_txt_documents_end_at_blank_lines(tmp_path):
+    path = write(tmp_path / "a.txt", "one\r\nmore\n\n\ntwo\n")
+    assert list(documents(Source(path=path))) == ["one\nmore", "two"]
+
+
+def test_parquet(tmp_path):
+    from datasets import Dataset
+
+    Dataset.from_dict({"body": ["甲", "乙"]}).to_parquet(str(tmp_path / "a.parquet"))
+    assert list(documents(Source(path=str(tmp_path / "*.parquet"), text="body"))) == ["甲", "乙"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl", b'{"text": "x"}\n{"text": ', r"a\.jsonl:2: not JSON"),
+        ("a.jsonl", b'{"body": "x"}\n', r"a\.jsonl:1: no text field 'text' \(it has: body\)"),
+        ("a.jsonl", b'["x"]\n', r"no text field 'text' \(it has: list\)"),
+        ("a.jsonl", b'{"text": "\xff"}\n', "not UTF-8 at byte 10"),
+        ("a.jsonl.gz", b"plain", "damaged gzip"),
+        ("a.csv", b"x", "unknown kind of file"),
+    ],
+)
+def test_bad_files_are_named_with_place_and_remedy(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        list(documents(Source(path=str(tmp_path / name))))
+
+
+def test_missing_file():
+    with pytest.raises(ValueError, match="data source not found: nowhere.jsonl"):
+        list(documents(Source(path="nowhere.jsonl")))
+
+
+def test_digest_follows_content_not_place(tmp_path):
+    one, two = write(tmp_path / "a.txt", "x"), tmp_path / "sub" / "a.txt"
+    two.parent.mkdir()
+    write(two, "x")
+    cache = tmp_path / "cache"
+    assert digest(Source(path=one), cache) == digest(Source(path=str(two)), cache)
+    write(two, "y")
+    assert digest(Source(path=one), cache) != digest(Source(path=str(two)), cache)
+    assert digest(Source(path=one, fraction=0.5), cache) != digest(Source(path=one), cache)

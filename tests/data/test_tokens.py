@@ -1,0 +1,65 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bailong.config import Data, Source
+from bailong.data import sources, tokens
+
+
+@pytest.fixture
+def data(tmp_path):
+    path = tmp_path / "documents.jsonl"
+    lines = [json.dumps({"text": f"文件 number {i} " + "字" * (i % 7)}, ensure_ascii=False) for i in range(200)]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return Data(name="test", sources=[Source(path=str(path))], held_out=0.2, evaluation_bytes=400)
+
+
+def encode(texts):
+    return [[1, *text.encode("utf-8"), 2] for text in texts]
+
+
+def test_build_keeps_every_training_document_and_holds_out_the_rest(data, tmp_path):
+    corpus = tokens.build(tmp_path / "cache" / "x", data, 300, encode)
+    everything = list(sources.documents(data.sources[0]))
+    starts = corpus.training.starts
+    kept = [
+        bytes(corpus.training.ids[a + 1 : b - 1].astype(np.uint8)).decode()
+        for a, b in zip(starts[:-1], starts[1:], strict=True)
+    ]
+    held_out = [t for t in everything if sources.share(t, "held_out") < data.held_out]
+    assert kept == [t for t in everything if t not in held_out]
+    assert 20 < len(held_out) < 60
+    assert set(corpus.evaluation_documents) <= set(held_out)
+    assert corpus.evaluation.text_bytes == sum(len(t.encode()) for t in corpus.evaluation_documents) <= 400
+    assert corpus.training.ids.dtype == np.uint16
+
+
+def test_held_out_does_not_depend_on_order_or_config(data, tmp_path):
+    corpus = tokens.build(tmp_path / "a", data, 300, encode)
+    path = tmp_path / "reversed.jsonl"
+    lines = Path(data.sources[0].path).read_text("utf-8").splitlines()
+    path.write_text("\n".join(reversed(lines)), "utf-8")
+    other = Data(name="other", sources=[Source(path=str(path))], held_out=0.2, evaluation_bytes=400)
+    assert tokens.build(tmp_path / "b", other, 300, encode).evaluation_documents == corpus.evaluation_documents
+
+
+def test_large_vocabularies_take_32_bits(data, tmp_path):
+    corpus = tokens.build(tmp_path / "x", data, 70_000, lambda texts: [[1, 69_999, 2] for _ in texts])
+    assert corpus.training.ids.dtype == np.uint32 and corpus.training.ids.max() == 69_999
+
+
+def test_a_build_that_fails_leaves_nothing(data, tmp_path):
+    def broken(texts):
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError):
+        tokens.build(tmp_path / "cache" / "x", data, 300, broken)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_fraction_keeps_about_that_share_and_always_the_same(data):
+    path = data.sources[0].path
+    half = list(sources.documents(Source(path=path, fraction=0.5)))
+    assert 60 < len(half) < 140 and half == list(sources.documents(Source(path=path, fraction=0.5)))
