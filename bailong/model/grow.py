@@ -1,0 +1,159 @@
+"""New rows for new tokens, in the embedding and in the head.
+
+`resize_token_embeddings` is not used. Its default (`mean_resizing=True`) draws every new row around the mean of the
+old ones, so it is an initializer itself, and one that spends minutes on a covariance which we would overwrite; after it
+nobody can tell a row that was written from a row that was forgotten. Here a row exists because an initializer made it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from bailong.model.tie import ends, is_tied
+
+if TYPE_CHECKING:
+    from bailong.initializer.base import Initializer
+
+
+@dataclass(frozen=True)
+class NewRows:
+    """What was added to one matrix.
+
+    `sha256` is over the bytes of the new rows. `norm_ratio` is the mean length of a new row over that of an old one.
+    `duplicates` counts new rows that equal an earlier new row bit for bit: tokens between which the model cannot tell
+    at step 0 (under `zip_tie` those that are made of the same bytes in another order).
+    """
+
+    sha256: str
+    norm_ratio: float
+    duplicates: int
+
+
+@dataclass(frozen=True)
+class GrowReport:
+    """What `grow` did; `head` is null when the pair is tied, for then the rows of `embedding` serve both ends."""
+
+    added: int
+    vocabulary: int
+    tied: bool
+    embedding: NewRows
+    head: NewRows | None
+
+    @property
+    def rows_sha256(self) -> str:
+        """One hash for all new rows: the embedding's when tied, else over the hashes of embedding and head."""
+        if self.head is None:
+            return self.embedding.sha256
+        return hashlib.sha256((self.embedding.sha256 + self.head.sha256).encode()).hexdigest()
+
+
+def grow(model: Any, pieces: list[list[int]], initializer: Initializer, seed: int) -> GrowReport:
+    """Append one row per new token to the embedding and the head.
+
+    A tied pair (judged by pointer) gets one set of rows. An untied pair gets two, each from a call that sees
+    its own matrix only, with its own stream of random numbers. Rows are computed on the CPU and then moved: the same
+    seed gives the same rows whatever device the model is on. Nothing is written unless every row is sound.
+
+    Args:
+        model: a Llama-architecture causal language model of transformers, plain or with 4-bit layers, without adapters.
+        pieces: for each new token, in id order, the ids of the old tokens that it splits into; at least one token.
+        initializer: the rule.
+        seed: with the name of the matrix, the only source of randomness.
+
+    Raises:
+        ValueError: for a piece that is not an old id, a pair that differs in rows, or an initializer whose rows
+            are not finite or are all zero (a zero row in the head has logit 0, which can take all probability
+            where the logits of a trained model are far below).
+    """
+    embedding, head = ends(model)
+    assert head is model.get_output_embeddings(), "grow before adding adapters: they have the old number of rows"
+    tied = is_tied(model)
+    assert tied == bool(model.config.tie_word_embeddings), "weights and config disagree: call tie_input or untie first"
+    matrices = {"embedding": embedding.weight}
+    if not tied:
+        matrices["head"] = head.weight
+    old_vocabulary = len(embedding.weight)
+    if len(head.weight) != old_vocabulary:
+        raise ValueError(
+            f"the embedding has {old_vocabulary} rows and the head {len(head.weight)}: they must be equally many"
+        )
+    _check(pieces, old_vocabulary)
+
+    new = {side: _new_rows(side, weight, pieces, initializer, seed) for side, weight in matrices.items()}
+    report = GrowReport(
+        added=len(pieces),
+        vocabulary=old_vocabulary + len(pieces),
+        tied=tied,
+        embedding=_describe(new["embedding"], embedding.weight),
+        head=None if tied else _describe(new["head"], head.weight),
+    )
+
+    grown = {side: _append(weight, new[side]) for side, weight in matrices.items()}
+    embedding.weight = grown["embedding"]
+    head.weight = grown["embedding"] if tied else grown["head"]
+    embedding.num_embeddings = head.out_features = report.vocabulary
+    model.config.vocab_size = report.vocabulary
+    for part in (model, model.base_model):  # transformers keeps copies beside the config
+        part.vocab_size = report.vocabulary
+
+    for side, weight in matrices.items():
+        assert _same_bits(grown[side][:old_vocabulary], weight), f"old rows of the {side} changed"
+    assert is_tied(model) == tied and (head.weight is embedding.weight) == tied
+    return report
+
+
+def stream(seed: int, side: str) -> torch.Generator:
+    """The generator of one matrix: independent for each side, on the CPU."""
+    digest = hashlib.sha256(f"{seed}/{side}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+def _check(pieces: list[list[int]], old_vocabulary: int) -> None:
+    assert len(pieces) > 0, "no new tokens: nothing to grow"
+    for token, ids in enumerate(pieces):
+        if not ids or min(ids) < 0 or max(ids) >= old_vocabulary:
+            raise ValueError(
+                f"the new token {old_vocabulary + token} is made of {list(ids)}, but the model has rows 0 to "
+                f"{old_vocabulary - 1}: the tokenizer must have been extended from this model's own"
+            )
+
+
+def _new_rows(
+    side: str, weight: torch.Tensor, pieces: list[list[int]], initializer: Initializer, seed: int
+) -> torch.Tensor:
+    # A copy, so that no rule can write to the model.
+    old = weight.detach().to("cpu", copy=True)
+    with torch.no_grad():
+        rows = initializer.rows(old, pieces, stream(seed, side))
+    assert rows.shape == (len(pieces), old.shape[1]) and rows.dtype == old.dtype, "rows must look like the old ones"
+    bad = ~rows.isfinite().all(1) | (rows == 0).all(1)
+    if bad.any():
+        raise ValueError(
+            f"initializer={initializer.name} gives {int(bad.sum())} rows of the {side} that are not finite or are "
+            f"zero, first for the new token {len(old) + int(bad.nonzero()[0])}: look at the checkpoint's {side}"
+        )
+    return rows
+
+
+def _describe(rows: torch.Tensor, weight: torch.Tensor) -> NewRows:
+    raw = rows.contiguous().view(torch.uint8).numpy()
+    old = weight.detach().float().norm(dim=1).mean()
+    return NewRows(
+        sha256=hashlib.sha256(raw.data).hexdigest(),
+        norm_ratio=float(rows.float().norm(dim=1).mean() / old.cpu()),
+        duplicates=len(raw) - len({row.tobytes() for row in raw}),
+    )
+
+
+def _append(weight: torch.Tensor, rows: torch.Tensor) -> nn.Parameter:
+    grown = torch.cat([weight.detach(), rows.to(weight.device)])
+    return nn.Parameter(grown, requires_grad=weight.requires_grad)
+
+
+def _same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
+    return torch.equal(one.detach().view(torch.uint8), other.detach().view(torch.uint8))
