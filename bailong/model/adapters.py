@@ -1,0 +1,70 @@
+"""LoRA where the paper puts it: every linear layer, the embedding and the head, each with its own adapter."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+from peft import LoraConfig, get_peft_model
+
+from bailong.config import Adapter
+from bailong.model.tie import is_tied
+
+LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+PAIR = ("embed_tokens", "lm_head")
+
+
+def add(model: Any, settings: Adapter, seed: int) -> Any:
+    """The model with its base frozen and LoRA added, in training mode; the base model itself without adapters.
+
+    PEFT's `prepare_model_for_kbit_training` is not called: it casts embedding, head and norms to float32 and turns
+    on the reentrant form of checkpointing. PEFT's `ensure_weight_tying` is not used: on a bfloat16 base it does not
+    tie, and elsewhere Adam updates the shared memory twice. The paper's 4.6 % needs separate adapters anyway.
+
+    Args:
+        seed: decides the adapters' random halves; they never depend on the initializer.
+    """
+    tied = is_tied(model)
+    if not settings.present:
+        for parameter in model.parameters():
+            parameter.requires_grad_(True)
+        return model.train()
+    targets = [*(LINEARS if settings.linears else ()), *(PAIR if settings.pair else ())]
+    config = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,  # type: ignore[arg-type]
+        lora_dropout=settings.dropout,
+        target_modules=targets,
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Model (with|has) `?tie_word_embeddings")
+        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
+        torch.manual_seed(seed)  # PEFT draws from the global generator and takes no other
+        adapted = get_peft_model(model, config)
+    assert is_tied(adapted) == tied, "adding adapters changed the tie of embedding and head"
+    # from_pretrained leaves a model in evaluation mode, where gradient checkpointing is silently off
+    return adapted.train()
+
+
+def trainable(model: Any) -> dict[str, torch.nn.Parameter]:
+    """The parameters that a checkpoint must hold, by name, a tied one once."""
+    named: dict[int, tuple[str, torch.nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            named.setdefault(id(parameter), (name, parameter))
+    return dict(named.values())
+
+
+def decoder(model: Any) -> Any:
+    """The transformer body, whose output is what the head reads: `LlamaModel`, adapters inside it or not."""
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return inner.model
+
+
+def head(model: Any) -> Any:
+    """The LM head as a module, LoRA-wrapped or plain."""
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return inner.lm_head

@@ -1,0 +1,137 @@
+"""The base model: loaded in NF4 or plain, made from scratch, counted and guarded."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, LlamaConfig, LlamaForCausalLM
+
+from bailong.config import Model, Shape
+
+warnings.filterwarnings("ignore", message="Paged optimizers are not supported on CPU")
+
+
+def load(settings: Model, device: torch.device, compute_dtype: torch.dtype) -> Any:
+    """A causal language model of the Llama architecture, frozen as it is on disk, in evaluation mode.
+
+    Args:
+        device: where the weights go; NF4 is quantized on the way there.
+        compute_dtype: what NF4 weights are dequantized to in a forward pass.
+
+    Raises:
+        ValueError: not a checkpoint, or not of the Llama architecture.
+    """
+    path = str(settings.path)
+    local = Path(path).exists()
+    try:
+        config = AutoConfig.from_pretrained(path, local_files_only=local)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"model.path={settings.path} cannot be read: {str(error).splitlines()[0]}") from error
+    quantization = None
+    if settings.quantization == "nf4":
+        quantization = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=settings.double_quantization,
+            bnb_4bit_compute_dtype=compute_dtype,
+        )
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        path,
+        config=config,
+        dtype=getattr(torch, settings.dtype),
+        quantization_config=quantization,
+        attn_implementation=settings.attention,
+        device_map={"": device},
+        local_files_only=local,
+    )
+    inner = getattr(model, "model", None)
+    if not all(hasattr(inner, part) for part in ("embed_tokens", "layers", "norm")):
+        raise ValueError(f"model.path={settings.path} is a {config.model_type}: a Llama-architecture model is needed")
+    protect(model)
+    return model
+
+
+def scratch(shape: Shape, vocabulary: int, bos: int, eos: int, attention: str, seed: int) -> Any:
+    """A Llama with random weights (N(0, initializer_range²), as transformers draws them), in float32."""
+    facts: dict[str, Any] = dict(  # noqa: C408 (reads like the call it becomes)
+        vocab_size=vocabulary,
+        hidden_size=shape.hidden,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.kv_heads,
+        intermediate_size=shape.intermediate,
+        max_position_embeddings=shape.context,
+        rms_norm_eps=shape.norm_eps,
+        rope_theta=shape.rope_theta,
+        initializer_range=shape.initializer_range,
+        bos_token_id=bos,
+        eos_token_id=eos,
+        tie_word_embeddings=shape.tied,
+        attn_implementation=attention,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # transformers draws from the global generator and takes no other
+        return LlamaForCausalLM(LlamaConfig(**facts))
+
+
+def shape_of(config: Any) -> Shape:
+    """The architecture of a loaded model, for counting parameters and FLOPs."""
+    return Shape(
+        hidden=config.hidden_size,
+        layers=config.num_hidden_layers,
+        heads=config.num_attention_heads,
+        kv_heads=getattr(config, "num_key_value_heads", None) or config.num_attention_heads,
+        intermediate=config.intermediate_size,
+        context=config.max_position_embeddings,
+        vocabulary=config.vocab_size,
+        tied=bool(config.tie_word_embeddings),
+    )
+
+
+def linear4bit(model: nn.Module) -> list[Any]:
+    """Every bitsandbytes 4-bit layer of the model."""
+    try:
+        from bitsandbytes.nn.modules import Linear4bit
+    except ImportError:
+        return []
+    return [module for module in model.modules() if isinstance(module, Linear4bit)]
+
+
+def protect(model: nn.Module) -> None:
+    """Keep bitsandbytes from re-packing 4-bit weights on CPUs with AVX512-BF16.
+
+    There an evaluation-mode forward rewrites the weights in place for a faster kernel that has no gradient:
+    training after an evaluation then silently loses the gradient through every frozen layer, and merging
+    gives garbage (measured with bitsandbytes 0.50.2).
+    """
+    for layer in linear4bit(model):
+        layer.support_avx512bf16_for_cpu = False
+
+
+def assert_unpacked(model: nn.Module) -> None:
+    """No 4-bit layer was re-packed behind our back; call it before training, merging and saving."""
+    for layer in linear4bit(model):
+        state = getattr(layer.weight, "quant_state", None)
+        assert not getattr(state, "packing_format_for_cpu", False), (
+            "bitsandbytes re-packed a 4-bit weight: see protect()"
+        )
+
+
+def count(model: nn.Module) -> dict[str, int]:
+    """Parameters by the two ways of counting, a tied matrix once.
+
+    Returns:
+        `true`: every weight. `packed`: 4-bit weights two per byte, as the scripts of 2023 counted them, which
+        is how the paper's 4.6 % comes out. `trainable`: those with a gradient.
+    """
+    four_bit = {id(layer.weight) for layer in linear4bit(model)}
+    totals = {"true": 0, "packed": 0, "trainable": 0}
+    for parameter in {p.data_ptr(): p for p in model.parameters()}.values():
+        totals["packed"] += parameter.numel()
+        totals["true"] += parameter.numel() * (2 if id(parameter) in four_bit else 1)
+        totals["trainable"] += parameter.numel() if parameter.requires_grad else 0
+    return totals

@@ -1,0 +1,74 @@
+"""What a run needs to go on: trained parameters, optimizer state and counters, in one atomic file.
+
+The frozen base is not in it (it is rebuilt from its own files and proved by hash), nor is any random state: the
+order of data and the masks of dropout are pure functions of the seed and the step. A checksum over the parameters
+travels in the file, so that a damaged adapter is neither trained on nor exported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def save(
+    path: Path, parameters: dict[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer, counters: dict[str, Any]
+) -> None:
+    """Write the whole file or leave the old one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    tensors = {name: parameter.detach().cpu() for name, parameter in parameters.items()}
+    with partial.open("wb") as stream:
+        content = {"parameters": tensors, "optimizer": optimizer.state_dict(), "counters": counters}
+        torch.save(content | {"sha256": digest(tensors)}, stream)
+        stream.flush()
+        os.fsync(stream.fileno())
+    partial.replace(path)
+
+
+def digest(tensors: dict[str, torch.Tensor]) -> str:
+    """SHA-256 over names, types, shapes and bytes of tensors on the CPU, whatever their order."""
+    total = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        total.update(f"{name}|{tensor.dtype}|{list(tensor.shape)}".encode())
+        total.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+    return total.hexdigest()
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint, on the CPU.
+
+    Raises:
+        ValueError: the file cannot be read, or its parameters are not those that were saved.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{path} is not a readable checkpoint ({reason}); add rerun=true to start over") from error
+    if content.get("sha256") != digest(content.get("parameters", {})):
+        raise ValueError(f"{path} is damaged: its parameters do not fit their checksum; add rerun=true to start over")
+    return content
+
+
+def restore(content: dict[str, Any], parameters: dict[str, torch.nn.Parameter], path: Path) -> None:
+    """Copy the saved parameters into the model's.
+
+    Raises:
+        ValueError: the names or shapes differ: the checkpoint belongs to another model.
+    """
+    saved = content["parameters"]
+    if differing := sorted(set(saved) ^ set(parameters)):
+        raise ValueError(f"{path} does not fit the model: {len(differing)} parameters differ, first {differing[0]}")
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            if parameter.shape != saved[name].shape:
+                raise ValueError(
+                    f"{path} does not fit the model: {name} is {list(saved[name].shape)} there, "
+                    f"{list(parameter.shape)} here"
+                )
+            parameter.copy_(saved[name])

@@ -1,0 +1,255 @@
+"""One training run, from settings to `result.json`.
+
+Text and tokenizer make a corpus; base model, initializer and adapters make a model; the stage says how long; every
+measurement goes to the run's folder. A finished run returns at once, an unfinished one goes on from its checkpoint.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from bailong import identity, workspace
+from bailong.config import Train
+from bailong.process import Stopping, peak_memory_gb, quiet, rank
+from bailong.tracking import folder, metrics, provenance
+from bailong.tracking.progress import Reporter
+from bailong.workspace import Run
+
+
+def train(settings: Train, run: Run) -> dict[str, Any] | None:
+    """Run, resume or skip; returns the content of `result.json`.
+
+    Raises:
+        ValueError: what a user can mend. SystemExit: the run was asked to stop and has saved itself.
+    """
+    if settings.plan:
+        from bailong.plan import show
+
+        show(settings)
+        return None
+    facts = identity.identity(settings)
+    if rank() > 0:  # the first process of the run keeps its folder
+        return _fit(settings, run, identity.fingerprint(facts), Reporter(None))
+    if folder.state(run, facts, settings.rerun) == "finished":
+        print(f"finished before: {run.folder} (rerun=true starts it over)")
+        return folder.result(run)
+    with folder.locked(run.folder):
+        folder.start(settings, run, facts, identity.fingerprint(facts))
+        reporter = Reporter(run.folder / "train.log")
+        try:
+            return _fit(settings, run, identity.fingerprint(facts), reporter)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            folder.fail(run, error)
+            raise
+        finally:
+            reporter.close()
+
+
+def _fit(settings: Train, run: Run, fingerprint: str, reporter: Reporter) -> dict[str, Any] | None:
+    quiet()
+    # Imported here, so that a finished run is recognised without waiting for torch
+    import lightning.pytorch as pl
+    import torch
+
+    from bailong.assemble import assemble
+    from bailong.corpus import base_score, prepare
+    from bailong.data.batches import Sequences, Steps
+    from bailong.model import backbone, budget, checkpoint
+    from bailong.model.module import Counters, Training
+    from bailong.model.score import score
+    from bailong.tracking.wandb import Mirror
+
+    torch.set_num_threads(settings.trainer.threads)
+    if settings.trainer.deterministic:
+        torch.use_deterministic_algorithms(True)
+    stage, trainer = settings.stage, settings.trainer
+    reporter.say(f"run {run.group}/{run.name}")
+
+    corpus, tokenizer, byte_lengths = prepare(settings, reporter.say)
+    built = assemble(settings, lambda model: base_score(settings, corpus, model))
+    _describe(settings, built, corpus, reporter)
+
+    bos, pad = tokenizer.bos_token_id, tokenizer.eos_token_id
+    sequences = Sequences(corpus.training, stage.context, stage.packing, bos)
+    evaluation = Sequences(corpus.evaluation, stage.context, "concat", bos, keep_tail=True)
+    total = stage.steps(len(sequences), sequences.target_tokens())
+
+    path = run.folder / "checkpoints" / "last.ckpt"
+    content = checkpoint.read(path) if path.exists() else None
+    counters = Counters(**content["counters"]) if content else Counters()
+    if content:
+        reporter.say(f"resumed at step {counters.step} of {total}")
+    steps = Steps(
+        sequences,
+        stage.batch_size,
+        trainer.micro_batch,
+        settings.seed,
+        last=total,
+        byte_lengths=byte_lengths,
+        pad=pad,
+        first=counters.step,
+        digest=counters.digest,
+        rank=rank(),
+        world=trainer.devices,
+    )
+    first = rank() == 0
+    if first:
+        facts, diff = provenance.collect(workspace.root())
+        folder.write_json(run.folder / "provenance.json", facts)
+        if diff:
+            folder.write(run.folder / "git.diff", diff + "\n")
+    record = metrics.Lines(run.folder / "metrics.jsonl" if first else None, counters.metrics_bytes)
+    speeds = metrics.Lines(run.folder / "speed.jsonl" if first else None, counters.speed_bytes)
+    tracking = settings.tracking if first else dataclasses.replace(settings.tracking, wandb="off")
+    mirror = Mirror(tracking, run, dataclasses.asdict(settings), metrics.read(run.folder / "metrics.jsonl"))
+    shape = backbone.shape_of(built.model.config)
+    flops = budget.flops_per_token(shape, shape.vocabulary, settings.adapter, stage.context).model
+    peak = budget.peak_flops(torch.cuda.get_device_name(), "bfloat16") if built.device.type == "cuda" else None
+
+    def evaluate():
+        return score(
+            built.model,
+            evaluation,
+            corpus.evaluation.text_bytes,
+            new_from=built.new_from,
+            batch=trainer.micro_batch,
+            chunk=trainer.head_chunk,
+            precision=built.precision,
+        )
+
+    def write(row: dict[str, Any]) -> None:
+        record.write(row)
+        mirror.log(row)
+        if "eval/bpb" in row:
+            reporter.say(
+                f"step {row['step']}/{total}  {row['tokens']:,} tokens  "
+                f"evaluation: {row['eval/bpb']:.4f} bits per byte, loss {row['eval/loss']:.4f}"
+                + (f"  training loss {row['train/loss']:.4f}" if "train/loss" in row else "")
+            )
+
+    def speed(seconds: float, tokens: int) -> None:
+        if tokens:
+            rate = tokens / seconds
+            row = {
+                "step": counters.step,
+                "tokens": counters.tokens,
+                "seconds": round(counters.seconds, 3),
+                "tokens_per_second": round(rate, 1),
+                "peak_memory_gb": round(peak_memory_gb(), 3),
+                "flops_per_token": flops,
+                "mfu": round(rate * flops / peak, 4) if peak else None,
+            }
+            speeds.write(row)
+            mirror.summary({f"speed/{key}": value for key, value in row.items() if key not in ("step", "tokens")})
+
+    module = Training(
+        built.model,
+        settings,
+        built.precision,
+        total,
+        counters,
+        evaluate,
+        write,
+        speed,
+        sizes=lambda: (record.size(), speeds.size()),
+        progress=lambda c, note: reporter.advance(c.step, note),
+        ready=lambda: stopping.listen(),
+        path=path,
+    )
+    module.resumed = content
+    stopping = Stopping(module)
+    reporter.begin(total, counters.step)
+    lightning = pl.Trainer(
+        accelerator="gpu" if built.device.type == "cuda" else "cpu",
+        devices=trainer.devices,
+        strategy="ddp" if trainer.devices > 1 else "auto",
+        max_epochs=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        default_root_dir=run.folder,
+    )
+    with stopping:
+        if counters.step < total:
+            lightning.fit(module, train_dataloaders=steps)
+    reporter.end()
+    record.close()
+    speeds.close()
+    if counters.step < total:
+        assert module.stop_signal is not None, "training ended early without being asked to"
+        mirror.close(128 + module.stop_signal)
+        reporter.say(f"stopped at step {counters.step} of {total}, saved; the same command goes on from there")
+        raise SystemExit(128 + module.stop_signal)
+    if not first:
+        return None
+
+    result = _result(settings, run, fingerprint, built, counters, corpus)
+    mirror.summary({key: value for key, value in result.items() if isinstance(value, (int, float, str))})
+    mirror.close()
+    folder.write_json(run.folder / "result.json", result)
+    reporter.say(
+        f"finished: {result['bpb_step0']:.4f} -> {result['bpb_final']:.4f} bits per byte "
+        f"in {result['tokens']:,} tokens; data order {result['data_order'][:12]}; {run.folder}"
+    )
+    return result
+
+
+def _result(settings: Train, run: Run, fingerprint: str, built: Any, counters: Any, corpus: Any) -> dict[str, Any]:
+    rows = [row for row in metrics.read(run.folder / "metrics.jsonl") if row.get("eval/bpb") is not None]
+    speeds = metrics.read(run.folder / "speed.jsonl")
+    counts = built.counts
+    return {
+        "fingerprint": fingerprint,
+        "bpb_step0": rows[0]["eval/bpb"],
+        "bpb_final": rows[-1]["eval/bpb"],
+        "loss_step0": rows[0]["eval/loss"],
+        "loss_final": rows[-1]["eval/loss"],
+        "steps": counters.step,
+        "tokens": counters.tokens,
+        "bytes": counters.text_bytes,
+        "seconds": round(counters.seconds, 3),
+        "tokens_per_second": round(counters.tokens / counters.seconds, 1) if counters.seconds else None,
+        "peak_memory_gb": max((row["peak_memory_gb"] for row in speeds), default=None),
+        "trainable": counts["trainable"],
+        "parameters_true": counts["true"],
+        "parameters_packed": counts["packed"],
+        "trainable_share_true": counts["trainable"] / counts["true"],
+        "trainable_share_packed": counts["trainable"] / counts["packed"],
+        "data_order": counters.digest,
+        "rows_sha256": built.grown.rows_sha256 if built.grown else None,
+        "new_rows": built.grown.added if built.grown else 0,
+        "tokenizer_sha256": identity.tokenizer_digest(settings),
+        "data_sha256": identity.data_digest(settings),
+        "evaluation_bytes": corpus.evaluation.text_bytes,
+        "base": built.base,
+    }
+
+
+def _describe(settings: Train, built: Any, corpus: Any, reporter: Reporter) -> None:
+    counts = built.counts
+    share = 100 * counts["trainable"]
+    reporter.say(
+        f"model {settings.model.name} on {built.device}, {built.precision}: {counts['true']:,} parameters, "
+        f"{counts['trainable']:,} trainable = {share / counts['packed']:.2f} % packed (4-bit weights two per byte, "
+        f"as the paper counts), {share / counts['true']:.2f} % true"
+    )
+    for row in corpus.per_source:
+        reporter.say(
+            f"data {row['path']} ({row['language']}): {row['documents']:,} documents, {row['tokens']:,} tokens"
+        )
+    if built.grown:
+        reporter.say(
+            f"initializer {settings.initializer.name}: {built.grown.added:,} new rows "
+            f"({'tied' if built.grown.tied else 'untied'}), norm ratio {built.grown.embedding.norm_ratio:.3f}, "
+            f"{built.grown.embedding.duplicates} duplicates, sha256 {built.grown.rows_sha256[:12]}"
+        )
+    if built.base["bpb_untouched"] is not None:
+        damage = built.base["bpb_tied"] - built.base["bpb_untouched"]
+        tied = "came tied" if built.base["tied_checkpoint"] else f"tying costs {damage:+.4f}"
+        reporter.say(f"base before extension: {built.base['bpb_untouched']:.4f} bits per byte; {tied}")
