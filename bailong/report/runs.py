@@ -1,0 +1,317 @@
+"""Run folders as records: what a run was, how far it came, and its curves.
+
+A folder is read as it is found: while its run is alive, after it failed, or copied from another machine.
+What cannot be read becomes one line in `Runs.problems` and never stops the reading of the others.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import socket
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+#: in the order in which they are listed
+STATUSES = ("finished", "running", "failed", "interrupted")
+
+
+@dataclass
+class Run:
+    """One run folder.
+
+    `config` is flat (`optimizer.lr: 0.0003`). `rows` holds one merged row per optimizer step, ascending;
+    `speed` the last line of `speed.jsonl`. `reason` says in a sentence why a run is not finished.
+    """
+
+    folder: Path
+    record: dict[str, Any]
+    config: dict[str, Any]
+    rows: list[dict[str, Any]]
+    speed: dict[str, Any]
+    result: dict[str, Any]
+    provenance: dict[str, Any]
+    status: str
+    reason: str = ""
+
+    @property
+    def name(self) -> str:
+        return str(self.record.get("name") or self.folder.name)
+
+    @property
+    def experiment(self) -> str:
+        return str(self.record.get("experiment") or "adhoc")
+
+    @property
+    def sweep(self) -> str | None:
+        return self.record.get("sweep")
+
+    @property
+    def command(self) -> str:
+        return str(self.record.get("command") or "")
+
+    @property
+    def seed(self) -> Any:
+        return self.config.get("seed")
+
+    @property
+    def finished(self) -> bool:
+        return self.status == "finished"
+
+    @property
+    def git_commit(self) -> str:
+        git = self.provenance.get("git")
+        return str((git.get("commit") if isinstance(git, dict) else self.provenance.get("git_commit")) or "")
+
+    @property
+    def git_dirty(self) -> bool:
+        git = self.provenance.get("git")
+        return bool(git.get("dirty") if isinstance(git, dict) else self.provenance.get("git_dirty"))
+
+    @cached_property
+    def _curves(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        return {}
+
+    def curve(self, key: str) -> tuple[np.ndarray, np.ndarray]:
+        """Tokens and the values of `key` there, both [points]; points that are not finite are left out."""
+        if key not in self._curves:
+            points = [(r["tokens"], r[key]) for r in self.rows if _finite(r.get(key)) and _finite(r.get("tokens"))]
+            pair = np.array(points, dtype=float).reshape(-1, 2)
+            self._curves[key] = pair[:, 0], pair[:, 1]
+        return self._curves[key]
+
+    def at_start(self, key: str) -> float | None:
+        """The evaluation before the first step."""
+        value = self.rows[0].get(key) if self.rows and self.rows[0]["step"] == 0 else None
+        return float(value) if _finite(value) else None  # type: ignore[arg-type]
+
+    def at_end(self, key: str) -> float | None:
+        """The last evaluation of a finished run; None while there is none, or where it diverged."""
+        values = [row[key] for row in self.rows if key in row]
+        return float(values[-1]) if self.finished and values and _finite(values[-1]) else None
+
+    def fact(self, key: str) -> Any:
+        """A number of `result.json`, or the latest known one of an unfinished run (None: unknown)."""
+        if key in self.result:
+            return self.result[key]
+        if key in ("steps", "tokens"):
+            return self.rows[-1].get(key.replace("steps", "step")) if self.rows else None
+        return self.speed.get(key)
+
+
+@dataclass
+class Runs:
+    """What was found: runs in the order of their folders, sweeps above them, and what could not be read."""
+
+    runs: list[Run]
+    problems: list[str] = field(default_factory=list)
+    sweeps: dict[Path, dict[str, Any]] = field(default_factory=dict)
+    waiting: list[Path] = field(default_factory=list)
+
+
+def read(folders: Iterable[str | Path]) -> Runs:
+    """Every run in or below `folders`; a run that is met twice (copied, or overlapping folders) counts once.
+
+    Raises:
+        ValueError: a folder does not exist, or there is no run at all.
+    """
+    places = [Path(folder) for folder in folders]
+    for place in places:
+        if not place.is_dir():
+            raise ValueError(f"runs={place} is not accepted: it must be a run folder, or a folder above run folders")
+    found = Runs([])
+    seen: dict[Any, Run] = {}
+    for folder in dict.fromkeys(path for place in places for path in _run_folders(place)):
+        try:
+            run = read_run(folder, found.problems)
+        except ValueError as error:
+            found.problems.append(str(error))
+            continue
+        same = (run.record.get("fingerprint") or str(folder), run.name)
+        if (other := seen.get(same)) is not None:
+            worse, better = (other, run) if run.finished and not other.finished else (run, other)
+            found.problems.append(f"{worse.folder}: the same run as {better.folder}, left out")
+            run = better
+        seen[same] = run
+    found.runs = list(seen.values())
+    _read_sweeps(found, places)
+    if not found.runs and not found.waiting:
+        where = ", ".join(map(str, places))
+        raise ValueError(
+            f"runs={where} holds no run that can be read"
+            + (f": {found.problems[0]}" if found.problems else ": there is no run.json in it or below it")
+        )
+    return found
+
+
+def read_run(folder: Path, problems: list[str]) -> Run:
+    """One run folder. What is odd but bearable is added to `problems`, a line each.
+
+    Raises:
+        ValueError: `run.json` or `config.yaml` cannot be read; the message names the file.
+    """
+    record = _read_json(folder / "run.json")
+    run = Run(
+        folder=folder,
+        record=record,
+        config=_read_config(folder / "config.yaml"),
+        rows=_merged(_read_lines(folder / "metrics.jsonl", problems)),
+        speed=(list(_read_lines(folder / "speed.jsonl", problems)) or [{}])[-1],
+        result=_bearable(folder / "result.json", problems),
+        provenance=_bearable(folder / "provenance.json", problems),
+        status="",
+    )
+    run.status, run.reason = _status(folder, run.result)
+    diverged = [r["step"] for r in run.rows for key in ("train/loss", "eval/loss") if key in r and not _finite(r[key])]
+    if diverged:
+        problems.append(f"{folder}: the loss is not a number from step {diverged[0]} on; those points are left out")
+    return run
+
+
+def flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """A nested mapping as dotted keys; lists and empty mappings stay values."""
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _run_folders(place: Path) -> Iterator[Path]:
+    for folder, inner, files in os.walk(place):
+        inner.sort()
+        if "run.json" in files:
+            inner.clear()  # a run holds checkpoints, never runs
+            yield Path(os.path.normpath(folder))
+
+
+def _read_sweeps(found: Runs, places: list[Path]) -> None:
+    """Sweeps above the runs, and the jobs in them that have not started."""
+    for folder in sorted({Path(os.path.normpath(p)) for p in places} | {run.folder.parent for run in found.runs}):
+        if not (folder / "sweep.json").is_file():
+            continue
+        sweep = _bearable(folder / "sweep.json", found.problems)
+        if not sweep:
+            continue
+        found.sweeps[folder] = sweep
+        if any(folder.is_relative_to(place) for place in places):  # not where single runs of a sweep were picked
+            for job in (folder / str(slug) for slug in sweep.get("jobs", [])):
+                if (job / "error.json").exists() and not (job / "run.json").exists():
+                    found.problems.append(f"{job}: failed before it started: {_status(job, {})[1]}")
+                elif not (job / "run.json").exists():
+                    found.waiting.append(job)
+
+
+def _status(folder: Path, result: dict[str, Any]) -> tuple[str, str]:
+    if result:
+        return "finished", ""
+    lock = _lock(folder / "run.lock")
+    here = lock.get("host") in (None, socket.gethostname())
+    if here and _alive(lock.get("pid")):
+        return "running", ""
+    if (folder / "error.json").exists():
+        try:
+            error = _read_json(folder / "error.json")
+            message = " ".join(str(error.get("message", "")).split())
+            return "failed", f"{error.get('type', 'error')}: {message[:300]}".rstrip(": ")
+        except ValueError:
+            return "failed", "error.json cannot be read"
+    if lock and not here:
+        return "interrupted", f"no result; its lock names another machine ({lock['host']}), where it may still run"
+    return "interrupted", "no result and no process: the same command resumes it"
+
+
+def _lock(path: Path) -> dict[str, Any]:
+    """`{"pid", "host"}`, or nothing: the lock is emptied when its run ends."""
+    try:
+        lock = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return lock if isinstance(lock, dict) else {}
+
+
+def _alive(pid: object) -> bool:
+    if not isinstance(pid, int) or pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)  # signal 0 asks only
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _merged(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row per step, later values over earlier ones: a resumed run writes some steps again."""
+    steps: dict[int, dict[str, Any]] = {}
+    for line in lines:
+        if isinstance(line.get("step"), int):
+            steps.setdefault(line["step"], {}).update(line)
+    return [steps[step] for step in sorted(steps)]
+
+
+def _read_lines(path: Path, problems: list[str]) -> Iterator[dict[str, Any]]:
+    """The rows of a JSON Lines file; its last line may be cut, as the run may be writing it."""
+    if not path.exists():
+        return
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if isinstance(row, dict):
+            yield row
+        elif number < len(lines):
+            problems.append(f"{path}: line {number} is not a JSON object and was left out")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror}), left out") from None
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise ValueError(f"{path}: not a JSON object, left out")
+    return value
+
+
+def _bearable(path: Path, problems: list[str]) -> dict[str, Any]:
+    """A JSON object that a run may lack."""
+    if not path.exists():
+        return {}
+    try:
+        return _read_json(path)
+    except ValueError as error:
+        problems.append(str(error))
+        return {}
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        tree = OmegaConf.to_container(OmegaConf.load(path))
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror}), left out") from None
+    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError):
+        tree = None
+    if not isinstance(tree, dict):
+        raise ValueError(f"{path}: not the settings of a run, left out")
+    return dict(flatten(tree))
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
