@@ -1,0 +1,148 @@
+"""The commands as a person types them: quick to answer, one line for a mistake, no traceback."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+COMMANDS = ("train", "extend", "export", "compare")
+
+
+def call(command, *arguments, cwd=None, **environment):
+    code = f"import sys; sys.argv[0] = 'bailong-{command}'; from bailong import cli; cli.{command}()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])} | environment,
+        timeout=300,
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("flag", [["--help"], ["--cfg", "job"]])
+def test_help_and_config_never_import_torch(command, flag):
+    extra = {"export": ["run=a", "to=b"], "compare": ["runs=a"]}.get(command, [])
+    code = (
+        f"import sys; sys.argv = ['bailong-{command}', *{flag + extra!r}]; from bailong import cli\n"
+        f"try: cli.{command}()\nexcept SystemExit as e: assert not e.code, e.code\n"
+        "heavy = [m for m in ('torch', 'transformers', 'lightning', 'wandb') if m in sys.modules]\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    expected = f"bailong-{command}" if flag == ["--help"] else {"train": "initializer:", "extend": "tokenizer:"}
+    assert (expected if isinstance(expected, str) else expected.get(command, "to:")) in done.stdout
+
+
+def test_tab_completes_choices_and_named_runs():
+    def complete(line):
+        done = call("train", "-sc", "query=bash", COMP_LINE=line, COMP_POINT=str(len(line)))
+        return done.stdout.split()
+
+    assert "initializer=zip_tie" in complete("bailong-train initializer=z")
+    assert "sweeps=initializers" in complete("bailong-train sweeps=")
+    assert complete("bailong-train experiments=paper_c") == ["experiments=paper_cpt"]
+    assert not any(word.startswith(("conf", "bailong", "tests", "notebooks")) for word in complete("bailong-train "))
+
+
+MISTAKES = {
+    "misspelt initializer": (["initializer=ziptie"], "initializer=ziptie is not accepted", "did you mean zip_tie?"),
+    "negative rate": (["optimizer.lr=-1"], "optimizer.lr=-1.0 is not accepted", "above 0"),
+    "unknown key": (["stage.max_stps=5"], "unknown key stage.max_stps", "did you mean stage.max_steps?"),
+    "unknown key with plus": (["+stage.max_stps=5"], "unknown key stage.max_stps", "did you mean max_steps?"),
+    "key of another group": (["stage.lr=1"], "unknown key stage.lr", "did you mean optimizer.lr?"),
+    "wrong type": (["seed=ten"], "seed=ten is not accepted", "whole number"),
+    "out of range in a sweep": (["sweeps=initializers", "adapter.dropout=0.1,2"], "adapter.dropout=2.0", "in [0, 1)"),
+    "unknown experiment": (["experiments=tinyy"], "experiments=tinyy is not accepted", "did you mean tiny?"),
+    "missing model": (
+        ["model.path=nowhere/at/all", "tokenizer=none"],
+        "model.path=nowhere/at/all does not exist",
+        "checkpoint folder",
+    ),
+    "missing text": (["data.sources=[{path: nowhere.jsonl}]"], "data source not found: nowhere.jsonl", "JSONL"),
+    "unreadable override": (["data.sources={a"], "cannot read", "quote"),
+    "tokenizer not made": (
+        ["tokenizer.folder=nowhere", "data.held_out=0.2"],
+        "tokenizer.folder=nowhere",
+        "bailong-extend",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_one_clear_line_and_leaves_nothing(name, tmp_path):
+    arguments, what, accepted = MISTAKES[name]
+    done = call("train", *arguments, cwd=tmp_path)
+    assert done.returncode not in (0, None)
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("error: "), done.stderr
+    assert what in lines[0] and accepted in lines[0], lines[0]
+    left = {p.name for p in tmp_path.rglob("*") if p.is_file()} - {"multirun.yaml"}
+    assert not any(name in left for name in ("run.json", "metrics.jsonl", "config.yaml")), left
+
+
+def test_a_base_that_is_not_sentencepiece_is_named(tmp_path):
+    wrong = tmp_path / "tokenizer.model"
+    wrong.write_text("this is not a model")
+    done = call("extend", f"tokenizer.base={wrong}", cwd=tmp_path)
+    assert done.returncode != 0 and len(done.stderr.strip().splitlines()) == 1
+    assert str(wrong) in done.stderr and "SentencePiece" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_plan_prints_the_papers_shares_without_weights(tmp_path):
+    assert "4.60 %" in call("train", "experiments=paper_cpt", "plan=true", cwd=tmp_path).stdout
+    assert "4.12 %" in call("train", "experiments=paper_sft", "plan=true", cwd=tmp_path).stdout
+    assert list(tmp_path.iterdir()) == [], "a plan leaves nothing behind"
+
+
+@pytest.fixture(scope="module")
+def place(bench, tmp_path_factory):
+    """A folder from which short sweeps can be started on the bench."""
+    folder = tmp_path_factory.mktemp("place")
+    for name in ("tokenizers", "models"):
+        shutil.copytree(bench / name, folder / name)
+    return folder
+
+
+SHORT = [
+    "sweeps=initializers",
+    "initializer=random,zip_tie",
+    "seed=0",
+    "tokenizer.folder=tokenizers/extended",
+    "model.path=models/tied",
+    "stage.context=48",
+    "stage.batch_size=4",
+    "stage.max_steps=4",
+    "stage.evaluate_every_tokens=400",
+    "data.evaluation_bytes=1500",
+    "adapter.rank=4",
+    "trainer.micro_batch=4",
+    "tracking=local",
+]
+
+
+def test_a_sweep_goes_on_past_a_failing_job_skips_what_is_done_and_compares(place):
+    failing = call("train", *SHORT, "initializer=random,zip_tie", "optimizer.lr=1e-3,1e30", cwd=place)
+    assert failing.returncode == 1, failing.stderr
+    text = failing.stderr
+    assert "2 finished, 0 skipped, 2 failed, 0 interrupted" in text, text
+    assert "not finite" in text and "Traceback" not in text
+
+    began = time.monotonic()
+    again = call("train", *SHORT, "initializer=random,zip_tie", "optimizer.lr=1e-3", cwd=place)
+    assert again.returncode == 0, again.stderr
+    assert "0 finished, 2 skipped, 0 failed" in again.stderr
+    assert time.monotonic() - began < 30, "a finished sweep must not start its jobs"
+
+    sweep = next((place / "outputs" / "tiny").iterdir())
+    compared = call("compare", f"runs='{sweep}'", cwd=place)
+    assert compared.returncode == 0, compared.stderr
+    for name in ("report.html", "runs.csv", "curves.svg", "curves.png"):
+        assert (sweep / name).stat().st_size > 0
+    assert "zip_tie" in compared.stdout

@@ -1,0 +1,127 @@
+"""Every YAML composes, becomes live objects, and says what it is."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf, open_dict
+
+from bailong import config, launcher, workspace
+
+ROOT = workspace.root()
+GROUPS = sorted(p.name for p in (ROOT / "conf").iterdir() if p.is_dir() and p.name != "local")
+
+
+def options(group):
+    return sorted(p.stem for p in (ROOT / "conf" / group).glob("*.yaml"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def hydra():
+    config.register()
+    workspace.register()
+    launcher.register()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        yield
+
+
+def composed(command, *overrides):
+    cfg = compose(command, list(overrides), return_hydra_config=True)
+    with open_dict(cfg):
+        del cfg["hydra"]
+    return config.parse(cfg)
+
+
+def test_every_command_parses_with_its_defaults():
+    assert composed("train").initializer.name == "zip_tie"
+    assert composed("extend").tokenizer.name == "tiny"
+    assert composed("export", "run=a", "to=b").dtype == "bfloat16"
+    assert composed("compare", "runs=a").baseline == "random"
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_option_of_every_group_parses(group):
+    for option in options(group):
+        overrides = [f"{group}={option}"]
+        if option in ("full", "pretrain"):
+            overrides += ["adapter=full", "model.quantization=none"]
+        settings = composed("train", *overrides)
+        assert getattr(settings, group).name == option
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in (ROOT / "experiments").glob("*.yaml")))
+def test_every_experiment_parses_and_never_touches_hydra(name):
+    settings = composed("train", f"experiments={name}")
+    assert settings.stage.context > 0
+    assert "hydra" not in yaml.safe_load((ROOT / "experiments" / f"{name}.yaml").read_text())
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in (ROOT / "sweeps").glob("*.yaml")))
+def test_every_sweep_sets_base_axes_and_mode_alone(name):
+    content = yaml.safe_load((ROOT / "sweeps" / f"{name}.yaml").read_text())
+    assert set(content) == {"defaults", "hydra"}
+    assert set(content["hydra"]) == {"mode", "sweeper"}
+    composed("train", f"sweeps={name}")
+    composed("train", f"sweeps={name}", "experiments=tiny")
+
+
+def test_every_yaml_begins_by_saying_what_it_is():
+    files = [p for folder in ("conf", "experiments", "sweeps") for p in (ROOT / folder).rglob("*.yaml")]
+    assert len(files) > 30
+    for path in files:
+        lines = path.read_text().splitlines()
+        assert lines[0].startswith("#") and len(lines[0]) > 20 or lines[1].startswith("# "), path
+
+
+def test_setting_groups_list_every_knob_with_the_default_of_the_dataclass():
+    """What `--cfg job` shows for the first option of a group is what its dataclass says."""
+    for group, example in {"trainer": "default", "adapter": "all", "stage": "cpt"}.items():
+        written = yaml.safe_load((ROOT / "conf" / group / f"{example}.yaml").read_text())
+        written.pop("defaults")
+        cls = config.SETTINGS.get(group) or config.choices(group)[example]
+        fields = {f.name for f in config.dataclasses.fields(cls)} - ({"name"} if "name" not in written else set())
+        assert set(written) == fields, group
+
+
+def test_a_run_reloads_from_its_own_config(tmp_path):
+    import dataclasses
+
+    settings = composed("train", "experiments=tiny", "initializer=mean", "initializer.covariance=0.5")
+    Path(tmp_path / "config.yaml").write_text(yaml.safe_dump(dataclasses.asdict(settings)))
+    assert config.load(tmp_path) == settings
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["+stage.max_stps=3"], r"unknown key stage.max_stps \(did you mean max_steps\?\)"),
+        (["++initializer.foo=1"], "unknown key initializer.foo"),
+        (["+extra=1"], "unknown key extra"),
+        (["optimizer.lr=-1"], "optimizer.lr=-1.0 is not accepted: it must be above 0"),
+        (["stage.packing=trunc"], r"stage.packing=trunc is not accepted: .* \(did you mean truncate\?\)"),
+        (["trainer.micro_batch=3"], "trainer.micro_batch=3 is not accepted: it must be a divisor"),
+        (["stage=pretrain"], "stage=pretrain trains every parameter"),
+        (["adapter=full"], "adapter=full trains every parameter, which needs model.quantization=none"),
+        (["model.path=null"], "set model.path"),
+        (["stage.epochs=null"], "stage has no end"),
+        (["data.sources=[]"], "data.sources"),
+    ],
+)
+def test_mistakes_are_refused_in_one_line(overrides, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        composed("train", *overrides)
+    assert "\n" not in str(caught.value)
+
+
+def test_known_keys_hold_every_key_that_composes():
+    keys = config.known_keys("train")
+    flat = OmegaConf.to_container(compose("train"), resolve=True)
+
+    def walk(node, prefix=""):
+        for key, value in node.items():
+            yield prefix + key
+            if isinstance(value, dict):
+                yield from walk(value, f"{prefix}{key}.")
+
+    assert set(walk(flat)) <= keys
