@@ -39,9 +39,11 @@ class Source:
     """One body of text.
 
     `path` is a file or glob (JSONL or TXT, plain or `.gz`, or Parquet), `sample:<file>` for text inside
-    the package, or `hub:<dataset id>`. `text` names the field that holds the text (TXT has none: there a
-    blank line ends a document). `fraction` keeps that share of the documents, chosen by the hash of
-    their text, so that the choice never depends on their order. `language` is a label for reports.
+    the package, or `hub:<dataset id>` (or `hub:<dataset id>#<config>`, of which `split` is read). `text`
+    names the field that holds the text (TXT has none: there a blank line ends a document). `fraction`
+    keeps that share of the documents, chosen by the hash of their text, so that the choice never depends
+    on their order. `language` is a label; `bailong-extend` trains on the sources that carry the language
+    of its tokenizer.
     """
 
     path: str = MISSING
@@ -58,8 +60,8 @@ class Source:
 class Data:
     """What is trained on, and what is held out.
 
-    `held_out` is the share of documents kept for evaluation, chosen by the hash of their text: every
-    config that shares a text holds out the same documents. `evaluation_bytes` bounds the evaluation text
+    `held_out` is the share of documents kept from training, in every source, chosen by the hash of their
+    text: every config that shares a text holds out the same documents. `evaluation_bytes` bounds the evaluation text
     in bytes, which makes it the same text under any tokenizer; `evaluate_on` is the position of the
     source that is evaluated. `expected_tokens` serves `plan=true` alone, where no data is read.
     """
@@ -454,6 +456,8 @@ def choices(group: str) -> dict[str, Any]:
 def register() -> None:
     """Put every schema into Hydra's ConfigStore, under `schema/`, out of the way of the options."""
     store = ConfigStore.instance()
+    # Hydra copies this store deeply for every group that --help lists, and only ever copies from it on loading.
+    ConfigStore.__deepcopy__ = lambda self, memo: self  # type: ignore[attr-defined]
     for name, cls in COMMANDS.items():
         store.store(group="schema", name=name, node=cls)
     for group, cls in (SETTINGS | {"shape": Shape}).items():

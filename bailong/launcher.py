@@ -8,6 +8,7 @@ Each job is given one GPU in turn where there are several.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -34,7 +35,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from bailong import config, identity, workspace
+from bailong import config, identity, plan, workspace
 from bailong.checks import require
 from bailong.tracking import folder
 from bailong.workspace import Run
@@ -46,10 +47,10 @@ PLUGIN_MODULE = "hydra_plugins.bailong"
 
 @dataclass
 class PoolConfig:
-    """`jobs` at a time, on `gpus` GPUs (null: as many as CUDA_VISIBLE_DEVICES or nvidia-smi tell)."""
+    """`jobs` at a time (null: one a GPU, two without any), on `gpus` GPUs (null: all that are visible)."""
 
     _target_: str = f"{PLUGIN_MODULE}.PoolLauncher"
-    jobs: int = 2
+    jobs: int | None = None
     gpus: int | None = None
 
 
@@ -71,10 +72,10 @@ class Job:
 class PoolLauncher(Launcher):
     """Runs the jobs of a sweep as subprocesses, `jobs` at a time."""
 
-    def __init__(self, jobs: int = 2, gpus: int | None = None) -> None:
-        require(jobs > 0, "hydra.launcher.jobs", jobs, "above 0")
-        self.jobs = jobs
-        self.gpus = gpus if gpus is not None else len(visible_gpus())
+    def __init__(self, jobs: int | None = None, gpus: int | None = None) -> None:
+        require(jobs is None or jobs > 0, "hydra.launcher.jobs", jobs, "above 0, or null")
+        self.gpus = visible_gpus()[:gpus]
+        self.jobs = jobs or len(self.gpus) or 2
         self.console = Console(stderr=True)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -156,8 +157,8 @@ class PoolLauncher(Launcher):
     def _one(self, job: Job, slot: int) -> None:
         job.run.folder.mkdir(parents=True, exist_ok=True)
         environment = os.environ | child_environment(job.settings.trainer.threads)
-        if gpus := visible_gpus()[: self.gpus]:
-            environment["CUDA_VISIBLE_DEVICES"] = gpus[slot % len(gpus)]
+        if self.gpus:
+            environment["CUDA_VISIBLE_DEVICES"] = self.gpus[slot % len(self.gpus)]
         began = time.monotonic()
         self.console.print(f"  start    {job.run.name}", highlight=False)
         with (job.run.folder / "console.log").open("ab") as log:
@@ -182,16 +183,24 @@ class PoolLauncher(Launcher):
         self.console.print(f"  {job.status:<8} {job.run.name}: {words} ({job.seconds:.0f} s)", highlight=False)
 
     def _plan(self, jobs: list[Job]) -> None:
-        table = Table(title=f"{len(jobs)} jobs")
-        for column in ("job", "folder", "state"):
-            table.add_column(column)
+        """What the sweep would do: nothing is started, nothing is left behind."""
+        table = Table(title=f"{len(jobs)} jobs in {jobs[0].run.folder.parent}", title_justify="left")
+        for column in ("job", "state", "tokens", "FLOPs"):
+            table.add_column(column, justify="left" if column in ("job", "state") else "right", overflow="fold")
         for job in jobs:
-            try:
+            state = "to do"
+            if (job.run.folder / "run.json").exists():
                 state = folder.state(job.run, identity.identity(job.settings), job.settings.rerun)
-            except ValueError as error:
-                state = str(error)
-            table.add_row(job.run.name, str(job.run.folder), state)
+            budget, _ = plan.plan(job.settings)
+            tokens = f"{budget.tokens:,}" if budget.tokens else "unknown"
+            work = f"{budget.total_flops:.2e}" if budget.total_flops else "unknown"
+            table.add_row(job.run.name, state, tokens, work)
         Console().print(table)
+        sweep = jobs[0].run.folder.parent
+        (sweep / "multirun.yaml").unlink(missing_ok=True)  # Hydra's sweeper wrote it before asking us
+        for place in (sweep, sweep.parent, sweep.parent.parent):
+            with contextlib.suppress(OSError):
+                place.rmdir()
 
     def _table(self, jobs: list[Job], sweep: Path) -> None:
         table = Table(title=f"sweep {sweep}", title_justify="left")

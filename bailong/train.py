@@ -6,7 +6,6 @@ measurement goes to the run's folder. A finished run returns at once, an unfinis
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from bailong import identity, workspace
@@ -14,6 +13,7 @@ from bailong.config import Train
 from bailong.process import Stopping, peak_memory_gb, quiet, rank
 from bailong.tracking import folder, metrics, provenance
 from bailong.tracking.progress import Reporter
+from bailong.tracking.record import Record
 from bailong.workspace import Run
 
 
@@ -60,7 +60,6 @@ def _fit(settings: Train, run: Run, fingerprint: str, reporter: Reporter) -> dic
     from bailong.model import backbone, budget, checkpoint
     from bailong.model.module import Counters, Training
     from bailong.model.score import score
-    from bailong.tracking.wandb import Mirror
 
     torch.set_num_threads(settings.trainer.threads)
     if settings.trainer.deterministic:
@@ -101,10 +100,6 @@ def _fit(settings: Train, run: Run, fingerprint: str, reporter: Reporter) -> dic
         folder.write_json(run.folder / "provenance.json", facts)
         if diff:
             folder.write(run.folder / "git.diff", diff + "\n")
-    record = metrics.Lines(run.folder / "metrics.jsonl" if first else None, counters.metrics_bytes)
-    speeds = metrics.Lines(run.folder / "speed.jsonl" if first else None, counters.speed_bytes)
-    tracking = settings.tracking if first else dataclasses.replace(settings.tracking, wandb="off")
-    mirror = Mirror(tracking, run, dataclasses.asdict(settings), metrics.read(run.folder / "metrics.jsonl"))
     shape = backbone.shape_of(built.model.config)
     flops = budget.flops_per_token(shape, shape.vocabulary, settings.adapter, stage.context).model
     peak = budget.peak_flops(torch.cuda.get_device_name(), "bfloat16") if built.device.type == "cuda" else None
@@ -120,78 +115,63 @@ def _fit(settings: Train, run: Run, fingerprint: str, reporter: Reporter) -> dic
             precision=built.precision,
         )
 
-    def write(row: dict[str, Any]) -> None:
-        record.write(row)
-        mirror.log(row)
-        if "eval/bpb" in row:
-            reporter.say(
-                f"step {row['step']}/{total}  {row['tokens']:,} tokens  "
-                f"evaluation: {row['eval/bpb']:.4f} bits per byte, loss {row['eval/loss']:.4f}"
-                + (f"  training loss {row['train/loss']:.4f}" if "train/loss" in row else "")
-            )
+    def speed(seconds: float, tokens: int) -> dict[str, Any]:
+        rate = tokens / seconds
+        return {
+            "step": counters.step,
+            "tokens": counters.tokens,
+            "seconds": round(counters.seconds, 3),
+            "tokens_per_second": round(rate, 1),
+            "peak_memory_gb": round(peak_memory_gb(), 3),
+            "flops_per_token": flops,
+            "mfu": round(rate * flops / peak, 4) if peak else None,
+        }
 
-    def speed(seconds: float, tokens: int) -> None:
-        if tokens:
-            rate = tokens / seconds
-            row = {
-                "step": counters.step,
-                "tokens": counters.tokens,
-                "seconds": round(counters.seconds, 3),
-                "tokens_per_second": round(rate, 1),
-                "peak_memory_gb": round(peak_memory_gb(), 3),
-                "flops_per_token": flops,
-                "mfu": round(rate * flops / peak, 4) if peak else None,
-            }
-            speeds.write(row)
-            mirror.summary({f"speed/{key}": value for key, value in row.items() if key not in ("step", "tokens")})
-
-    module = Training(
-        built.model,
-        settings,
-        built.precision,
-        total,
-        counters,
-        evaluate,
-        write,
-        speed,
-        sizes=lambda: (record.size(), speeds.size()),
-        progress=lambda c, note: reporter.advance(c.step, note),
-        ready=lambda: stopping.listen(),
-        path=path,
-    )
-    module.resumed = content
-    stopping = Stopping(module)
-    reporter.begin(total, counters.step)
-    lightning = pl.Trainer(
-        accelerator="gpu" if built.device.type == "cuda" else "cpu",
-        devices=trainer.devices,
-        strategy="ddp" if trainer.devices > 1 else "auto",
-        max_epochs=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        default_root_dir=run.folder,
-    )
-    with stopping:
+    sizes = (counters.metrics_bytes, counters.speed_bytes)
+    with Record(settings, run, sizes, total, reporter.say, first) as record:
+        module = Training(
+            built.model,
+            settings,
+            built.precision,
+            total,
+            counters,
+            evaluate,
+            record.write,
+            speed=lambda seconds, tokens: record.speed(speed(seconds, tokens)) if tokens else None,
+            sizes=record.sizes,
+            progress=lambda c, note: reporter.advance(c.step, note),
+            ready=lambda: stopping.listen(),
+            path=path,
+        )
+        module.resumed = content
+        stopping = Stopping(module)
+        reporter.begin(total, counters.step)
+        lightning = pl.Trainer(
+            accelerator="gpu" if built.device.type == "cuda" else "cpu",
+            devices=trainer.devices,
+            strategy="ddp" if trainer.devices > 1 else "auto",
+            max_epochs=1,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            default_root_dir=run.folder,
+        )
+        with stopping:
+            if counters.step < total:
+                lightning.fit(module, train_dataloaders=steps)
+        reporter.end()
         if counters.step < total:
-            lightning.fit(module, train_dataloaders=steps)
-    reporter.end()
-    record.close()
-    speeds.close()
-    if counters.step < total:
-        assert module.stop_signal is not None, "training ended early without being asked to"
-        mirror.close(128 + module.stop_signal)
-        reporter.say(f"stopped at step {counters.step} of {total}, saved; the same command goes on from there")
-        raise SystemExit(128 + module.stop_signal)
-    if not first:
-        return None
-
-    result = _result(settings, run, fingerprint, built, counters, corpus)
-    mirror.summary({key: value for key, value in result.items() if isinstance(value, (int, float, str))})
-    mirror.close()
+            assert module.stop_signal is not None, "training ended early without being asked to"
+            record.close(128 + module.stop_signal)
+            reporter.say(f"stopped at step {counters.step} of {total}, saved; the same command goes on from there")
+            raise SystemExit(128 + module.stop_signal)
+        if not first:
+            return None
+        result = _result(settings, run, fingerprint, built, counters, corpus)
+        record.mirror.summary({key: value for key, value in result.items() if isinstance(value, (int, float, str))})
     folder.write_json(run.folder / "result.json", result)
     reporter.say(
         f"finished: {result['bpb_step0']:.4f} -> {result['bpb_final']:.4f} bits per byte "

@@ -68,6 +68,7 @@ def test_every_sweep_sets_base_axes_and_mode_alone(name):
 
 def test_every_yaml_begins_by_saying_what_it_is():
     files = [p for folder in ("conf", "experiments", "sweeps") for p in (ROOT / folder).rglob("*.yaml")]
+    files = [path for path in files if path.parent.name != "local"]
     assert len(files) > 30
     for path in files:
         lines = path.read_text().splitlines()

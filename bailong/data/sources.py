@@ -89,9 +89,7 @@ def _read(path: Path, source: Source) -> Iterator[str]:
         with opener(path, "rt", encoding="utf-8-sig", newline="\n") as stream:  # type: ignore[operator]
             yield from (_text(stream) if suffix == ".txt" else _jsonl(stream, path, source.text))
     except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{path}: not UTF-8 at byte {error.start} ({error.reason}); clean it with bailong-prepare"
-        ) from None
+        raise ValueError(f"{path}: not UTF-8 at byte {error.start} ({error.reason})") from None
     except (gzip.BadGzipFile, EOFError) as error:
         raise ValueError(f"{path}: damaged gzip file ({error})") from None
 

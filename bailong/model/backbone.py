@@ -27,10 +27,6 @@ def load(settings: Model, device: torch.device, compute_dtype: torch.dtype) -> A
     """
     path = str(settings.path)
     local = Path(path).exists()
-    try:
-        config = AutoConfig.from_pretrained(path, local_files_only=local)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"model.path={settings.path} cannot be read: {str(error).splitlines()[0]}") from error
     quantization = None
     if settings.quantization == "nf4":
         quantization = BitsAndBytesConfig(
@@ -39,15 +35,19 @@ def load(settings: Model, device: torch.device, compute_dtype: torch.dtype) -> A
             bnb_4bit_use_double_quant=settings.double_quantization,
             bnb_4bit_compute_dtype=compute_dtype,
         )
-    model: Any = AutoModelForCausalLM.from_pretrained(
-        path,
-        config=config,
-        dtype=getattr(torch, settings.dtype),
-        quantization_config=quantization,
-        attn_implementation=settings.attention,
-        device_map={"": device},
-        local_files_only=local,
-    )
+    try:
+        config = AutoConfig.from_pretrained(path, local_files_only=local)
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            path,
+            config=config,
+            dtype=getattr(torch, settings.dtype),
+            quantization_config=quantization,
+            attn_implementation=settings.attention,
+            device_map={"": device},
+            local_files_only=local,
+        )
+    except (OSError, ValueError) as error:
+        raise ValueError(f"model.path={settings.path} cannot be loaded: {str(error).splitlines()[0]}") from error
     inner = getattr(model, "model", None)
     if not all(hasattr(inner, part) for part in ("embed_tokens", "layers", "norm")):
         raise ValueError(f"model.path={settings.path} is a {config.model_type}: a Llama-architecture model is needed")

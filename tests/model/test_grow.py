@@ -273,3 +273,14 @@ def test_cuda_gives_the_rows_of_the_cpu(name: str, tied: bool) -> None:
     assert on_cpu.rows_sha256 == on_cuda.rows_sha256
     assert ends(there)[0].weight.is_cuda and is_tied(there) == tied
     assert torch.equal(weights(there)[1].cpu(), weights(here)[1])
+
+
+def test_why_resize_token_embeddings_is_not_called():
+    """Its default is a mean initializer: its rows stand a thousandth as far apart as the paper's random ones."""
+    model = llama(tied=True)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model.resize_token_embeddings(V + 200)
+    rows = ends(model)[0].weight.detach()
+    assert rows[V:].std(dim=0).mean() < 0.01 * rows[:V].std(dim=0).mean()
+    assert torch.allclose(rows[V:].mean(dim=0), rows[:V].mean(dim=0), atol=1e-4)
