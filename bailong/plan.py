@@ -67,17 +67,7 @@ def _shape(settings: Train) -> Shape:
     model = settings.model
     local = Path(str(model.path)) / "config.json"
     if not settings.stage.from_scratch and local.exists():
-        facts = json.loads(local.read_text())
-        return Shape(
-            hidden=facts["hidden_size"],
-            layers=facts["num_hidden_layers"],
-            heads=facts["num_attention_heads"],
-            kv_heads=facts.get("num_key_value_heads") or facts["num_attention_heads"],
-            intermediate=facts["intermediate_size"],
-            context=facts.get("max_position_embeddings", settings.stage.context),
-            vocabulary=facts["vocab_size"],
-            tied=facts.get("tie_word_embeddings", False),
-        )
+        return budget.shape_of(json.loads(local.read_text()))
     if model.shape is None:
         raise ValueError(f"plan=true needs model.shape, or a config.json in model.path={model.path}")
     return model.shape

@@ -57,7 +57,7 @@ def _fit(settings: Train, run: Run, fingerprint: str, reporter: Reporter) -> dic
     from bailong.assemble import assemble
     from bailong.corpus import base_score, prepare
     from bailong.data.batches import Sequences, Steps
-    from bailong.model import backbone, budget, checkpoint
+    from bailong.model import budget, checkpoint
     from bailong.model.module import Counters, Training
     from bailong.model.score import score
 
@@ -100,7 +100,7 @@ def _fit(settings: Train, run: Run, fingerprint: str, reporter: Reporter) -> dic
         folder.write_json(run.folder / "provenance.json", facts)
         if diff:
             folder.write(run.folder / "git.diff", diff + "\n")
-    shape = backbone.shape_of(built.model.config)
+    shape = budget.shape_of(built.model.config.to_dict())
     flops = budget.flops_per_token(shape, shape.vocabulary, settings.adapter, stage.context).model
     peak = budget.peak_flops(torch.cuda.get_device_name(), "bfloat16") if built.device.type == "cuda" else None
 

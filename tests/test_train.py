@@ -87,24 +87,14 @@ def test_the_machines_side_is_not_another_run(finished):
 
 @pytest.mark.parametrize("quantization", ["nf4", "none"])
 @pytest.mark.parametrize("stop_at", [1, 3, 4, 5])
-def test_a_run_that_dies_and_resumes_equals_an_unbroken_one(bench, tmp_path, monkeypatch, quantization, stop_at):
+def test_a_run_that_dies_and_resumes_equals_an_unbroken_one(bench, tmp_path, quantization, stop_at):
     """Dying at any step, checkpointed or not, the record ends up byte for byte the same."""
     model = Model(name="b", path=str(bench / "models" / "tied"), dtype="float32", quantization=quantization)
     unbroken, broken = tiny.run(tmp_path, "unbroken"), tiny.run(tmp_path, "broken")
     settings = tiny.settings(bench, tmp_path, model=model)
     expected = train.train(settings, unbroken)
-
-    real = Training._count
-
-    def dies(self, step, *rest):
-        real(self, step, *rest)
-        if step.number + 1 == stop_at:
-            raise RuntimeError("killed")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Training, "_count", dies)
-        with pytest.raises(RuntimeError, match="killed"):
-            train.train(settings, broken)
+    with tiny.dying_after(stop_at):
+        train.train(settings, broken)
     assert json.loads((broken.folder / "error.json").read_text())["message"] == "killed"
     torch.manual_seed(99)  # the global generator has moved on, as in another process
     result = train.train(settings, broken)
@@ -251,19 +241,10 @@ def test_a_tokenizer_of_another_model_is_refused(bench, tmp_path):
         train.train(settings, tiny.run(tmp_path))
 
 
-def test_a_damaged_checkpoint_is_named(bench, tmp_path, monkeypatch):
+def test_a_damaged_checkpoint_is_named(bench, tmp_path):
     run, settings = tiny.run(tmp_path), tiny.settings(bench, tmp_path)
-    real = Training._count
-
-    def dies(self, step, *rest):
-        real(self, step, *rest)
-        if step.number == 3:
-            raise RuntimeError("killed")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Training, "_count", dies)
-        with pytest.raises(RuntimeError):
-            train.train(settings, run)
+    with tiny.dying_after(4):
+        train.train(settings, run)
     path = run.folder / "checkpoints" / "last.ckpt"
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(ValueError, match="not a readable checkpoint"):

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from bailong.config import (
     Adapter,
@@ -93,6 +97,23 @@ def settings(bench: Path, outputs: Path, **changes) -> Train:
 def run(outputs: Path, name: str = "default", **changes) -> Run:
     """A run folder below `outputs`."""
     return Run(outputs / "bench" / "runs" / name, name, "bench", None, **changes)
+
+
+@contextmanager
+def dying_after(step: int) -> Iterator[None]:
+    """Training that dies when it has done `step` steps and recorded them."""
+    from bailong.model.module import Training
+
+    real = Training._count
+
+    def count(self, current, *rest):
+        real(self, current, *rest)
+        if current.number + 1 == step:
+            raise RuntimeError("killed")
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(RuntimeError, match="killed"):
+        patch.setattr(Training, "_count", count)
+        yield
 
 
 def shape(vocabulary: int, tied: bool = True) -> Shape:

@@ -78,20 +78,6 @@ def scratch(shape: Shape, vocabulary: int, bos: int, eos: int, attention: str, s
         return LlamaForCausalLM(LlamaConfig(**facts))
 
 
-def shape_of(config: Any) -> Shape:
-    """The architecture of a loaded model, for counting parameters and FLOPs."""
-    return Shape(
-        hidden=config.hidden_size,
-        layers=config.num_hidden_layers,
-        heads=config.num_attention_heads,
-        kv_heads=getattr(config, "num_key_value_heads", None) or config.num_attention_heads,
-        intermediate=config.intermediate_size,
-        context=config.max_position_embeddings,
-        vocabulary=config.vocab_size,
-        tied=bool(config.tie_word_embeddings),
-    )
-
-
 def linear4bit(model: nn.Module) -> list[Any]:
     """Every bitsandbytes 4-bit layer of the model."""
     try:

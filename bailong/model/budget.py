@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bailong.config import Adapter, Optimizer, Shape
 
@@ -60,6 +60,20 @@ class Parameters:
     @property
     def share_packed(self) -> float:
         return self.trainable / self.packed
+
+
+def shape_of(config: dict[str, Any]) -> Shape:
+    """The architecture that a checkpoint's `config.json` describes."""
+    return Shape(
+        hidden=config["hidden_size"],
+        layers=config["num_hidden_layers"],
+        heads=config["num_attention_heads"],
+        kv_heads=config.get("num_key_value_heads") or config["num_attention_heads"],
+        intermediate=config["intermediate_size"],
+        context=config.get("max_position_embeddings", 2048),
+        vocabulary=config["vocab_size"],
+        tied=bool(config.get("tie_word_embeddings", False)),
+    )
 
 
 def linear_shapes(shape: Shape) -> list[tuple[int, int]]:

@@ -47,7 +47,7 @@ class Reporter:
 
     def advance(self, done: int, note: str = "") -> None:
         if self.bar is not None:
-            self.bar.update(self.task, completed=done, note=note)
+            self.bar.update(self.task, completed=done, **({"note": note} if note else {}))
 
     def end(self) -> None:
         if self.bar is not None:

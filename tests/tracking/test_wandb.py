@@ -9,7 +9,6 @@ import pytest
 
 from bailong import train
 from bailong.config import Tracking
-from bailong.model.module import Training
 from bailong.tracking import metrics
 from tests import tiny
 
@@ -26,20 +25,11 @@ def history(folder):
     return [{key: value for key, value in row.items() if key not in OWN} for row in rows], runs[0]
 
 
-def test_the_history_equals_the_record_even_after_an_interruption(bench, tmp_path, monkeypatch):
+def test_the_history_equals_the_record_even_after_an_interruption(bench, tmp_path):
     settings = tiny.settings(bench, tmp_path, tracking=Tracking(name="wandb", wandb="offline"))
     run = tiny.run(tmp_path, choices={"stage": "cpt", "initializer": "zip_tie"})
-    real = Training._count
-
-    def dies(self, step, *rest):
-        real(self, step, *rest)
-        if step.number == 3:
-            raise RuntimeError("killed")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Training, "_count", dies)
-        with pytest.raises(RuntimeError):
-            train.train(settings, run)
+    with tiny.dying_after(4):
+        train.train(settings, run)
     train.train(settings, run)
     rows, facts = history(run.folder.parent)
     assert rows == metrics.read(run.folder / "metrics.jsonl")
