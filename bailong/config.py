@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import bailong.initializer
@@ -252,7 +252,7 @@ class Optimizer:
 
     def __post_init__(self) -> None:
         one_of("optimizer.name", self.name, OPTIMIZERS)
-        require(self.lr > 0, "optimizer.lr", self.lr, "above 0")
+        require(0 < self.lr < float("inf"), "optimizer.lr", self.lr, "above 0 and finite")
         require(0 <= self.final_lr_ratio <= 1, "optimizer.final_lr_ratio", self.final_lr_ratio, "in [0, 1]")
         require(self.warmup_steps >= 0, "optimizer.warmup_steps", self.warmup_steps, "0 or more")
         require(self.weight_decay >= 0, "optimizer.weight_decay", self.weight_decay, "0 or more")
@@ -484,19 +484,23 @@ def parse(cfg: DictConfig) -> Any:
         raise ValueError(str(error).splitlines()[0]) from error
 
 
-def refuse_unknown(cfg: DictConfig, prefix: str = "") -> None:
+def refuse_unknown(cfg: DictConfig | ListConfig, prefix: str = "") -> None:
     """Refuse keys that the node's dataclass does not have: `+key` and `++key` bypass the schema."""
-    node_type = OmegaConf.get_type(cfg)
-    if not dataclasses.is_dataclass(node_type):
-        return
-    known = [f.name for f in dataclasses.fields(node_type)]
-    for key in cfg:
-        if key == "hydra" and not prefix:
-            continue
-        if key not in known:
-            raise ValueError(f"unknown key {prefix}{key}{did_you_mean(str(key), known)}; accepted: {', '.join(known)}")
-        if not OmegaConf.is_missing(cfg, key) and OmegaConf.is_dict(cfg[key]):
-            refuse_unknown(cfg[key], f"{prefix}{key}.")
+    if isinstance(cfg, ListConfig):
+        inner = {str(i): cfg[i] for i in range(len(cfg))}
+    else:
+        node_type = OmegaConf.get_type(cfg)
+        if not dataclasses.is_dataclass(node_type):
+            return
+        known = [f.name for f in dataclasses.fields(node_type)]
+        for key in cfg:
+            if key not in known and not (key == "hydra" and not prefix):
+                accepted = f"; accepted: {', '.join(known)}"
+                raise ValueError(f"unknown key {prefix}{key}{did_you_mean(str(key), known)}{accepted}")
+        inner = {str(key): cfg[key] for key in known if key in cfg and not OmegaConf.is_missing(cfg, key)}
+    for key, node in inner.items():
+        if isinstance(node, (DictConfig, ListConfig)):
+            refuse_unknown(node, f"{prefix}{key}.")
 
 
 def known_keys(command: str) -> set[str]:

@@ -69,7 +69,7 @@ def tokenized(settings: Train, tokenizer: Any, documents: list[str]) -> Tokenize
 
 
 def _place(settings: Train, data_sha256: str) -> Path:
-    tokenizer = identity.tokenizer_digest(settings) or settings.model.path
+    tokenizer = identity.tokenizer_digest(settings) or identity.model_digest(settings)
     name = hashlib.sha256(f"{data_sha256}|{tokenizer}|{settings.stage.name}".encode()).hexdigest()[:24]
     return identity.cache(settings) / "tokens" / name
 

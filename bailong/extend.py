@@ -20,7 +20,7 @@ from rich.status import Status
 from rich.table import Table
 
 from bailong.config import Extend, Source, Tokenizer
-from bailong.data.sources import digest, documents
+from bailong.data.sources import digest, documents, share
 from bailong.tokenizer import bpe, card, folder, merge
 from bailong.tokenizer.efficiency import Treebank, count_tokens, read_treebank
 
@@ -56,11 +56,12 @@ def extend(settings: Extend) -> Path | None:
     corpus = {}
     if wanted.pieces > 0:  # named without folders: the same text elsewhere makes the same tokenizer
         corpus = {f"{i} {s.path.split('/')[-1]}": digest(s, target.parent / ".cache") for i, s in enumerate(sources)}
+        corpus["held_out"] = str(settings.data.held_out)
 
     with console.status("") as status:
         if not is_built(target, recipe, corpus, settings.overwrite):
             with fresh(target) as partial:
-                model = make(wanted, base, sources, partial, status)
+                model = make(wanted, base, training_text(settings, sources), partial, status)
                 shutil.rmtree(partial / "training", ignore_errors=True)
                 folder.write(
                     partial, model, base, name=wanted.name, base_sha256=base_sha256, recipe=recipe, corpus=corpus
@@ -153,10 +154,17 @@ def fresh(target: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def training_text(settings: Extend, sources: list[Source]) -> Iterator[str]:
+    """The documents that training sees too: pieces learned from held-out text would flatter every later score."""
+    for text in chain.from_iterable(map(documents, sources)):
+        if share(text, "held_out") >= settings.data.held_out:
+            yield text
+
+
 def make(
-    wanted: Tokenizer, base: merge.Model | None, sources: list[Source], partial: Path, status: Status
+    wanted: Tokenizer, base: merge.Model | None, texts: Iterator[str], partial: Path, status: Status
 ) -> merge.Model:
-    """Train on the sources and append to the base; without a base, the trained model is the tokenizer."""
+    """Train on the texts and append to the base; without a base, the trained model is the tokenizer."""
     if base is not None and wanted.pieces == 0:
         return base
     step(status, f"training {wanted.pieces:,} pieces")
@@ -165,7 +173,7 @@ def make(
     trained = merge.new_model()
     trained.ParseFromString(
         bpe.train(
-            bpe.lines_of(chain.from_iterable(map(documents, sources)), wanted.lines),
+            bpe.lines_of(texts, wanted.lines),
             training,
             pieces=wanted.pieces,
             characters=wanted.characters,

@@ -66,7 +66,7 @@ def tokenizer_digest(settings: Train) -> str | None:
 
 
 def model_digest(settings: Train) -> str | None:
-    """Hash of a local checkpoint's config, file sizes and first megabytes; the id itself for the Hub.
+    """Hash of a local checkpoint: config, tokenizer, sizes and samples of its weights; the id itself for the Hub.
 
     Reading all of a 7B checkpoint would take minutes at each start; this notices every rebuilt model.
     """
@@ -87,7 +87,10 @@ def model_digest(settings: Train) -> str | None:
     weights = sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")])
     if not weights:
         raise ValueError(f"model.path={settings.model.path} holds no weights (*.safetensors)")
-    total = hashlib.sha256((folder / "config.json").read_bytes())
+    total = hashlib.sha256()
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json", "tokenizer.model"):
+        if (folder / name).exists():
+            total.update(name.encode() + (folder / name).read_bytes())
     for path in weights:
         total.update(f"{path.name}|{path.stat().st_size}".encode())
         with path.open("rb") as stream:

@@ -43,6 +43,8 @@ from bailong.workspace import Run
 # Hydra instantiates launchers only from the namespace package `hydra_plugins`. A second top-level package for one
 # class would be a worse evil than `register` below, which lends this module that name.
 PLUGIN_MODULE = "hydra_plugins.bailong"
+#: signals that ask a sweep to stop: Ctrl-C, a scheduler's or a person's kill, a closed terminal
+ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass
@@ -74,9 +76,10 @@ class PoolLauncher(Launcher):
 
     def __init__(self, jobs: int | None = None, gpus: int | None = None) -> None:
         require(jobs is None or jobs > 0, "hydra.launcher.jobs", jobs, "above 0, or null")
+        require(gpus is None or gpus > 0, "hydra.launcher.gpus", gpus, "above 0, or null")
         self.gpus = visible_gpus()[:gpus]
         self.jobs = jobs or len(self.gpus) or 2
-        self.console = Console(stderr=True)
+        self.console = Console(stderr=True, soft_wrap=True)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.loader = hydra_context.config_loader
@@ -89,14 +92,19 @@ class PoolLauncher(Launcher):
                 f"trainer.devices={several.settings.trainer.devices} is not accepted in a sweep: a job of a sweep is "
                 "one process on one device; start runs on several devices one by one"
             )
+        folders = [job.run.folder for job in jobs]
+        if twice := next((place for place in folders if folders.count(place) > 1), None):
+            raise ValueError(
+                f"two jobs of the sweep share the folder {twice}: they differ only in settings that name no folder "
+                "(threads, tracking, outputs); sweep over something that is learned"
+            )
         if jobs[0].settings.plan:
             self._plan(jobs)
             raise SystemExit(0)
         for job in jobs:
             job.status = folder.state(job.run, identity.identity(job.settings), job.settings.rerun)
         sweep = jobs[0].run.folder.parent
-        record = {"command": workspace.command_line(), "jobs": [job.run.name for job in jobs]}
-        folder.write_json(sweep / "sweep.json", record)
+        remember(sweep, workspace.command_line(), [job.run.name for job in jobs])
         self._run([job for job in jobs if job.status != "finished"], len(jobs))
         for job in jobs:
             if job.status == "finished" and job.process is None:
@@ -128,7 +136,7 @@ class PoolLauncher(Launcher):
                 if job.process is not None and job.process.poll() is None:
                     job.process.send_signal(signal.SIGTERM)
 
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, stop) for number in ASKING}
         slots = list(range(self.jobs))
 
         def one(job: Job) -> None:
@@ -138,6 +146,8 @@ class PoolLauncher(Launcher):
             slot = slots.pop()
             try:
                 self._one(job, slot)
+            except Exception as error:  # one job that cannot even be started stops nobody
+                job.status, job.reason = "failed", f"{type(error).__name__}: {error}"
             finally:
                 slots.append(slot)
 
@@ -156,6 +166,7 @@ class PoolLauncher(Launcher):
 
     def _one(self, job: Job, slot: int) -> None:
         job.run.folder.mkdir(parents=True, exist_ok=True)
+        (job.run.folder / "error.json").unlink(missing_ok=True)
         environment = os.environ | child_environment(job.settings.trainer.threads)
         if self.gpus:
             environment["CUDA_VISIBLE_DEVICES"] = self.gpus[slot % len(self.gpus)]
@@ -163,7 +174,7 @@ class PoolLauncher(Launcher):
         self.console.print(f"  start    {job.run.name}", highlight=False)
         with (job.run.folder / "console.log").open("ab") as log:
             job.process = subprocess.Popen(
-                [sys.executable, "-m", "bailong.job"],
+                [sys.executable, "-P", "-m", "bailong.job"],  # -P: not whatever `bailong/` lies in this folder
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -178,7 +189,8 @@ class PoolLauncher(Launcher):
             result = json.loads((job.run.folder / "result.json").read_text())
             words = f"{result['bpb_step0']:.3f} -> {result['bpb_final']:.3f} bits per byte"
         else:
-            job.status = "interrupted" if code in (143, 130) else "failed"
+            asked = code in (130, 143, -signal.SIGINT, -signal.SIGTERM, -signal.SIGHUP)
+            job.status = "interrupted" if asked else "failed"
             job.reason = words = reason(job.run.folder, code)
         self.console.print(f"  {job.status:<8} {job.run.name}: {words} ({job.seconds:.0f} s)", highlight=False)
 
@@ -190,7 +202,10 @@ class PoolLauncher(Launcher):
         for job in jobs:
             state = "to do"
             if (job.run.folder / "run.json").exists():
-                state = folder.state(job.run, identity.identity(job.settings), job.settings.rerun)
+                try:
+                    state = folder.state(job.run, identity.identity(job.settings), job.settings.rerun)
+                except ValueError as error:
+                    state = str(error)
             budget, _ = plan.plan(job.settings)
             tokens = f"{budget.tokens:,}" if budget.tokens else "unknown"
             work = f"{budget.total_flops:.2e}" if budget.total_flops else "unknown"
@@ -216,6 +231,17 @@ class PoolLauncher(Launcher):
         self.console.print(table)
         self.console.print(", ".join(f"{count} {status}" for status, count in counts.items()), highlight=False)
         self.console.print(f"compare: bailong-compare runs={sweep}", highlight=False)
+
+
+def remember(sweep: Path, command: str, jobs: list[str]) -> None:
+    """Add a command and its jobs to `sweep.json`; an older command whose jobs it covers is forgotten."""
+    place = sweep / "sweep.json"
+    older = json.loads(place.read_text())["commands"] if place.exists() else {}
+    kept = {words: names for words, names in older.items() if not set(names) <= set(jobs)}
+    if not any(set(jobs) <= set(names) for names in kept.values()):
+        kept[command] = jobs
+    names = list(dict.fromkeys(name for group in kept.values() for name in group))
+    folder.write_json(place, {"commands": kept, "jobs": names})
 
 
 def _running(jobs: list[Job]) -> Table:
@@ -246,7 +272,12 @@ def child_environment(threads: int) -> dict[str, str]:
 
     Spinning barriers make two threads on a busy 2-core machine 12 to 37 times slower than one.
     """
-    return {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false"}
+    return {
+        "OMP_NUM_THREADS": str(threads),
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "TOKENIZERS_PARALLELISM": "false",
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # without it trainer.deterministic=true fails on CUDA
+    }
 
 
 def visible_gpus() -> list[str]:
@@ -266,5 +297,9 @@ def reason(run_folder: Path, code: int) -> str:
     if note.exists():
         error = json.loads(note.read_text())
         return error["message"].strip().splitlines()[0] if error["message"].strip() else error["type"]
+    console = run_folder / "console.log"
+    said = console.read_text(errors="replace").splitlines()[-1:] if console.exists() else []
+    if said and said[0].startswith("error: "):
+        return said[0].removeprefix("error: ")
     name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
     return f"{name}, see {run_folder / 'console.log'}"

@@ -6,6 +6,7 @@ import logging
 import os
 import resource
 import signal
+import sys
 import warnings
 from typing import Any
 
@@ -16,13 +17,13 @@ def rank() -> int:
 
 
 class Stopping:
-    """The first SIGTERM or Ctrl-C asks the module to save and stop; a second one is immediate."""
+    """The first SIGTERM, Ctrl-C or closed terminal asks the module to save and stop; a second one is immediate."""
 
     def __init__(self, module: Any) -> None:
         self.module = module
 
     def __enter__(self) -> None:
-        self.before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        self.before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
 
     def listen(self) -> None:
         """Take over from Lightning, which at SIGTERM raises in the middle of a step."""
@@ -31,7 +32,9 @@ class Stopping:
 
     def _ask(self, number: int, frame: Any) -> None:
         if self.module.stop_signal is not None:
-            raise KeyboardInterrupt
+            # Not an exception: Lightning would turn it into exit code 1. The checkpoint is whole at any moment.
+            print("stopped at once; the same command goes on from the last checkpoint", file=sys.stderr)
+            os._exit(128 + number)
         self.module.stop_signal = number
 
     def __exit__(self, *_: object) -> None:
@@ -39,11 +42,11 @@ class Stopping:
             signal.signal(number, handler)
 
 
-def peak_memory_gb() -> float:
+def peak_memory_gb(device: str) -> float:
     """Most memory held so far, in 10^9 bytes: allocated on the GPU, else resident on the CPU."""
     import torch
 
-    if torch.cuda.is_available():
+    if device == "cuda":
         return torch.cuda.max_memory_allocated() / 1e9
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 

@@ -57,7 +57,7 @@ def _fit(settings: Train, run: Run, fingerprint: str, reporter: Reporter) -> dic
     from bailong.assemble import assemble
     from bailong.corpus import base_score, prepare
     from bailong.data.batches import Sequences, Steps
-    from bailong.model import budget, checkpoint
+    from bailong.model import budget, checkpoint, optim
     from bailong.model.module import Counters, Training
     from bailong.model.score import score
 
@@ -74,11 +74,24 @@ def _fit(settings: Train, run: Run, fingerprint: str, reporter: Reporter) -> dic
     bos, pad = tokenizer.bos_token_id, tokenizer.eos_token_id
     sequences = Sequences(corpus.training, stage.context, stage.packing, bos)
     evaluation = Sequences(corpus.evaluation, stage.context, "concat", bos, keep_tail=True)
+    sequences.require_one()
     total = stage.steps(len(sequences), sequences.target_tokens())
 
     path = run.folder / "checkpoints" / "last.ckpt"
     content = checkpoint.read(path) if path.exists() else None
-    counters = Counters(**content["counters"]) if content else Counters()
+    facts = {
+        "rows_sha256": built.grown.rows_sha256 if built.grown else None,
+        "precision": built.precision,
+        "optimizer": optim.resolve(settings.optimizer.name, built.device),
+        "trainer.devices": trainer.devices,
+    }
+    counters = Counters(**content["counters"]) if content else Counters(facts)
+    if differing := [key for key, value in facts.items() if counters.facts.get(key) != value]:
+        key = differing[0]
+        raise ValueError(
+            f"{path} cannot be resumed here: {key} was {counters.facts.get(key)} and is {facts[key]} now; "
+            "go on where it began, or add rerun=true to start over"
+        )
     if content:
         reporter.say(f"resumed at step {counters.step} of {total}")
     steps = Steps(
@@ -96,13 +109,15 @@ def _fit(settings: Train, run: Run, fingerprint: str, reporter: Reporter) -> dic
     )
     first = rank() == 0
     if first:
-        facts, diff = provenance.collect(workspace.root())
-        folder.write_json(run.folder / "provenance.json", facts)
+        origin, diff = provenance.collect(workspace.root())
+        folder.write_json(run.folder / "provenance.json", origin)
+        (run.folder / "git.diff").unlink(missing_ok=True)
         if diff:
             folder.write(run.folder / "git.diff", diff + "\n")
     shape = budget.shape_of(built.model.config.to_dict())
     flops = budget.flops_per_token(shape, shape.vocabulary, settings.adapter, stage.context).model
-    peak = budget.peak_flops(torch.cuda.get_device_name(), "bfloat16") if built.device.type == "cuda" else None
+    products = "bfloat16" if built.precision == "bf16-mixed" else "float32"
+    peak = budget.peak_flops(torch.cuda.get_device_name(), products) if built.device.type == "cuda" else None
 
     def evaluate():
         return score(
@@ -122,7 +137,7 @@ def _fit(settings: Train, run: Run, fingerprint: str, reporter: Reporter) -> dic
             "tokens": counters.tokens,
             "seconds": round(counters.seconds, 3),
             "tokens_per_second": round(rate, 1),
-            "peak_memory_gb": round(peak_memory_gb(), 3),
+            "peak_memory_gb": round(peak_memory_gb(built.device.type), 3),
             "flops_per_token": flops,
             "mfu": round(rate * flops / peak, 4) if peak else None,
         }
@@ -181,7 +196,7 @@ def _fit(settings: Train, run: Run, fingerprint: str, reporter: Reporter) -> dic
 
 
 def _result(settings: Train, run: Run, fingerprint: str, built: Any, counters: Any, corpus: Any) -> dict[str, Any]:
-    rows = [row for row in metrics.read(run.folder / "metrics.jsonl") if row.get("eval/bpb") is not None]
+    rows = [row for row in metrics.read(run.folder / "metrics.jsonl") if "eval/bpb" in row]
     speeds = metrics.read(run.folder / "speed.jsonl")
     counts = built.counts
     return {

@@ -74,8 +74,8 @@ def slug(overrides: Sequence[str]) -> str:
     """A folder name that is a function of what was asked, whatever the order of the overrides."""
     named = sorted(o.lstrip("+~") for o in overrides if not _unnamed(o))
     text = re.sub(r"[^\w.,=+-]+", "_", ",".join(named)) or "default"
-    if len(text) > 120:
-        text = f"{text[:100]}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    if len(text.encode()) > 120:
+        text = f"{text.encode()[:100].decode(errors='ignore')}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
     return text
 
 
@@ -106,8 +106,8 @@ class Run:
 
     @property
     def id(self) -> str:
-        """Deterministic, so that a resumed run is the same run in W&B."""
-        return hashlib.sha256(f"{self.group}/{self.name}".encode()).hexdigest()[:12]
+        """Deterministic, so that a resumed run is the same run in W&B; of this folder on this disk and no other."""
+        return hashlib.sha256(str(self.folder.resolve()).encode()).hexdigest()[:12]
 
 
 def run_of(cfg: DictConfig) -> Run:

@@ -1,6 +1,7 @@
 """Fixtures of the whole suite: where real data is, and a bench of tiny tokenizers and models."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,17 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def bench(tmp_path_factory) -> "Path":
+def bench(tmp_path_factory) -> Path:
     """A folder with tokenizers/base, tokenizers/extended, models/tied and models/untied, made once."""
     from tests import tiny
 
     return tiny.build(tmp_path_factory.mktemp("bench"))
+
+
+@pytest.fixture(scope="module")
+def place(bench, tmp_path_factory) -> Path:
+    """A folder from which short sweeps can be started on the bench."""
+    folder = tmp_path_factory.mktemp("place")
+    for name in ("tokenizers", "models"):
+        shutil.copytree(bench / name, folder / name)
+    return folder

@@ -1,27 +1,14 @@
 """The commands as a person types them: quick to answer, one line for a mistake, no traceback."""
 
-import os
-import shutil
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
+from tests.commands import SHORT, call
+
 COMMANDS = ("train", "extend", "export", "compare")
-
-
-def call(command, *arguments, cwd=None, **environment):
-    code = f"import sys; sys.argv[0] = 'bailong-{command}'; from bailong import cli; cli.{command}()"
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])} | environment,
-        timeout=300,
-    )
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -99,32 +86,6 @@ def test_plan_prints_the_papers_shares_without_weights(tmp_path):
     assert "4.60 %" in call("train", "experiments=paper_cpt", "plan=true", cwd=tmp_path).stdout
     assert "4.12 %" in call("train", "experiments=paper_sft", "plan=true", cwd=tmp_path).stdout
     assert list(tmp_path.iterdir()) == [], "a plan leaves nothing behind"
-
-
-@pytest.fixture(scope="module")
-def place(bench, tmp_path_factory):
-    """A folder from which short sweeps can be started on the bench."""
-    folder = tmp_path_factory.mktemp("place")
-    for name in ("tokenizers", "models"):
-        shutil.copytree(bench / name, folder / name)
-    return folder
-
-
-SHORT = [
-    "sweeps=initializers",
-    "initializer=random,zip_tie",
-    "seed=0",
-    "tokenizer.folder=tokenizers/extended",
-    "model.path=models/tied",
-    "stage.context=48",
-    "stage.batch_size=4",
-    "stage.max_steps=4",
-    "stage.evaluate_every_tokens=400",
-    "data.evaluation_bytes=1500",
-    "adapter.rank=4",
-    "trainer.micro_batch=4",
-    "tracking=local",
-]
 
 
 def test_a_sweep_goes_on_past_a_failing_job_skips_what_is_done_and_compares(place):

@@ -99,6 +99,7 @@ def test_a_run_reloads_from_its_own_config(tmp_path):
         (["+stage.max_stps=3"], r"unknown key stage.max_stps \(did you mean max_steps\?\)"),
         (["++initializer.foo=1"], "unknown key initializer.foo"),
         (["+extra=1"], "unknown key extra"),
+        (["++data.sources.0.txt=y"], r"unknown key data.sources.0.txt \(did you mean text\?\)"),
         (["optimizer.lr=-1"], "optimizer.lr=-1.0 is not accepted: it must be above 0"),
         (["stage.packing=trunc"], r"stage.packing=trunc is not accepted: .* \(did you mean truncate\?\)"),
         (["trainer.micro_batch=3"], "trainer.micro_batch=3 is not accepted: it must be a divisor"),

@@ -145,3 +145,20 @@ def test_every_preset_composes():
             parsed = config.parse(compose("extend", [f"tokenizer={name}"]))
             assert isinstance(parsed.tokenizer, Tokenizer)
             assert parsed.tokenizer.folder == (None if name == "none" else f"tokenizers/{name}")
+
+
+def test_no_piece_comes_from_text_that_is_held_out(tmp_path):
+    """A word that stands in a held-out document alone must not become a piece."""
+    import json
+
+    from bailong.config import Data, Extend, Source
+    from bailong.data.sources import share
+    from bailong.extend import training_text
+
+    path = tmp_path / "a.jsonl"
+    texts = [f"文件編號{i}" for i in range(200)]
+    path.write_text("\n".join(json.dumps({"text": text}) for text in texts), "utf-8")
+    data = Data(name="d", sources=[Source(path=str(path))], held_out=0.3)
+    seen = list(training_text(Extend(data=data), data.sources))
+    assert seen == [text for text in texts if share(text, "held_out") >= 0.3]
+    assert 40 < len(texts) - len(seen) < 80

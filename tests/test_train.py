@@ -268,3 +268,36 @@ def test_learning_rate_rises_then_falls_to_a_tenth():
     assert rates[0] == pytest.approx(0.1) and rates[9] == pytest.approx(1.0)
     assert (np.diff(rates[:10]) > 0).all() and (np.diff(rates[10:]) < 0).all()
     assert rates[-1] == pytest.approx(0.1)
+
+
+def test_a_run_whose_last_step_diverges_is_not_finished(bench, tmp_path):
+    settings = tiny.settings(bench, tmp_path)
+    settings.stage.max_steps, settings.optimizer.lr, settings.optimizer.warmup_steps = 1, 1e30, 0
+    run = tiny.run(tmp_path)
+    with pytest.raises(ValueError, match="not finite at step 1"):
+        train.train(settings, run)
+    assert not (run.folder / "result.json").exists()
+
+
+def test_a_resumed_run_finds_its_rows_again_or_stops(bench, tmp_path, monkeypatch):
+    settings, run = tiny.settings(bench, tmp_path), tiny.run(tmp_path)
+    with tiny.dying_after(4):
+        train.train(settings, run)
+    real = ZipTie.rows
+    monkeypatch.setattr(ZipTie, "rows", lambda self, *given: real(self, *given) * 1.5)
+    with pytest.raises(ValueError, match="cannot be resumed here: rows_sha256 was"):
+        train.train(settings, run)
+
+
+def test_another_tokenizer_in_the_model_folder_is_another_run(bench, tmp_path):
+    import shutil
+
+    model = tmp_path / "model"
+    shutil.copytree(bench / "models" / "tied", model)
+    settings = tiny.settings(
+        bench, tmp_path, tokenizer=Tokenizer(name="none"), model=Model(name="m", path=str(model), dtype="float32")
+    )
+    before = identity.fingerprint(identity.identity(settings))
+    file = model / "tokenizer_config.json"
+    file.write_text(file.read_text() + " ")
+    assert identity.fingerprint(identity.identity(settings)) != before

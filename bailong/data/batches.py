@@ -47,6 +47,14 @@ class Sequences:
         targets[targets == self.bos] = IGNORE
         return window[:-1], targets
 
+    def require_one(self) -> None:
+        """Refuse text that is too short for a single sequence."""
+        if len(self) == 0 or self.target_tokens() == 0:
+            raise ValueError(
+                f"the training text fills no sequence of stage.context={self.context} tokens: "
+                "give more text or a shorter context"
+            )
+
     def target_tokens(self) -> int:
         """Targets of one pass over all sequences."""
         if self.packing == "truncate":
@@ -108,13 +116,6 @@ class Steps:
     digest: str = ""
     rank: int = 0
     world: int = 1
-
-    def __post_init__(self) -> None:
-        if len(self.sequences) == 0:
-            raise ValueError(
-                f"the training text fills no sequence of stage.context={self.sequences.context} tokens: "
-                "give more text or a shorter context"
-            )
 
     def __len__(self) -> int:
         return self.last - self.first

@@ -56,7 +56,8 @@ def digest(source: Source, cache: Path) -> str:
     File hashes are remembered in `cache` by path, size and time, so that a finished sweep is recognised
     without reading a large corpus again.
     """
-    total = hashlib.sha256(f"{source.path.split('/')[-1]}|{source.text}|{source.fraction}|{source.split}".encode())
+    name = source.path if source.path.startswith("hub:") else source.path.split("/")[-1]
+    total = hashlib.sha256(f"{name}|{source.text}|{source.fraction}|{source.split}".encode())
     for path in files(source):
         total.update(_file_digest(path, cache).encode())
     return total.hexdigest()

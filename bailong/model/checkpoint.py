@@ -20,7 +20,7 @@ def save(
 ) -> None:
     """Write the whole file or leave the old one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    partial = path.with_name(f".{path.name}.tmp")  # one writer, which holds the run's lock
     tensors = {name: parameter.detach().cpu() for name, parameter in parameters.items()}
     with partial.open("wb") as stream:
         content = {"parameters": tensors, "optimizer": optimizer.state_dict(), "counters": counters}

@@ -22,8 +22,13 @@ from bailong.model.score import Score, autocast
 
 @dataclass
 class Counters:
-    """Where a run stands; saved with every checkpoint. `since_*` sum over the steps since the last train row."""
+    """Where a run stands; saved with every checkpoint.
 
+    `since_*` sum over the steps since the last train row. `facts` are what a resumed run must find again: the
+    new rows, precision, optimizer and number of devices that it began with.
+    """
+
+    facts: dict[str, Any]
     step: int = 0
     tokens: int = 0
     text_bytes: int = 0
@@ -79,7 +84,6 @@ class Training(pl.LightningModule):
         self.resumed: dict[str, Any] | None = None
         self.stop_signal: int | None = None
         self.parameters_by_name = adapters.trainable(model)
-        self.last_score: Score | None = None
 
     # --- Lightning's hooks, in the order in which they happen
 
@@ -100,7 +104,7 @@ class Training(pl.LightningModule):
             self.resumed = None
         self.ready()
         self.clock = time.monotonic()
-        self.clock_tokens = self.counters.tokens
+        self.clock_seconds, self.clock_tokens = self.counters.seconds, self.counters.tokens
         if self.counters.metrics_bytes == 0:  # else step 0 was evaluated before the interruption
             self._evaluate_and_record({})
             self._save()
@@ -126,8 +130,11 @@ class Training(pl.LightningModule):
                 # DDP averages gradients over devices, and the step's loss is a sum over them
                 self.manual_backward(total * (self.trainer.world_size / step.targets))
             nll += total.detach().double()
-        if self.trainer.world_size > 1:
+        if self.trainer.world_size > 1:  # the sum, and whether any process was asked to stop: all must stop at once
+            asked = torch.tensor(float(self.stop_signal or 0), dtype=torch.float64, device=self.device)
+            torch.distributed.all_reduce(asked, torch.distributed.ReduceOp.MAX)
             torch.distributed.all_reduce(nll)
+            self.stop_signal = int(asked) or None
         norm = torch.nn.utils.clip_grad_norm_(self.parameters_by_name.values(), self.settings.optimizer.clip)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -150,10 +157,7 @@ class Training(pl.LightningModule):
         counters.since_nll += float(nll)
         counters.since_targets += step.targets
         counters.since_bytes += step.text_bytes
-        if not math.isfinite(counters.since_nll):
-            raise ValueError(
-                f"the loss is not finite at step {counters.step}: lower optimizer.lr={self.settings.optimizer.lr}"
-            )
+        self._demand_finite(counters.since_nll)
         last = counters.step == self.total_steps
         evaluated = last or before // every != counters.tokens // every
         row: dict[str, Any] = {}
@@ -174,13 +178,26 @@ class Training(pl.LightningModule):
             self._save()
 
     def _evaluate_and_record(self, row: dict[str, Any]) -> None:
-        seconds, tokens = time.monotonic() - self.clock, self.counters.tokens - self.clock_tokens
-        self.counters.seconds += seconds
-        self.last_score = self.evaluate()
+        self._count_seconds()
+        counters = self.counters
+        seconds, tokens = counters.seconds - self.clock_seconds, counters.tokens - self.clock_tokens
+        score = self.evaluate()
         assert_unpacked(self.model)
-        self._write(row | self.last_score.row())
+        self._demand_finite(score.nll)
+        self._write(row | score.row())
         self.speed(seconds, tokens)
-        self.clock, self.clock_tokens = time.monotonic(), self.counters.tokens
+        self.clock = time.monotonic()  # evaluation is not training
+        self.clock_seconds, self.clock_tokens = counters.seconds, counters.tokens
+
+    def _count_seconds(self) -> None:
+        now = time.monotonic()
+        self.counters.seconds += now - self.clock
+        self.clock = now
+
+    def _demand_finite(self, nll: float) -> None:
+        if not math.isfinite(nll):
+            rate = self.settings.optimizer.lr
+            raise ValueError(f"the loss is not finite at step {self.counters.step}: lower optimizer.lr={rate}")
 
     def _write(self, row: dict[str, Any]) -> None:
         c = self.counters
@@ -189,6 +206,7 @@ class Training(pl.LightningModule):
     def _save(self) -> None:
         if self.trainer.is_global_zero:
             assert_unpacked(self.model)
+            self._count_seconds()
             self.counters.metrics_bytes, self.counters.speed_bytes = self.sizes()
             checkpoint.save(self.path, self.parameters_by_name, self._optimizer(), asdict(self.counters))
 

@@ -22,9 +22,7 @@ def build(parameters: Iterable[torch.nn.Parameter], settings: Optimizer, device:
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
-    name = settings.name
-    if name == "auto":
-        name = "paged_adamw_8bit" if device.type == "cuda" else "adamw"
+    name = resolve(settings.name, device)
     common = {"lr": settings.lr, "betas": (settings.beta1, settings.beta2), "eps": settings.eps}
     if name == "adamw":
         return torch.optim.AdamW(groups, fused=True, **common)
@@ -34,6 +32,11 @@ def build(parameters: Iterable[torch.nn.Parameter], settings: Optimizer, device:
         raise ValueError(f"optimizer.name={name} needs the package bitsandbytes: pip install bitsandbytes") from error
     kind = {"adamw_8bit": AdamW8bit, "paged_adamw_8bit": PagedAdamW8bit}[name]
     return kind(groups, **common)
+
+
+def resolve(name: str, device: torch.device) -> str:
+    """`optimizer.name` with `auto` resolved by device."""
+    return name if name != "auto" else ("paged_adamw_8bit" if device.type == "cuda" else "adamw")
 
 
 def learning_rate(settings: Optimizer, step: int, total: int) -> float:

@@ -115,9 +115,10 @@ def places(comparison: Comparison) -> str:
 def commands(comparison: Comparison) -> list[str]:
     """What to type for the same runs: the sweep's own command where there is one."""
     sweeps = comparison.runs.sweeps
-    covered = {str(folder): sweep["command"] for folder, sweep in sweeps.items() if sweep.get("command")}
-    single = [run.command for run in comparison.runs.runs if str(run.folder.parent) not in covered and run.command]
-    return list(dict.fromkeys([*covered.values(), *single]))
+    covered = {str(folder / str(job)) for folder, sweep in sweeps.items() for job in sweep.get("jobs", [])}
+    swept = [command for sweep in sweeps.values() for command in sweep.get("commands", {})]
+    single = [run.command for run in comparison.runs.runs if str(run.folder) not in covered and run.command]
+    return list(dict.fromkeys([*swept, *single]))
 
 
 def findings(comparison: Comparison) -> list[tuple[str, str]]:

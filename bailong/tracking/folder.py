@@ -49,7 +49,7 @@ def start(settings: Train, run: Run, facts: dict[str, Any], fingerprint: str) ->
     """Write what was asked: `config.yaml` and `run.json`; with `rerun`, clear what an older run left."""
     run.folder.mkdir(parents=True, exist_ok=True)
     if settings.rerun:
-        for stale in ("metrics.jsonl", "speed.jsonl", "result.json", "checkpoints/last.ckpt", "train.log"):
+        for stale in ("result.json", "checkpoints/last.ckpt", "metrics.jsonl", "speed.jsonl", "train.log"):
             (run.folder / stale).unlink(missing_ok=True)
     (run.folder / "error.json").unlink(missing_ok=True)
     config = dataclasses.asdict(settings) | {"rerun": False}

@@ -29,10 +29,12 @@ class Lines:
         if path.is_file():
             self.stream.truncate(min(keep_bytes, path.stat().st_size))
 
-    def write(self, row: dict[str, Any]) -> None:
-        text = json.dumps({key: _finite(value) for key, value in row.items()}, ensure_ascii=False)
-        self.stream.write(text.encode() + b"\n")
+    def write(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Append a row; returns it as written, with null for what is not finite."""
+        row = {key: _finite(value) for key, value in row.items()}
+        self.stream.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
         self.stream.flush()
+        return row
 
     def size(self) -> int:
         """Bytes written so far: what a checkpoint remembers."""

@@ -47,7 +47,9 @@ class Reporter:
 
     def advance(self, done: int, note: str = "") -> None:
         if self.bar is not None:
-            self.bar.update(self.task, completed=done, **({"note": note} if note else {}))
+            self.bar.update(self.task, completed=done)
+            if note:
+                self.bar.update(self.task, note=note)
 
     def end(self) -> None:
         if self.bar is not None:

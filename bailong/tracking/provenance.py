@@ -29,11 +29,16 @@ PACKAGES = (
 
 def collect(root: Path) -> tuple[dict[str, Any], str]:
     """Facts for `provenance.json`, and the uncommitted diff of the code (empty when clean or without git)."""
-    commit = _git(root, "rev-parse", "HEAD")
+    # an installed package inside somebody's repository is not that repository's code
+    commit = _git(root, "rev-parse", "HEAD") if (root / ".git").exists() else None
     diff = _git(root, "diff", "HEAD") if commit else None
     facts = {
         "when": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "git": {"commit": commit, "dirty": bool(diff), "branch": _git(root, "rev-parse", "--abbrev-ref", "HEAD")},
+        "git": {
+            "commit": commit,
+            "dirty": bool(diff),
+            "branch": _git(root, "rev-parse", "--abbrev-ref", "HEAD") if commit else None,
+        },
         "python": sys.version.split()[0],
         "packages": {name: _version(name) for name in PACKAGES},
         "hardware": hardware(),
@@ -74,7 +79,7 @@ def _version(name: str) -> str | None:
 
 def _git(root: Path, *arguments: str) -> str | None:
     try:
-        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10)
+        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, timeout=10)
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    return done.stdout.decode("utf-8", "replace").strip() if done.returncode == 0 else None

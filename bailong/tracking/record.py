@@ -32,8 +32,7 @@ class Record:
 
     def write(self, row: dict[str, Any]) -> None:
         """A row of measurements, by the names of README's run folder."""
-        self.metrics.write(row)
-        self.mirror.log(row)
+        self.mirror.log(self.metrics.write(row))
         if "eval/bpb" in row:
             self.say(
                 f"step {row['step']}/{self.total}  {row['tokens']:,} tokens  "

@@ -86,4 +86,4 @@ def test_devices_share_a_step_without_overlap(documents):
 
 def test_text_too_short_for_one_sequence_is_refused():
     with pytest.raises(ValueError, match="fills no sequence"):
-        Steps(Sequences(text([[5, 6]]), 64, "concat", BOS), 4, 2, 0, 1, np.ones(10, dtype=np.uint8), EOS)
+        Sequences(text([[5, 6]]), 64, "concat", BOS).require_one()

@@ -115,6 +115,7 @@ def write_sweep(folder: Path, curves: dict[str, Sequence[Sequence[float]]], extr
         for seed, bpb in enumerate(seeds):
             jobs.append(f"initializer={initializer},seed={seed}")
             write_run(folder / jobs[-1], bpb, initializer, seed)
-    sweep = {"command": "bailong-train sweeps=initializers experiments=tiny", "jobs": [*jobs, *extra_jobs]}
+    names = [*jobs, *extra_jobs]
+    sweep = {"commands": {"bailong-train sweeps=initializers experiments=tiny": names}, "jobs": names}
     (folder / "sweep.json").write_text(json.dumps(sweep))
     return folder

@@ -1,0 +1,35 @@
+"""The commands as a person types them, in a process of their own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+#: a sweep of two short jobs on the bench
+SHORT = [
+    "sweeps=initializers",
+    "initializer=random,zip_tie",
+    "seed=0",
+    "tokenizer.folder=tokenizers/extended",
+    "model.path=models/tied",
+    "stage.context=48",
+    "stage.batch_size=4",
+    "stage.max_steps=4",
+    "stage.evaluate_every_tokens=400",
+    "data.evaluation_bytes=1500",
+    "adapter.rank=4",
+    "trainer.micro_batch=4",
+    "tracking=local",
+]
+
+
+def call(command, *arguments, cwd=None, **environment):
+    code = f"import sys; sys.argv[0] = 'bailong-{command}'; from bailong import cli; cli.{command}()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])} | environment,
+        timeout=300,
+    )
