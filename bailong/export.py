@@ -90,6 +90,8 @@ def _merge_and_prove(
     content = checkpoint.read(path)
     if content["counters"]["step"] != result["steps"]:
         raise ValueError(f"{path} is of step {content['counters']['step']}, but the run finished at {result['steps']}")
+    if content["sha256"] != result["parameters_sha256"]:
+        raise ValueError(f"{path} is not what the run ended with: its parameters differ from those of result.json")
     checkpoint.restore(content, adapters.trainable(built.model), path)
 
     found = evaluation(train, built.tokenizer, result["data_sha256"])

@@ -186,6 +186,7 @@ def _fit(settings: Train, run: Run, fingerprint: str, reporter: Reporter) -> dic
         if not first:
             return None
         result = _result(settings, run, fingerprint, built, counters, corpus)
+        result["parameters_sha256"] = checkpoint.read(path)["sha256"]
         record.mirror.summary({key: value for key, value in result.items() if isinstance(value, (int, float, str))})
     folder.write_json(run.folder / "result.json", result)
     reporter.say(
