@@ -107,6 +107,11 @@ def assemble(settings: Train, measure: Callable[[Any], float] | None = None) -> 
             _check_fit(settings, folder, new_from)
             if pieces := folder.pieces():
                 grown = grow(model, pieces, settings.initializer, settings.seed)
+    positions = model.config.max_position_embeddings
+    if settings.stage.context > positions:
+        raise ValueError(
+            f"stage.context={settings.stage.context} is not accepted: the model knows at most {positions} positions"
+        )
     if settings.trainer.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     model = adapters.add(model, settings.adapter, settings.seed)

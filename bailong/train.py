@@ -181,7 +181,8 @@ def _fit(settings: Train, run: Run, fingerprint: str, reporter: Reporter) -> dic
         if counters.step < total:
             assert module.stop_signal is not None, "training ended early without being asked to"
             record.close(128 + module.stop_signal)
-            reporter.say(f"stopped at step {counters.step} of {total}, saved; the same command goes on from there")
+            same = "the same command without rerun=true" if settings.rerun else "the same command"
+            reporter.say(f"stopped at step {counters.step} of {total}, saved; {same} goes on from there")
             raise SystemExit(128 + module.stop_signal)
         if not first:
             return None

@@ -301,3 +301,9 @@ def test_another_tokenizer_in_the_model_folder_is_another_run(bench, tmp_path):
     file = model / "tokenizer_config.json"
     file.write_text(file.read_text() + " ")
     assert identity.fingerprint(identity.identity(settings)) != before
+
+
+def test_a_context_beyond_the_models_positions_is_refused(bench, tmp_path):
+    settings = tiny.settings(bench, tmp_path, stage=Cpt(context=512, batch_size=4, max_steps=1))
+    with pytest.raises(ValueError, match="at most 256 positions"):
+        train.train(settings, tiny.run(tmp_path))
