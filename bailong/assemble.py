@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from bailong.config import Train
 from bailong.model import adapters, backbone
 from bailong.model.grow import GrowReport, grow
 from bailong.model.tie import is_tied, tie_input
+from bailong.process import rank
 from bailong.tokenizer.folder import TokenizerFolder, load_tokenizer
 
 
@@ -47,9 +49,7 @@ def device_of(settings: Train) -> torch.device:
     use_cuda = wanted == "cuda" or (wanted == "auto" and torch.cuda.is_available())
     if not use_cuda:
         return torch.device("cpu")
-    import os
-
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return torch.device("cuda", rank())
 
 
 def precision_of(settings: Train, device: torch.device) -> str:
@@ -126,11 +126,9 @@ def _check_fit(settings: Train, folder: TokenizerFolder, rows: int) -> None:
             f"but model.path={settings.model.path} has {rows} rows: extend this model's own tokenizer"
         )
     own = Path(str(settings.model.path)) / "tokenizer.model"
-    if own.exists() and folder.manifest.get("base_sha256"):
-        import hashlib
-
-        if hashlib.sha256(own.read_bytes()).hexdigest() != folder.manifest["base_sha256"]:
-            raise ValueError(
-                f"tokenizer.folder={settings.tokenizer.folder} extends another tokenizer than {own}: "
-                "the pieces of its new tokens would name the wrong rows"
-            )
+    expected = folder.manifest.get("base_sha256")
+    if own.exists() and expected and hashlib.sha256(own.read_bytes()).hexdigest() != expected:
+        raise ValueError(
+            f"tokenizer.folder={settings.tokenizer.folder} extends another tokenizer than {own}: "
+            "the pieces of its new tokens would name the wrong rows"
+        )

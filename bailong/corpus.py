@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from bailong import identity
+from bailong.assemble import open_tokenizer, precision_of
 from bailong.config import Train
 from bailong.data import tokens
 from bailong.data.batches import Sequences
@@ -26,8 +27,6 @@ def prepare(settings: Train, say: Callable[[str], None]) -> tuple[Corpus, Any, n
     Returns:
         The corpus, its tokenizer, and the UTF-8 bytes that each id stands for ([V]).
     """
-    from bailong.assemble import open_tokenizer
-
     tokenizer, _ = open_tokenizer(settings)
 
     def encode(texts: list[str]) -> list[list[int]]:
@@ -81,8 +80,6 @@ def _encode(settings: Train, tokenizer: Any, texts: list[str]) -> list[list[int]
 
 def base_score(settings: Train, corpus: Corpus, model: Any) -> float:
     """Bits per byte of the base under its own tokenizer, on the run's evaluation text; kept for the next job."""
-    from bailong.assemble import precision_of
-
     device = next(model.parameters()).device
     precision = precision_of(settings, device)
     tied = bool(model.config.tie_word_embeddings)

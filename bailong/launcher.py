@@ -37,14 +37,13 @@ from rich.text import Text
 
 from bailong import config, identity, plan, workspace
 from bailong.checks import require
+from bailong.process import ASKING
 from bailong.tracking import folder
 from bailong.workspace import Run
 
 # Hydra instantiates launchers only from the namespace package `hydra_plugins`. A second top-level package for one
 # class would be a worse evil than `register` below, which lends this module that name.
 PLUGIN_MODULE = "hydra_plugins.bailong"
-#: signals that ask a sweep to stop: Ctrl-C, a scheduler's or a person's kill, a closed terminal
-ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass
@@ -189,7 +188,7 @@ class PoolLauncher(Launcher):
             result = json.loads((job.run.folder / "result.json").read_text())
             words = f"{result['bpb_step0']:.3f} -> {result['bpb_final']:.3f} bits per byte"
         else:
-            asked = code in (130, 143, -signal.SIGINT, -signal.SIGTERM, -signal.SIGHUP)
+            asked = any(code in (128 + number, -number) for number in ASKING)
             job.status = "interrupted" if asked else "failed"
             job.reason = words = reason(job.run.folder, code)
         self.console.print(f"  {job.status:<8} {job.run.name}: {words} ({job.seconds:.0f} s)", highlight=False)

@@ -10,6 +10,9 @@ import sys
 import warnings
 from typing import Any
 
+#: signals that ask for a stop: Ctrl-C, a scheduler's or a person's kill, a closed terminal
+ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 def rank() -> int:
     """This process's place among those of one run (Lightning's DDP starts the same command again for each device)."""
@@ -23,7 +26,7 @@ class Stopping:
         self.module = module
 
     def __enter__(self) -> None:
-        self.before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+        self.before = {number: signal.getsignal(number) for number in ASKING}
 
     def listen(self) -> None:
         """Take over from Lightning, which at SIGTERM raises in the middle of a step."""

@@ -30,7 +30,7 @@ def train(settings: Train, run: Run) -> dict[str, Any] | None:
         return None
     facts = identity.identity(settings)
     if rank() > 0:  # the first process of the run keeps its folder
-        return _fit(settings, run, identity.fingerprint(facts), Reporter(None))
+        return _fit(settings, run, facts, Reporter(None))
     if folder.state(run, facts, settings.rerun) == "finished":
         print(f"finished before: {run.folder} (rerun=true starts it over)")
         return folder.result(run)
@@ -38,7 +38,7 @@ def train(settings: Train, run: Run) -> dict[str, Any] | None:
         folder.start(settings, run, facts, identity.fingerprint(facts))
         reporter = Reporter(run.folder / "train.log")
         try:
-            return _fit(settings, run, identity.fingerprint(facts), reporter)
+            return _fit(settings, run, facts, reporter)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as error:
@@ -48,7 +48,7 @@ def train(settings: Train, run: Run) -> dict[str, Any] | None:
             reporter.close()
 
 
-def _fit(settings: Train, run: Run, fingerprint: str, reporter: Reporter) -> dict[str, Any] | None:
+def _fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) -> dict[str, Any] | None:
     quiet()
     # Imported here, so that a finished run is recognised without waiting for torch
     import lightning.pytorch as pl
@@ -186,7 +186,7 @@ def _fit(settings: Train, run: Run, fingerprint: str, reporter: Reporter) -> dic
             raise SystemExit(128 + module.stop_signal)
         if not first:
             return None
-        result = _result(settings, run, fingerprint, built, counters, corpus)
+        result = _result(run, known, built, counters, corpus)
         result["parameters_sha256"] = checkpoint.read(path)["sha256"]
         record.mirror.summary({key: value for key, value in result.items() if isinstance(value, (int, float, str))})
     folder.write_json(run.folder / "result.json", result)
@@ -197,12 +197,12 @@ def _fit(settings: Train, run: Run, fingerprint: str, reporter: Reporter) -> dic
     return result
 
 
-def _result(settings: Train, run: Run, fingerprint: str, built: Any, counters: Any, corpus: Any) -> dict[str, Any]:
+def _result(run: Run, known: dict[str, Any], built: Any, counters: Any, corpus: Any) -> dict[str, Any]:
     rows = [row for row in metrics.read(run.folder / "metrics.jsonl") if "eval/bpb" in row]
     speeds = metrics.read(run.folder / "speed.jsonl")
     counts = built.counts
     return {
-        "fingerprint": fingerprint,
+        "fingerprint": identity.fingerprint(known),
         "bpb_step0": rows[0]["eval/bpb"],
         "bpb_final": rows[-1]["eval/bpb"],
         "loss_step0": rows[0]["eval/loss"],
@@ -221,8 +221,8 @@ def _result(settings: Train, run: Run, fingerprint: str, built: Any, counters: A
         "data_order": counters.digest,
         "rows_sha256": built.grown.rows_sha256 if built.grown else None,
         "new_rows": built.grown.added if built.grown else 0,
-        "tokenizer_sha256": identity.tokenizer_digest(settings),
-        "data_sha256": identity.data_digest(settings),
+        "tokenizer_sha256": known["tokenizer"],
+        "data_sha256": known["data"],
         "evaluation_bytes": corpus.evaluation.text_bytes,
         "base": built.base,
     }
