@@ -11,11 +11,11 @@ there the leftmost rule lets one run grow as far as it can, and so does ranking 
 
 from __future__ import annotations
 
+from tokenizers import AddedToken, Tokenizer, decoders, normalizers, processors
 from tokenizers.models import BPE
 from transformers import PreTrainedTokenizerFast
 
 from bailong.tokenizer.merge import SPACE, Model, Type
-from tokenizers import AddedToken, Tokenizer, decoders, normalizers, processors
 
 
 def merges_of(model: Model) -> list[tuple[str, str]]:
