@@ -21,7 +21,8 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-demo: $(READY)  ## tiny base -> extended tokenizer -> 9 runs of 3 initializers -> report (a few minutes on 2 cores)
+demo: $(READY)  ## clean sample -> tiny base -> extended tokenizer -> 9 runs of 3 initializers -> report (a few minutes on 2 cores)
+	$(BIN)/bailong-prepare data=sample
 	$(BIN)/bailong-extend tokenizer=tiny_base data=sample_base
 	$(BIN)/bailong-train experiments=tiny_base
 	$(BIN)/bailong-export run=outputs/tiny_base/runs/default to=models/tiny dtype=float32

@@ -39,6 +39,11 @@ def compare() -> None:
     main("compare", _compare)
 
 
+def prepare() -> None:
+    """`bailong-prepare`"""
+    main("prepare", _prepare)
+
+
 def _train(cfg: DictConfig) -> None:
     run = workspace.run_of(_with_hydra(cfg))
     settings = config.parse(cfg)
@@ -68,6 +73,15 @@ def _compare(cfg: DictConfig) -> None:
     from bailong.compare import compare
 
     compare(settings)
+
+
+def _prepare(cfg: DictConfig) -> None:
+    settings = config.parse(cfg)
+    for name, value in child_environment(threads=1).items():
+        os.environ.setdefault(name, value)
+    from bailong.prepare import prepare
+
+    prepare(settings)
 
 
 def _with_hydra(cfg: DictConfig) -> DictConfig:

@@ -22,28 +22,61 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+import bailong.engine
 import bailong.initializer
 import bailong.stage
+from bailong import step
 from bailong.checks import did_you_mean, one_of, require
+from bailong.engine.base import Engine
 from bailong.initializer.base import Initializer
 from bailong.stage.base import Stage
+from bailong.step.banned import Banned
+from bailong.step.collect import Collect
+from bailong.step.convert import Convert
+from bailong.step.exact_dedup import ExactDedup
+from bailong.step.length import Length
+from bailong.step.markup import Markup
+from bailong.step.minhash import MinHash
+from bailong.step.mix import Mix
+from bailong.step.normalize import Normalize
+from bailong.step.pack import Pack
+from bailong.step.punctuate import Punctuate
+from bailong.step.quality import Quality
+from bailong.step.semdedup import Semdedup
+from bailong.step.sentence_filter import SentenceFilter
+from bailong.step.templates import Templates
+from bailong.step.tokenize import Tokenize
 
-CHOICES: dict[str, Any] = {"initializer": bailong.initializer, "stage": bailong.stage}
+CHOICES: dict[str, Any] = {
+    "initializer": bailong.initializer,
+    "stage": bailong.stage,
+    "engine": bailong.engine,
+}
 
 
 # --- settings ----------------------------------------------------------------------------------------
+
+
+KINDS = ("auto", "jsonl", "text", "parquet", "wiki", "html", "warc", "epub", "hub", "urls")
 
 
 @dataclass
 class Source:
     """One body of text.
 
-    `path` is a file or glob (JSONL or TXT, plain or `.gz`, or Parquet), `sample:<file>` for text inside
+    `path` is a file or glob (JSONL or TXT, plain, `.gz` or `.zst`, or Parquet), `sample:<file>` for text inside
     the package, or `hub:<dataset id>` (or `hub:<dataset id>#<config>`, of which `split` is read). `text`
-    names the field that holds the text (TXT has none: there a blank line ends a document). `fraction`
+    names the field that holds the text (TXT has none: there a blank line ends a document), or two as `a+b`, which
+    are joined. `fraction`
     keeps that share of the documents, chosen by the hash of their text, so that the choice never depends
     on their order. `language` is a label; `bailong-extend` trains on the sources that carry the language
     of its tokenizer.
+
+    The rest is for `bailong-prepare`: `name` labels the source in the ledger (empty: the file's name), `kind` says
+    what the files are (`auto`: by their suffix), `revision` fixes a Hub dataset, `licence` is recorded with
+    every document, `url` names the field that holds a document's address, `limit` stops reading after so many
+    documents. `process: false` passes the text through every cleaning and deduplication step as it is (the
+    paper's RefinedWeb); `steps` overrides knobs of single steps, as in `{convert: {mode: "off"}}`.
     """
 
     path: str = MISSING
@@ -51,22 +84,34 @@ class Source:
     fraction: float = 1.0
     split: str = "train"
     language: str = ""
+    name: str = ""
+    kind: str = "auto"
+    revision: str | None = None
+    licence: str = ""
+    url: str = ""
+    limit: int | None = None
+    process: bool = True
+    steps: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         require(0 < self.fraction <= 1, "data.sources[].fraction", self.fraction, "in (0, 1]")
+        one_of("data.sources[].kind", self.kind, KINDS)
+        require(self.limit is None or self.limit > 0, "data.sources[].limit", self.limit, "above 0, or null")
 
 
 @dataclass
 class Data:
     """What is trained on, and what is held out.
 
-    `held_out` is the share of documents kept from training, in every source, chosen by the hash of their
-    text: every config that shares a text holds out the same documents. `evaluation_bytes` bounds the evaluation text
-    in bytes, which makes it the same text under any tokenizer; `evaluate_on` is the position of the
+    `folder` is what `bailong-prepare` fills from `sources`, and what training then reads; null: training reads the
+    sources as they are. `held_out` is the share of documents kept from training, in every source, chosen by the
+    hash of their text: every config that shares a text holds out the same documents. `evaluation_bytes` bounds the
+    evaluation text in bytes, which makes it the same text under any tokenizer; `evaluate_on` is the position of the
     source that is evaluated. `expected_tokens` serves `plan=true` alone, where no data is read.
     """
 
     name: str = MISSING
+    folder: str | None = None
     sources: list[Source] = field(default_factory=list)
     held_out: float = 0.05
     evaluate_on: int = 0
@@ -76,13 +121,14 @@ class Data:
     def __post_init__(self) -> None:
         require(0 < self.held_out < 1, "data.held_out", self.held_out, "between 0 and 1")
         require(self.evaluation_bytes > 0, "data.evaluation_bytes", self.evaluation_bytes, "above 0")
-        require(len(self.sources) > 0, "data.sources", self.sources, "a list of at least one source")
-        require(
-            0 <= self.evaluate_on < len(self.sources),
-            "data.evaluate_on",
-            self.evaluate_on,
-            f"a position in data.sources, 0 to {len(self.sources) - 1}",
-        )
+        if self.sources or self.folder is None:  # a prepared folder knows its own sources
+            require(len(self.sources) > 0, "data.sources", self.sources, "a list of at least one source")
+            require(
+                0 <= self.evaluate_on < len(self.sources),
+                "data.evaluate_on",
+                self.evaluate_on,
+                f"a position in data.sources, 0 to {len(self.sources) - 1}",
+            )
 
 
 @dataclass
@@ -426,7 +472,48 @@ class Compare:
         )
 
 
-COMMANDS = {"train": Train, "extend": Extend, "export": Export, "compare": Compare}
+@dataclass
+class Prepare:
+    """Settings of `bailong-prepare`: the data, the engine, and one group of knobs a step.
+
+    What is written goes to `data.folder` (null: `data/<name>`). `overwrite` replaces a corpus made with other
+    settings; `keep_work` keeps what makes a later change of settings cheap (about twice the size of the corpus).
+    `plan` tries the steps on `plan_documents` of each source, in a temporary folder, and says what all would take.
+    """
+
+    data: Data = MISSING
+    engine: Engine = MISSING
+    collect: Collect = MISSING
+    normalize: Normalize = MISSING
+    markup: Markup = MISSING
+    convert: Convert = MISSING
+    punctuate: Punctuate = MISSING
+    banned: Banned = MISSING
+    sentence_filter: SentenceFilter = MISSING
+    templates: Templates = MISSING
+    quality: Quality = MISSING
+    tokenize: Tokenize = MISSING
+    length: Length = MISSING
+    exact_dedup: ExactDedup = MISSING
+    minhash: MinHash = MISSING
+    semdedup: Semdedup = MISSING
+    mix: Mix = MISSING
+    pack: Pack = MISSING
+    plan: bool = False
+    plan_documents: int = 300
+    overwrite: bool = False
+    keep_work: bool = True
+
+    def __post_init__(self) -> None:
+        require(self.plan_documents > 0, "plan_documents", self.plan_documents, "above 0")
+        require(len(self.data.sources) > 0, "data.sources", self.data.sources, "a list of at least one source")
+
+    def step(self, name: str) -> Any:
+        """The knobs of a step by its name."""
+        return getattr(self, name)
+
+
+COMMANDS = {"train": Train, "extend": Extend, "export": Export, "compare": Compare, "prepare": Prepare}
 SETTINGS = {
     "data": Data,
     "tokenizer": Tokenizer,
@@ -460,11 +547,21 @@ def register() -> None:
     ConfigStore.__deepcopy__ = lambda self, memo: self  # type: ignore[attr-defined]
     for name, cls in COMMANDS.items():
         store.store(group="schema", name=name, node=cls)
-    for group, cls in (SETTINGS | {"shape": Shape}).items():
-        store.store(group="schema", name=group, node=cls)
+    steps = {name: step.step_class(name) for name in step.ORDER}
+    for group, cls in (SETTINGS | steps | {"shape": Shape}).items():
+        store.store(group="schema", name=group, node=_open_dicts(cls))
     for group in CHOICES:
         for name, cls in choices(group).items():
             store.store(group=f"schema/{group}", name=name, node=cls)
+
+
+def _open_dicts(cls: Any) -> DictConfig:
+    """The schema of a dataclass, whose dictionaries (source -> tokens, ...) take any key from the command line."""
+    node = OmegaConf.structured(cls)
+    for f in dataclasses.fields(cls):
+        if str(f.type).startswith("dict"):
+            OmegaConf.set_struct(node[f.name], False)
+    return node
 
 
 def parse(cfg: DictConfig) -> Any:
@@ -510,7 +607,8 @@ def known_keys(command: str) -> set[str]:
     def walk(cls: Any, prefix: str) -> None:
         for f in dataclasses.fields(cls):
             keys.add(prefix + f.name)
-            inner = SETTINGS.get(f.name) or {"shape": Shape, "old_language": Source}.get(f.name)
+            nested = {"shape": Shape, "old_language": Source} if f.name not in step.ORDER else {}
+            inner = (SETTINGS | nested).get(f.name) or (step.step_class(f.name) if f.name in step.ORDER else None)
             for option in choices(f.name).values() if f.name in CHOICES else [inner] if inner else []:
                 walk(option, f"{prefix}{f.name}.")
 
@@ -523,7 +621,7 @@ def load(folder: Path) -> Train:
     saved = OmegaConf.load(folder / "config.yaml")
     assert isinstance(saved, DictConfig)
     cfg = OmegaConf.structured(Train)
-    for group in CHOICES:
+    for group in ("initializer", "stage"):
         name = saved[group]["name"]
         options = choices(group)
         if name not in options:

@@ -13,7 +13,7 @@ import numpy as np
 from bailong import identity
 from bailong.assemble import open_tokenizer, precision_of
 from bailong.config import Train
-from bailong.data import tokens
+from bailong.data import prepared, tokens
 from bailong.data.batches import Sequences
 from bailong.data.tokens import Corpus, TokenizedText
 from bailong.model.score import score
@@ -32,6 +32,9 @@ def prepare(settings: Train, say: Callable[[str], None]) -> tuple[Corpus, Any, n
     def encode(texts: list[str]) -> list[list[int]]:
         return _encode(settings, tokenizer, texts)
 
+    markers = settings.stage.encode([], tokenizer.bos_token_id, tokenizer.eos_token_id)
+    if ready := prepared.packed(settings.data, identity.tokenizer_digest(settings), markers):
+        return tokens.load(ready), tokenizer, byte_lengths(tokenizer)
     place = _place(settings, identity.data_digest(settings))
     with folder.shared(place):
         if not place.exists():

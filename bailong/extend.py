@@ -20,6 +20,7 @@ from rich.status import Status
 from rich.table import Table
 
 from bailong.config import Extend, Source, Tokenizer
+from bailong.data import prepared
 from bailong.data.sources import digest, documents, share
 from bailong.tokenizer import bpe, card, folder, merge
 from bailong.tokenizer.efficiency import Treebank, count_tokens, read_treebank
@@ -77,9 +78,10 @@ def extend(settings: Extend) -> Path | None:
 def sources_of(settings: Extend) -> list[Source]:
     """The sources of `data` in the language of the tokenizer."""
     language = settings.tokenizer.language
-    found = [s for s in settings.data.sources if language is None or s.language == language]
+    there = prepared.sources_of(settings.data)
+    found = [s for s in there if language is None or s.language == language]
     if not found:
-        has = ", ".join(sorted({s.language or "(none)" for s in settings.data.sources}))
+        has = ", ".join(sorted({s.language or "(none)" for s in there}))
         raise ValueError(
             f"tokenizer.language={language} is not accepted: data={settings.data.name} has sources in {has} only"
         )

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bailong.config import Train
-from bailong.data import sources
+from bailong.data import prepared, sources
 
 #: settings that never change what is learned, or whose content hash stands in for them
 IGNORED = (
@@ -27,6 +27,7 @@ IGNORED = (
     "model.path",
     "model.name",
     "data.name",
+    "data.folder",
     "data.sources",
     "data.expected_tokens",
     "trainer.name",
@@ -47,7 +48,7 @@ def cache(settings: Train) -> Path:
 
 def data_digest(settings: Train) -> str:
     """Hash of every source's text and of what is held out."""
-    parts = [sources.digest(source, cache(settings)) for source in settings.data.sources]
+    parts = [sources.digest(source, cache(settings)) for source in prepared.sources_of(settings.data)]
     data = settings.data
     return _sha256([*parts, data.held_out, data.evaluate_on, data.evaluation_bytes])
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import resource
 import signal
 import sys
+import threading
 import warnings
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 #: signals that ask for a stop: Ctrl-C, a scheduler's or a person's kill, a closed terminal
@@ -45,13 +49,46 @@ class Stopping:
             signal.signal(number, handler)
 
 
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """A kill or a closed terminal is a `KeyboardInterrupt`, as Ctrl-C is: what is open is closed on the way out."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may ask for signals
+        return
+    before = {number: signal.getsignal(number) for number in ASKING}
+    # what is ignored stays ignored: `nohup` means it
+    before = {n: handler for n, handler in before.items() if handler not in (signal.SIG_IGN, None)}
+    for number in before:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def peak_memory_gb(device: str) -> float:
     """Most memory held so far, in 10^9 bytes: allocated on the GPU, else resident on the CPU."""
-    import torch
-
     if device == "cuda":
+        import torch
+
         return torch.cuda.max_memory_allocated() / 1e9
+    with contextlib.suppress(OSError):
+        # not `ru_maxrss`, which a new process inherits from the one that started it
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024 / 1e9
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def forget_peak_memory() -> None:
+    """Count the CPU's `peak_memory_gb` from here on, where the kernel lets us (Linux)."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def quiet() -> None:

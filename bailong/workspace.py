@@ -33,10 +33,15 @@ def root() -> Path:
     return package.parent if (package.parent / "conf" / "train.yaml").exists() else package
 
 
+#: the group to which `bailong-prepare` adds what it made here
+MADE = "data"
+
+
 class WorkspaceSource(ConfigSource):
     """Config source `workspace://`: only experiments/ and sweeps/, from here and from the installation.
 
-    A plain `file://` entry would offer every folder of the repository as a config group.
+    Beside them the corpora that were made here, as `data=<name>` (`data/<name>.yaml`). A plain `file://` entry would
+    offer every folder of the repository as a config group.
     """
 
     def __init__(self, provider: str, path: str) -> None:
@@ -48,25 +53,32 @@ class WorkspaceSource(ConfigSource):
     def scheme() -> str:
         return "workspace"
 
-    def _inside(self, config_path: str) -> bool:
-        return config_path.strip("/").split("/")[0] in GROUPS
+    def _places(self, config_path: str) -> list[FileConfigSource]:
+        group = config_path.strip("/").split("/")[0]
+        if group == MADE:
+            return self.places[:1]  # its folder is relative to here
+        return self.places if group in GROUPS else []
 
     def available(self) -> bool:
         return True
 
     def is_group(self, config_path: str) -> bool:
-        return self._inside(config_path) and any(place.is_group(config_path) for place in self.places)
+        if config_path.strip("/").startswith(f"{MADE}/"):
+            return False  # a corpus is a folder beside its file, and no group
+        return any(place.is_group(config_path) for place in self._places(config_path))
 
     def is_config(self, config_path: str) -> bool:
-        return self._inside(config_path) and any(place.is_config(config_path) for place in self.places)
+        return any(place.is_config(config_path) for place in self._places(config_path))
 
     def load_config(self, config_path: str) -> ConfigResult:
-        return next(place for place in self.places if place.is_config(config_path)).load_config(config_path)
+        places = self._places(config_path)
+        return next(place for place in places if place.is_config(config_path)).load_config(config_path)
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         if config_path.strip("/") == "":
-            return [] if results_filter == ObjectType.CONFIG else [g for g in GROUPS if self.is_group(g)]
-        found = [p.list(config_path, results_filter) for p in self.places if p.is_group(config_path)]
+            return [] if results_filter == ObjectType.CONFIG else [g for g in (*GROUPS, MADE) if self.is_group(g)]
+        kind = ObjectType.CONFIG if config_path.strip("/") == MADE else results_filter
+        found = [p.list(config_path, kind) for p in self._places(config_path) if p.is_group(config_path)]
         return sorted(set().union(*found))
 
 

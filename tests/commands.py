@@ -16,6 +16,7 @@ SHORT = [
     "stage.batch_size=4",
     "stage.max_steps=4",
     "stage.evaluate_every_tokens=400",
+    "data.folder=null",  # the sample as it is
     "data.evaluation_bytes=1500",
     "adapter.rank=4",
     "trainer.micro_batch=4",

@@ -8,7 +8,7 @@ import pytest
 
 from tests.commands import SHORT, call
 
-COMMANDS = ("train", "extend", "export", "compare")
+COMMANDS = ("train", "extend", "export", "compare", "prepare")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -23,7 +23,11 @@ def test_help_and_config_never_import_torch(command, flag):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    expected = f"bailong-{command}" if flag == ["--help"] else {"train": "initializer:", "extend": "tokenizer:"}
+    expected = (
+        f"bailong-{command}"
+        if flag == ["--help"]
+        else {"train": "initializer:", "extend": "tokenizer:", "prepare": "minhash:"}
+    )
     assert (expected if isinstance(expected, str) else expected.get(command, "to:")) in done.stdout
 
 
@@ -48,14 +52,19 @@ MISTAKES = {
     "out of range in a sweep": (["sweeps=initializers", "adapter.dropout=0.1,2"], "adapter.dropout=2.0", "in [0, 1)"),
     "unknown experiment": (["experiments=tinyy"], "experiments=tinyy is not accepted", "did you mean tiny?"),
     "missing model": (
-        ["model.path=nowhere/at/all", "tokenizer=none"],
+        ["data.folder=null", "model.path=nowhere/at/all", "tokenizer=none"],
         "model.path=nowhere/at/all does not exist",
         "checkpoint folder",
     ),
-    "missing text": (["data.sources=[{path: nowhere.jsonl}]"], "data source not found: nowhere.jsonl", "JSONL"),
+    "missing text": (
+        ["data.folder=null", "data.sources=[{path: nowhere.jsonl}]"],
+        "data source not found: nowhere.jsonl",
+        "JSONL",
+    ),
+    "corpus not made": (["data.held_out=0.2"], "data.folder=data/sample holds no prepared corpus", "bailong-prepare"),
     "unreadable override": (["data.sources={a"], "cannot read", "quote"),
     "tokenizer not made": (
-        ["tokenizer.folder=nowhere", "data.held_out=0.2"],
+        ["data.folder=null", "tokenizer.folder=nowhere", "data.held_out=0.2"],
         "tokenizer.folder=nowhere",
         "bailong-extend",
     ),
@@ -77,7 +86,7 @@ def test_a_mistake_is_one_clear_line_and_leaves_nothing(name, tmp_path):
 def test_a_base_that_is_not_sentencepiece_is_named(tmp_path):
     wrong = tmp_path / "tokenizer.model"
     wrong.write_text("this is not a model")
-    done = call("extend", f"tokenizer.base={wrong}", cwd=tmp_path)
+    done = call("extend", f"tokenizer.base={wrong}", "data.folder=null", cwd=tmp_path)
     assert done.returncode != 0 and len(done.stderr.strip().splitlines()) == 1
     assert str(wrong) in done.stderr and "SentencePiece" in done.stderr and "Traceback" not in done.stderr
 

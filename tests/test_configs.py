@@ -1,5 +1,6 @@
 """Every YAML composes, becomes live objects, and says what it is."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,10 @@ import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf, open_dict
 
-from bailong import config, launcher, workspace
+from bailong import config, launcher, step, workspace
 
 ROOT = workspace.root()
+PREPARE = {*step.ORDER, "engine"}  # groups of bailong-prepare; the others are of bailong-train
 GROUPS = sorted(p.name for p in (ROOT / "conf").iterdir() if p.is_dir() and p.name != "local")
 
 
@@ -38,6 +40,7 @@ def test_every_command_parses_with_its_defaults():
     assert composed("extend").tokenizer.name == "tiny"
     assert composed("export", "run=a", "to=b").dtype == "bfloat16"
     assert composed("compare", "runs=a").baseline == "random"
+    assert composed("prepare").convert.mode == "guarded"
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -46,8 +49,21 @@ def test_every_option_of_every_group_parses(group):
         overrides = [f"{group}={option}"]
         if option in ("full", "pretrain"):
             overrides += ["adapter=full", "model.quantization=none"]
-        settings = composed("train", *overrides)
-        assert getattr(settings, group).name == option
+        overrides += ["engine.partition=cpu"] * (option == "slurm")
+        settings = composed("prepare" if group in PREPARE else "train", *overrides)
+        if group in step.ORDER:
+            assert getattr(settings, group).enabled == (option != "off")
+        else:
+            assert getattr(settings, group).name == option
+
+
+@pytest.mark.parametrize("name", step.ORDER)
+def test_every_step_has_its_presets_and_lists_every_knob(name):
+    found = options(name)
+    assert found and (name in ("collect", "mix", "tokenize") or "off" in found)
+    shown = [yaml.safe_load((ROOT / "conf" / name / f"{option}.yaml").read_text()) for option in found]
+    knobs = {f.name for f in dataclasses.fields(step.step_class(name))}
+    assert any(set(content) - {"defaults"} == knobs for content in shown)
 
 
 @pytest.mark.parametrize("name", sorted(p.stem for p in (ROOT / "experiments").glob("*.yaml")))
@@ -107,7 +123,7 @@ def test_a_run_reloads_from_its_own_config(tmp_path):
         (["adapter=full"], "adapter=full trains every parameter, which needs model.quantization=none"),
         (["model.path=null"], "set model.path"),
         (["stage.epochs=null"], "stage has no end"),
-        (["data.sources=[]"], "data.sources"),
+        (["data.folder=null", "data.sources=[]"], "data.sources"),
     ],
 )
 def test_mistakes_are_refused_in_one_line(overrides, message):

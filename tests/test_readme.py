@@ -22,7 +22,8 @@ from bailong import config, launcher, workspace
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ["README.md", "CONTRIBUTING.md", "experiments/README.md", "benchmarks/README.md"]
 HEADERS = sorted(p.relative_to(ROOT).as_posix() for group in workspace.GROUPS for p in (ROOT / group).glob("*.yaml"))
-COMMAND = re.compile(r"(?<![\w-])bailong-(train|extend|export|compare)\b")
+COMMAND = re.compile(r"(?<![\w-])bailong-(prepare|train|extend|export|compare)\b")
+OPTIONS = sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "conf").glob("*/*.yaml") if p.parent.name != "local")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -50,7 +51,7 @@ def words(line: str) -> list[str]:
     return [w for w in shlex.split(re.split(r"\s{3,}", line)[0], comments=True)[1:] if w != "-m"]
 
 
-COMMANDS = [(page, line) for page in PAGES + HEADERS for line in command_lines(page)]
+COMMANDS = [(page, line) for page in PAGES + HEADERS + OPTIONS for line in command_lines(page)]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -80,7 +81,7 @@ def composed(command: str, overrides: list[str]) -> Any:
 def test_there_are_commands_to_check() -> None:
     pages = {page for page, _ in COMMANDS}
     assert {"README.md", "experiments/README.md"} <= pages and set(HEADERS) <= pages
-    assert {COMMAND.match(line)[1] for _, line in COMMANDS} == {"train", "extend", "export", "compare"}  # type: ignore[index]
+    assert {COMMAND.match(line)[1] for _, line in COMMANDS} == {"prepare", "train", "extend", "export", "compare"}  # type: ignore[index]
 
 
 @pytest.mark.parametrize(("page", "line"), COMMANDS, ids=[f"{page}: {line}" for page, line in COMMANDS])
@@ -138,7 +139,7 @@ def test_the_tree_is_the_repository() -> None:
     made_by_runs = {"outputs/"}
     missing = [path for path in listed if path not in made_by_runs and not (ROOT / path).exists()]
     assert not missing, f"in the README's tree, but not there: {missing}"
-    for pattern in ("bailong/**/*.py", "bailong/report/page.*", "benchmarks/*.py", "conf/*.yaml", "sweeps/*.yaml"):
+    for pattern in ("bailong/**/*.py", "bailong/report/*.[cj]s*", "benchmarks/*.py", "conf/*.yaml", "sweeps/*.yaml"):
         for path in ROOT.glob(pattern):
             name = path.relative_to(ROOT).as_posix()
             assert name in listed, f"{name} has no line in the README's tree"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from bailong.data import packing
 from bailong.data.order import shuffled
 from bailong.data.tokens import IGNORE, TokenizedText
 
@@ -20,6 +22,8 @@ class Sequences:
     the block before, so every token but the very first is a target exactly once. The tail of training text that
     fills no block is dropped; evaluation keeps it (`keep_tail`).
     `truncate`: one document a sequence, its first `context` tokens (paper, section 3.4).
+    `best_fit`: whole documents, packed so that few are cut and little is padded (`packing.best_fit`); a sequence
+    holds `context` + 1 tokens, and nothing is dropped but the first token of a piece that begins inside a document.
     Begin-of-document markers (`bos`) are inputs but never targets: they carry no text.
     """
 
@@ -29,7 +33,14 @@ class Sequences:
     bos: int
     keep_tail: bool = False
 
+    @cached_property
+    def fitted(self) -> tuple[np.ndarray, np.ndarray]:
+        """Pieces of the ids ([pieces, 2]) and where each sequence begins in them; of `best_fit` alone."""
+        return packing.best_fit(np.diff(self.text.starts), self.context + 1)
+
     def __len__(self) -> int:
+        if self.packing == "best_fit":
+            return len(self.fitted[1]) - 1
         if self.packing == "truncate":
             return len(self.text.starts) - 1
         targets = max(len(self.text.ids) - 1, 0)
@@ -40,6 +51,9 @@ class Sequences:
         if self.packing == "truncate":
             start = self.text.starts[index]
             window = self.text.ids[start : min(self.text.starts[index + 1], start + self.context)]
+        elif self.packing == "best_fit":
+            pieces, offsets = self.fitted
+            window = np.concatenate([self.text.ids[a:b] for a, b in pieces[offsets[index] : offsets[index + 1]]])
         else:
             window = self.text.ids[index * self.context : (index + 1) * self.context + 1]
         window = window.astype(np.int64)
@@ -60,6 +74,11 @@ class Sequences:
         if self.packing == "truncate":
             lengths = np.diff(self.text.starts)
             return int(np.minimum(lengths, self.context).sum() - len(lengths))
+        if self.packing == "best_fit":
+            # every token but the first of each sequence, and of these no begin-of-document marker
+            pieces, offsets = self.fitted
+            begins = np.isin(pieces[:, 0], self.text.starts[:-1])
+            return int(len(self.text.ids) - len(self) - begins.sum() + begins[offsets[:-1]].sum())
         used = min(len(self) * self.context, len(self.text.ids) - 1)
         inner = self.text.starts[:-1]
         markers = int(((inner >= 1) & (inner <= used)).sum())  # each document begins with one marker

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import glob
-import gzip
 import hashlib
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 from bailong.config import Source
+from bailong.reader.record import Bad, Fields, Item, Record
 
 SAMPLE = Path(__file__).parent / "sample"
 
@@ -58,12 +58,15 @@ def digest(source: Source, cache: Path) -> str:
     """
     name = source.path if source.path.startswith("hub:") else source.path.split("/")[-1]
     total = hashlib.sha256(f"{name}|{source.text}|{source.fraction}|{source.split}".encode())
+    if source.revision is not None:
+        total.update(source.revision.encode())
     for path in files(source):
-        total.update(_file_digest(path, cache).encode())
+        total.update(file_digest(path, cache).encode())
     return total.hexdigest()
 
 
-def _file_digest(path: Path, cache: Path) -> str:
+def file_digest(path: Path, cache: Path) -> str:
+    """SHA-256 of a file, remembered in `cache` by path, size and time."""
     stat = path.stat()
     name = hashlib.sha256(f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}".encode()).hexdigest()[:24]
     note = cache / "digests" / name
@@ -78,68 +81,83 @@ def _file_digest(path: Path, cache: Path) -> str:
     return value
 
 
+def lines(path: Path) -> Iterator[str]:
+    """The lines of a UTF-8 file, plain or compressed, without their ends and without a byte-order mark.
+
+    Raises:
+        ValueError: it is damaged or not UTF-8, with the place.
+    """
+    from bailong.reader import stream
+
+    offset = 0
+    try:
+        for line in stream.lines(stream.Input(path), sys.maxsize):
+            offset = line.offset
+            yield line.data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 at byte {offset + error.start} ({error.reason})") from None
+    except stream.Damaged as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
 def _read(path: Path, source: Source) -> Iterator[str]:
-    suffix = path.suffixes[-2] if path.suffix == ".gz" and len(path.suffixes) > 1 else path.suffix
+    suffix = path.suffixes[-2] if path.suffix in (".gz", ".zst") and len(path.suffixes) > 1 else path.suffix
     if suffix == ".parquet":
         yield from _parquet(path, source)
-        return
-    if suffix not in (".jsonl", ".json", ".txt"):
-        raise ValueError(f"{path}: unknown kind of file (.jsonl, .txt, either with .gz, or .parquet)")
-    opener = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opener(path, "rt", encoding="utf-8-sig", newline="\n") as stream:  # type: ignore[operator]
-            yield from (_text(stream) if suffix == ".txt" else _jsonl(stream, path, source.text))
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 at byte {error.start} ({error.reason})") from None
-    except (gzip.BadGzipFile, EOFError) as error:
-        raise ValueError(f"{path}: damaged gzip file ({error})") from None
+    elif suffix in (".jsonl", ".json"):
+        yield from _jsonl(path, source.text)
+    elif suffix == ".txt":
+        yield from _text(path)
+    else:
+        raise ValueError(f"{path}: unknown kind of file (.jsonl, .txt, either with .gz or .zst, or .parquet)")
 
 
-def _jsonl(stream: IO[str], path: Path, name: str) -> Iterator[str]:
-    for number, line in enumerate(stream, 1):
+def _jsonl(path: Path, name: str) -> Iterator[str]:
+    fields = Fields(name)
+    for number, line in enumerate(lines(path), 1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
             raise ValueError(f"{path}:{number}: not JSON ({error.msg})") from None
-        if not isinstance(row, dict) or not isinstance(row.get(name), str):
+        value = fields.text_of(row) if isinstance(row, dict) else None
+        if value is None:
             has = ", ".join(row) if isinstance(row, dict) else type(row).__name__
             raise ValueError(f"{path}:{number}: no text field {name!r} (it has: {has}); set data.sources[].text")
-        if text := row[name].strip():
+        if text := value.strip():
             yield text
 
 
-def _text(stream: IO[str]) -> Iterator[str]:
-    lines: list[str] = []
-    for line in stream:
+def _text(path: Path) -> Iterator[str]:
+    gathered: list[str] = []
+    for line in lines(path):
         if line.strip():
-            lines.append(line.rstrip("\r\n"))
-        elif lines:
-            yield "\n".join(lines).strip()
-            lines = []
-    if lines:
-        yield "\n".join(lines).strip()
+            gathered.append(line.rstrip("\r"))
+        elif gathered:
+            yield "\n".join(gathered).strip()
+            gathered = []
+    if gathered:
+        yield "\n".join(gathered).strip()
 
 
 def _parquet(path: Path, source: Source) -> Iterator[str]:
-    from datasets import load_dataset
+    from bailong.reader.stream import Input
+    from bailong.reader.table import parquet
 
-    yield from _column(load_dataset("parquet", data_files=str(path), split="train", streaming=True), source)
+    yield from _texts(parquet(Input(path), Fields(source.text)), str(path))
 
 
 def _hub(source: Source) -> Iterator[str]:
-    from datasets import load_dataset
+    from bailong.reader.table import hub
 
-    name, _, config = source.path.removeprefix("hub:").partition("#")
-    yield from _column(load_dataset(name, config or None, split=source.split, streaming=True), source)
+    yield from _texts(hub(source.path, source.split, source.revision, Fields(source.text)), source.path)
 
 
-def _column(rows, source: Source) -> Iterator[str]:  # noqa: ANN001 (an IterableDataset)
-    for row in rows:
-        if not isinstance(row.get(source.text), str):
-            raise ValueError(
-                f"{source.path}: no text field {source.text!r} (it has: {', '.join(row)}); set data.sources[].text"
-            )
-        if text := row[source.text].strip():
+def _texts(items: Iterator[Item], path: str) -> Iterator[str]:
+    for item in items:
+        if not isinstance(item, Record):
+            assert isinstance(item, Bad)
+            raise ValueError(f"{path}:{item.row}: {item.reason} ({item.head.decode('utf-8', 'backslashreplace')})")
+        if text := item.text.strip():
             yield text

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from bailong.config import Data
-from bailong.data import sources
+from bailong.data import prepared, sources
 
 IGNORE = -100  # target positions without a loss, as torch and transformers write it
 
@@ -50,27 +50,32 @@ def split(data: Data) -> tuple[Iterator[tuple[int, str]], list[str]]:
     A document is held out if the hash of its text falls below `held_out`, in every source. The evaluation text
     is the held-out documents of source `evaluate_on`, in the order of their hashes, up to `evaluation_bytes`.
     """
-    held_out: dict[str, None] = {}
-    for text in sources.documents(data.sources[data.evaluate_on]):
-        if sources.share(text, "held_out") < data.held_out:
-            held_out[text] = None
-    chosen, size = [], 0
-    for text in sorted(held_out, key=lambda t: (sources.share(t, "evaluation"), t)):
-        length = len(text.encode("utf-8"))
-        if chosen and size + length > data.evaluation_bytes:
-            break
-        chosen.append(text)
-        size += length
+    bodies = prepared.sources_of(data)
+    texts = sources.documents(bodies[data.evaluate_on])
+    held_out = (text for text in texts if sources.share(text, "held_out") < data.held_out)
+    chosen = evaluation_documents(held_out, data.evaluation_bytes)
     if not chosen:
         raise ValueError(f"data.held_out={data.held_out} leaves no evaluation text in source {data.evaluate_on}")
 
     def training() -> Iterator[tuple[int, str]]:
-        for position, source in enumerate(data.sources):
+        for position, source in enumerate(bodies):
             for text in sources.documents(source):
                 if sources.share(text, "held_out") >= data.held_out:
                     yield position, text
 
     return training(), chosen
+
+
+def evaluation_documents(held_out: Iterable[str], most_bytes: int) -> list[str]:
+    """The first held-out documents in the order of their hashes, up to `most_bytes` of UTF-8; at least one."""
+    chosen, size = [], 0
+    for text in sorted(set(held_out), key=lambda t: (sources.share(t, "evaluation"), t)):
+        length = len(text.encode("utf-8"))
+        if chosen and size + length > most_bytes:
+            break
+        chosen.append(text)
+        size += length
+    return chosen
 
 
 def build(
@@ -122,7 +127,8 @@ def _write(
 ) -> None:
     training, evaluation = split(data)
     per_source: list[dict[str, object]] = [
-        {"path": s.path, "language": s.language, "documents": 0, "tokens": 0, "bytes": 0} for s in data.sources
+        {"path": s.path, "language": s.language, "documents": 0, "tokens": 0, "bytes": 0}
+        for s in prepared.sources_of(data)
     ]
 
     def write(name: str, documents: Iterable[tuple[int | None, str]]) -> dict[str, int]:

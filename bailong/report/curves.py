@@ -23,23 +23,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from bailong.report import palette
 from bailong.report.comparison import Choice, Comparison
+from bailong.report.palette import INK
 from bailong.report.runs import Run
+from bailong.report.units import short
 
 #: points per drawn curve
 POINTS = 600
-#: (light, dark) per choice: Okabe and Ito's colours, which colour-blind readers can tell apart, adjusted
-#: in lightness for either background. The baseline is grey and dashed: it is what the others are read against.
-COLOURS = (
-    ("#0b66a8", "#5cb3f0"),
-    ("#c8510a", "#f59556"),
-    ("#0a8462", "#3fc79c"),
-    ("#a8478b", "#e296cb"),
-    ("#9a7400", "#e3bd45"),
-    ("#4a57c4", "#a3acf7"),
-)
-BASELINE = ("#5f666f", "#a9b0b9")
-INK = {"--ink": "#1d2127", "--soft": "#626a75", "--grid": "#e3e5e8", "--paper": "#ffffff"}
 DASHES = ("-", (0, (5, 1.6)), (0, (1.2, 1.4)), (0, (6, 1.5, 1.2, 1.5)))
 FONTS = ("DejaVu Sans", "Noto Sans CJK TC", "Noto Sans TC", "PingFang TC", "Microsoft JhengHei", "Heiti TC")
 
@@ -82,13 +73,13 @@ def styles(choices: Sequence[Choice]) -> dict[str, Style]:
     others = 0
     for choice in choices:
         if choice.baseline:
-            light, dark = BASELINE
+            light, dark = palette.BASELINE
             dash = DASHES[1]
             variable = "--baseline"
         else:
-            light, dark = COLOURS[others % len(COLOURS)]
-            dash = DASHES[(others // len(COLOURS)) % len(DASHES)]
-            variable = f"--choice{others % len(COLOURS)}"
+            light, dark = palette.COLOURS[others % len(palette.COLOURS)]
+            dash = DASHES[(others // len(palette.COLOURS)) % len(DASHES)]
+            variable = palette.variable(others)
             others += 1
         array = "" if dash == "-" else " ".join(f"{length * 2:g}" for length in dash[1])
         found[choice.name] = Style(variable, light, dark, dash, array)
@@ -334,14 +325,6 @@ def _places(figure: Figure, panels: Sequence[Panel], width: float, height: float
 
 def _short_list(values: np.ndarray) -> list[float]:
     return [float(f"{value:.5g}") for value in values]
-
-
-def short(count: float) -> str:
-    """A count in a few letters: 1.3M."""
-    for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if abs(count) >= size:
-            return f"{count / size:.3g}{letter}"
-    return f"{count:.3g}"
 
 
 def figure1(comparison: Comparison) -> Figure:

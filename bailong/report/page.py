@@ -8,17 +8,17 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from bailong.config import Compare
-from bailong.report import curves, table
+from bailong.report import curves, elements, palette, table, units
 from bailong.report.comparison import METRICS, Choice, Comparison
 from bailong.report.curves import Panel, Style
+from bailong.report.elements import number, row, section, th
 from bailong.report.runs import Run
 from bailong.report.statistics import Estimate
 
@@ -70,29 +70,14 @@ def page(comparison: Comparison, settings: Compare, to: Path) -> str:
         _checks(comparison),
         _reproduce(comparison, settings),
     ]
-    body = "\n".join(section for section in sections if section)
     data = json.dumps(figures, separators=(",", ":")).replace("<", "\\u003c")  # no name may close the script
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{escape(table.title(comparison))} · {escape(table.places(comparison))}</title>
-<style>
-{_colours(look)}
-{_asset("page.css")}</style>
-</head>
-<body>
-<main>
-{body}
-</main>
-<script type="application/json" id="curves">{data}</script>
+    scripts = f"""<script type="application/json" id="curves">{data}</script>
 <script>
-{_asset("page.js")}</script>
-</body>
-</html>
+{elements.asset("page.js")}</script>
 """
+    colours = dict.fromkeys((style.variable, style.light, style.dark) for style in look.values())
+    title = f"{table.title(comparison)} · {table.places(comparison)}"
+    return elements.document(title, palette.css(colours), ["page.css"], sections, scripts)
 
 
 def headline(comparison: Comparison) -> str:
@@ -100,9 +85,9 @@ def headline(comparison: Comparison) -> str:
     if not comparison.choices:
         return ""
     base = comparison.baseline
-    head = [_th(comparison.label), _th("seeds", "n"), *(_th(name, "n", 2) for name in _metric_heads())]
+    head = [th(comparison.label), th("seeds", "n"), *(th(name, "n", 2) for name in _metric_heads())]
     if base:
-        head += [_th(f"tokens to {base.name}’s final loss", "n", 2), _th("speed-up", "n")]
+        head += [th(f"tokens to {base.name}’s final loss", "n", 2), th("speed-up", "n")]
     rows = []
     for choice in comparison.choices:
         cells = [_name(comparison, choice), f'<td class="n">{table.seeds(choice)}</td>']
@@ -112,11 +97,13 @@ def headline(comparison: Comparison) -> str:
             saved = choice.reach.saved if choice.reach else None
             clear = "clear" if saved and saved.clear and not choice.baseline else ""
             cells += [_pair((tokens, half)), f'<td class="n {clear}">{speedup}</td>']
-        rows.append(_row(cells, "reference" if choice.baseline else ""))
+        rows.append(row(cells, "reference" if choice.baseline else ""))
     note = ""
     if base is None:
         note = f"<p class='note'>{escape(table.no_baseline(comparison))} Name one with <code>baseline=…</code>.</p>"
-    return _section("Bits per byte", _table(head, rows) + note, "On held-out text, finished runs; lower is better.")
+    return section(
+        "Bits per byte", elements.table(head, rows) + note, "On held-out text, finished runs; lower is better."
+    )
 
 
 def differences(comparison: Comparison) -> str:
@@ -139,11 +126,11 @@ def differences(comparison: Comparison) -> str:
             value = choice.paired[metric]
             cells.append(_pair(table.number(value, signed=True), "clear" if value and value.clear else ""))
             cells.append(f'<td class="forest">{_forest(value, reach[metric], style)}</td>')
-        rows.append(_row(cells))
-    head = [_th(comparison.label), _th("pairs", "n"), *(_th(name, "n", 3) for name in _metric_heads())]
-    return _section(
+        rows.append(row(cells))
+    head = [th(comparison.label), th("pairs", "n"), *(th(name, "n", 3) for name in _metric_heads())]
+    return section(
         f"Difference to {base.name}",
-        _table(head, rows),
+        elements.table(head, rows),
         f"Bits per byte less those of the {base.name} run with the same seed, averaged over pairs. Left of the line is "
         "better. <b>Bold</b>: the 95&thinsp;% interval leaves zero out.",
     )
@@ -161,16 +148,14 @@ def _header(comparison: Comparison) -> str:
 
 
 def _warnings(comparison: Comparison) -> str:
-    lines = [f"<li><b>{escape(c.name)}?</b> {escape(c.detail)}.</li>" for c in comparison.warnings]
+    lines = [f"<b>{escape(c.name)}?</b> {escape(c.detail)}." for c in comparison.warnings]
     lines += [
-        f"<li><b>{escape(run.name)}</b> {run.status}: {escape(run.reason)}</li>"
+        f"<b>{escape(run.name)}</b> {run.status}: {escape(run.reason)}"
         for run in comparison.runs.runs
         if run.status == "failed"
     ]
-    lines += [f"<li>{escape(problem)}</li>" for problem in comparison.runs.problems]
-    if not lines:
-        return ""
-    return f'<aside class="warning" role="note"><h2>Before you trust this</h2><ul>{"".join(lines)}</ul></aside>'
+    lines += [escape(problem) for problem in comparison.runs.problems]
+    return elements.warning("Before you trust this", lines)
 
 
 def _findings(comparison: Comparison) -> str:
@@ -191,13 +176,13 @@ def _base(comparison: Comparison) -> str:
             tied_cell, damage = '<td class="n">tied already</td>', "0"
         else:
             tied_cell = f'<td class="n">{tied:.3f}</td>' if isinstance(tied, int | float) else '<td class="n">–</td>'
-        rows.append(_row([f'<td class="n">{untouched:.3f}</td>', tied_cell, f'<td class="n">{damage}</td>']))
+        rows.append(row([f'<td class="n">{untouched:.3f}</td>', tied_cell, f'<td class="n">{damage}</td>']))
     if not rows:
         return ""
-    head = [_th("untouched", "n"), _th("after tying", "n"), _th("damage of tying", "n")]
-    return _section(
+    head = [th("untouched", "n"), th("after tying", "n"), th("damage of tying", "n")]
+    return section(
         "The base model before extension",
-        _table(head, rows, "narrow"),
+        elements.table(head, rows, "narrow"),
         "Bits per byte on the same text with the old tokenizer. What tying embedding and head costs is done before any "
         "new row is made.",
     )
@@ -210,7 +195,7 @@ def _intervals(comparison: Comparison) -> str:
         if single
         else "A single run has no interval (–); a rule that draws nothing has the same step 0 with every seed, so ± 0. "
     )
-    horizon = escape(curves.short(comparison.horizon))
+    horizon = escape(units.short(comparison.horizon))
     return f"""<section class="how"><h2>How to read these numbers</h2>
 <p>± is half of a 95&thinsp;% interval over seeds (Student’s t over finished runs): if seeds were drawn again and
 again, such intervals would hold the true mean 95 times in 100. It covers the seed (data order, dropout, drawn rows),
@@ -256,59 +241,61 @@ def _settings(comparison: Comparison) -> str:
     if len(comparison.runs.runs) < 2:
         return ""
     rows = [
-        _row(
+        row(
             [f"<th scope='row'><code>{escape(key)}</code></th>"]
             + [f"<td>{escape(', '.join('–' if v is None else str(v) for v in told))}</td>" for told in values]
         )
         for key, values in comparison.differing.items()
     ]
-    head = [_th("setting"), *(_th(choice.name) for choice in comparison.choices)]
-    body = _table(head, rows) if rows else "<p>None: all runs have the same settings.</p>"
-    return _section("Settings that differ", body, "Every other setting is the same in all runs.")
+    head = [th("setting"), *(th(choice.name) for choice in comparison.choices)]
+    body = elements.table(head, rows) if rows else "<p>None: all runs have the same settings.</p>"
+    return section("Settings that differ", body, "Every other setting is the same in all runs.")
 
 
 def _runs(comparison: Comparison, to: Path) -> str:
     head = [
-        _th("run"),
-        _th("status"),
-        _th("seed", "n"),
-        _th("step 0", "n"),
-        _th("final", "n"),
-        _th("steps", "n"),
-        _th("tokens", "n"),
-        _th("time", "n"),
-        _th("tokens/s", "n"),
-        _th("memory", "n"),
-        _th("git"),
+        th("run"),
+        th("status"),
+        th("seed", "n"),
+        th("step 0", "n"),
+        th("final", "n"),
+        th("steps", "n"),
+        th("tokens", "n"),
+        th("time", "n"),
+        th("tokens/s", "n"),
+        th("memory", "n"),
+        th("git"),
     ]
     rows = [_run(run, comparison, to) for choice in comparison.choices for run in choice.runs]
     rows += [
-        _row([f"<th scope='row'>{escape(path.name)}</th>", f"<td>{_status('waiting')}</td>", *["<td></td>"] * 9])
+        row([f"<th scope='row'>{escape(path.name)}</th>", f"<td>{_status('waiting')}</td>", *["<td></td>"] * 9])
         for path in comparison.runs.waiting
     ]
-    return _section("Runs", _table(head, rows, "runs"), "Names link to the folders; runs.csv has the same numbers.")
+    return section(
+        "Runs", elements.table(head, rows, "runs"), "Names link to the folders; runs.csv has the same numbers."
+    )
 
 
 def _run(run: Run, comparison: Comparison, to: Path) -> str:
-    row = table.csv_row(run, comparison)
+    found = table.csv_row(run, comparison)
     link = quote(Path(os.path.relpath(run.folder.resolve(), to.resolve())).as_posix(), safe="/=,.")
     reason = f'<div class="reason">{escape(run.reason)}</div>' if run.reason else ""
-    memory = row["peak_memory_gb"]
+    memory = found["peak_memory_gb"]
     commit = f"{run.git_commit[:8]}{' + changes' if run.git_dirty else ''}" if run.git_commit else "–"
     cells = [
         f'<th scope="row"><a href="{link}/">{escape(run.name)}</a>{reason}</th>',
         f"<td>{_status(run.status)}</td>",
-        _n(str(run.seed) if run.seed is not None else "–"),
-        _n(_decimals(row["bpb_step0"])),
-        _n(_decimals(row["bpb_final"])),
-        _n(f"{row['steps']:,}" if isinstance(row["steps"], int) else "–"),
-        _n(curves.short(row["tokens"]) if isinstance(row["tokens"], int | float) else "–"),
-        _n(table.duration(row["seconds"])),
-        _n(f"{row['tokens_per_second']:,.0f}" if isinstance(row["tokens_per_second"], int | float) else "–"),
-        _n(f"{memory:.2f} GB" if isinstance(memory, int | float) else "–"),
+        number(str(run.seed) if run.seed is not None else "–"),
+        number(_decimals(found["bpb_step0"])),
+        number(_decimals(found["bpb_final"])),
+        number(f"{found['steps']:,}" if isinstance(found["steps"], int) else "–"),
+        number(units.short(found["tokens"]) if isinstance(found["tokens"], int | float) else "–"),
+        number(units.duration(found["seconds"])),
+        number(f"{found['tokens_per_second']:,.0f}" if isinstance(found["tokens_per_second"], int | float) else "–"),
+        number(f"{memory:.2f} GB" if isinstance(memory, int | float) else "–"),
         f"<td><code>{escape(commit)}</code></td>",
     ]
-    return _row(cells, run.status)
+    return row(cells, run.status)
 
 
 def _checks(comparison: Comparison) -> str:
@@ -319,7 +306,7 @@ def _checks(comparison: Comparison) -> str:
     for check in comparison.checks:
         kind, sign, word = words[check.ok]
         rows.append(
-            _row(
+            row(
                 [
                     f'<td class="sign {kind}"><span aria-hidden="true">{sign}</span> {word}</td>',
                     f"<th scope='row'>{escape(check.name)}</th>",
@@ -327,7 +314,7 @@ def _checks(comparison: Comparison) -> str:
                 ]
             )
         )
-    return _section("Is the comparison fair?", _table([], rows, "checks"), "By what the finished runs recorded.")
+    return section("Is the comparison fair?", elements.table([], rows, "checks"), "By what the finished runs recorded.")
 
 
 def _reproduce(comparison: Comparison, settings: Compare) -> str:
@@ -349,18 +336,10 @@ def _reproduce(comparison: Comparison, settings: Compare) -> str:
     if dirty:
         notes.append(f"{dirty} of {len(runs)} runs had uncommitted changes; each run’s folder holds them as a diff.")
     text = f"<pre>{escape(chr(10).join(lines))}</pre>" + "".join(f"<p class='note'>{escape(n)}</p>" for n in notes)
-    return _section("How to reproduce", text, "Finished runs are skipped, unfinished ones resumed.")
+    return section("How to reproduce", text, "Finished runs are skipped, unfinished ones resumed.")
 
 
 # --- pieces ------------------------------------------------------------------------------------------
-
-
-def _colours(look: dict[str, Style]) -> str:
-    """CSS variables of the figures: one set for light, one for dark."""
-    named = {style.variable: style for style in look.values()}
-    light = "".join(f"{variable}: {style.light}; " for variable, style in named.items())
-    dark = "".join(f"{variable}: {style.dark}; " for variable, style in named.items())
-    return f":root {{ {light}}}\n@media screen and (prefers-color-scheme: dark) {{ :root {{ {dark}}} }}"
 
 
 def _forest(value: Estimate | None, reach: float, style: Style) -> str:
@@ -405,31 +384,5 @@ def _status(status: str) -> str:
     return f'<span class="status {status}">{status}</span>'
 
 
-def _n(text: str) -> str:
-    return f'<td class="n">{escape(text)}</td>'
-
-
 def _decimals(value: Any) -> str:
     return f"{value:.3f}" if isinstance(value, int | float) else "–"
-
-
-def _th(text: str, kind: str = "", span: int = 1) -> str:
-    spanned = f' colspan="{span}"' if span > 1 else ""
-    return f'<th scope="col" class="{kind}"{spanned}>{escape(text)}</th>'
-
-
-def _row(cells: Iterable[str], kind: str = "") -> str:
-    return f'<tr class="{kind}">{"".join(cells)}</tr>'
-
-
-def _table(head: Sequence[str], rows: Sequence[str], kind: str = "") -> str:
-    top = f"<thead><tr>{''.join(head)}</tr></thead>" if head else ""
-    return f'<div class="scroll"><table class="{kind}">{top}<tbody>{"".join(rows)}</tbody></table></div>'
-
-
-def _section(name: str, body: str, sub: str = "") -> str:
-    return f"<section><h2>{escape(name)}</h2>{f'<p class=sub>{sub}</p>' if sub else ''}{body}</section>"
-
-
-def _asset(name: str) -> str:
-    return files("bailong.report").joinpath(name).read_text(encoding="utf-8")

@@ -13,9 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from bailong.report.comparison import METRICS, Choice, Comparison, measure
-from bailong.report.curves import short
 from bailong.report.runs import STATUSES, Run
 from bailong.report.statistics import Estimate
+from bailong.report.units import NONE, short
 
 NAMES = {"bpb_step0": "at step 0", "auc": "mean over the run (AUC)", "bpb_final": "final"}
 CSV_COLUMNS = (
@@ -44,7 +44,6 @@ CSV_COLUMNS = (
     "git_commit",
     "folder",
 )
-NONE = "–"
 
 
 # --- cells -------------------------------------------------------------------------------------------
@@ -77,14 +76,6 @@ def reach(choice: Choice) -> tuple[str, str, str]:
     half = f"± {short(found.tokens.half)}" if found.tokens.half is not None else f"± {NONE}"
     assert found.speedup is not None
     return short(found.tokens.mean), half, f"{found.speedup:.2f}×"
-
-
-def duration(seconds: Any) -> str:
-    if not isinstance(seconds, int | float):
-        return NONE
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
 def counts(comparison: Comparison) -> str:

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 
 from bailong.checks import one_of, require
 
-PACKINGS = ("concat", "truncate")
+PACKINGS = ("concat", "truncate", "best_fit")
 
 
 @dataclass
 class Stage:
     """Common knobs of every stage.
 
-    `packing` is `concat` (documents joined and cut into blocks of `context` targets, nothing lost) or
-    `truncate` (paper, section 3.4: one document a sample, everything past `context` dropped).
+    `packing` is `concat` (documents joined and cut into blocks of `context` targets, nothing lost),
+    `truncate` (paper, section 3.4: one document a sample, everything past `context` dropped) or `best_fit` (whole
+    documents packed into sequences, only longer ones cut: arXiv 2404.10830).
     `batch_size` counts sequences an optimizer step, over all devices and micro-batches.
     The run lasts `max_steps`, or `max_tokens` (target tokens), or `epochs`: the first that is set.
     `evaluate_every_tokens` counts target tokens; step 0 and the last step are always evaluated.

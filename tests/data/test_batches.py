@@ -29,7 +29,7 @@ def test_concat_makes_every_token_but_the_first_a_target_once(documents, context
 
 
 @pytest.mark.parametrize("context", [4, 7, 16])
-@pytest.mark.parametrize("packing", ["concat", "truncate"])
+@pytest.mark.parametrize("packing", ["concat", "truncate", "best_fit"])
 def test_target_tokens_counts_what_the_sequences_hold(documents, context, packing):
     sequences = Sequences(text(documents), context, packing, BOS)
     held = sum((sequences[i][1] != IGNORE).sum() for i in range(len(sequences)))

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from bailong.config import Source
-from bailong.data.sources import digest, documents
+from bailong.data.sources import digest, documents, lines
 
 
 def write(path, text, opener=open):
@@ -29,6 +29,19 @@ def test_jsonl_gz_bom_and_blank_lines(tmp_path):
     )
     path = write(tmp_path / "a.jsonl.gz", lines, gzip.open)
     assert list(documents(Source(path=path))) == ["一", "二"]
+
+
+def test_zstd_and_two_fields(tmp_path):
+    import zstandard
+
+    rows = "".join(json.dumps({"q": f"問{i}", "a": f"答{i}"}) + "\n" for i in range(3)).encode()
+    path = tmp_path / "a.jsonl.zst"
+    path.write_bytes(zstandard.compress(rows[:40]) + zstandard.compress(rows[40:]))
+    assert list(documents(Source(path=str(path), text="q+a"))) == [f"問{i}\n\n答{i}" for i in range(3)]
+    assert list(lines(path)) == rows.decode().splitlines()
+    path.write_bytes(path.read_bytes()[:-6])
+    with pytest.raises(ValueError, match=r"a\.jsonl\.zst: damaged zstd file"):
+        list(documents(Source(path=str(path), text="q+a")))
 
 
 def test_txt_documents_end_at_blank_lines(tmp_path):

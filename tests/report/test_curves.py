@@ -102,10 +102,3 @@ def test_many_choices_and_other_scripts_are_drawn(tmp_path: Path) -> None:
     assert len(set(looks)) == 9, "no two choices look alike"
     assert "白龍1" in curves.svg(curves.figure1(comparison))
     curves.png(curves.figure1(comparison))
-
-
-@pytest.mark.parametrize(
-    ("count", "text"), [(0, "0"), (950, "950"), (1300, "1.3k"), (1_310_000, "1.31M"), (2.5e9, "2.5B")]
-)
-def test_short(count: float, text: str) -> None:
-    assert curves.short(count) == text

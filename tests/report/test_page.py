@@ -2,7 +2,6 @@
 
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 from bailong.config import Compare
@@ -10,47 +9,18 @@ from bailong.report.comparison import compare_runs
 from bailong.report.page import page
 from bailong.report.runs import read
 from tests.report.folders import config, write_run, write_sweep
+from tests.report.parsed import Balance, words
 
 CURVES = {
     "random": [[4.00, 3.0, 2.0], [4.02, 3.0, 2.1]],
     "zip_tie": [[3.50, 2.0, 1.9], [3.51, 2.1, 2.0]],
     "mean": [[6.0, 4.0, 3.0], [6.0, 4.0, 3.0]],
 }
-VOID = {"meta", "br", "line", "circle"}
-
-
-class Balance(HTMLParser):
-    """Every element that is opened is closed, in order."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.links: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = dict(attrs)
-        if tag == "a":
-            self.links.append(found.get("href") or "")
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        pass
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in VOID:
-            assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-3:]}"
-            self.open.pop()
 
 
 def made(folder: Path, **settings: str) -> str:
     found = Compare(runs=str(folder), **settings)
     return page(compare_runs(read(found.runs), found.by, found.baseline), found, folder)
-
-
-def words(text: str) -> str:
-    body = re.sub(r"<(script|style|svg)\b.*?</\1>", " ", text, flags=re.S)
-    return " ".join(re.sub(r"<[^>]+>", " ", body).split())
 
 
 def test_the_page_is_whole_and_needs_no_network(tmp_path: Path) -> None:

@@ -30,10 +30,6 @@ def test_number() -> None:
     assert table.number(None) == ("–", "")
 
 
-def test_duration() -> None:
-    assert [table.duration(s) for s in (None, 7, 63, 7260)] == ["–", "7 s", "1 min 03 s", "2 h 01 min"]
-
-
 def test_findings_claim_only_what_the_intervals_show(tmp_path: Path) -> None:
     found = dict(table.findings(compared(write_sweep(tmp_path, CURVES))))
     assert set(found) == {"mean", "zip_tie"}

@@ -1,0 +1,41 @@
+"""Records with a 64-bit key, cut into ranges of keys: how one task per shard hands over to one task per range."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+#: records of a range: some 200 MB while they are sorted
+RECORDS = 4_000_000
+#: ranges at most: their numbers are sorted as 16-bit integers, in linear time
+MOST = 1 << 16
+
+
+def ranges(records: int) -> int:
+    """How many ranges so many records make; of the data alone, never of the number of workers."""
+    return min(max(-(-records // RECORDS), 1), MOST)
+
+
+def write(folder: Path, keys: np.ndarray, columns: dict[str, np.ndarray], parts: int) -> None:
+    """Write records by range: `<column>.npy` for each column, and `bounds.npy`, where each range begins.
+
+    Args:
+        keys: [m] uint64, evenly spread. It is not written unless it is a column too.
+    """
+    part = ((keys >> np.uint64(32)) * np.uint64(parts) >> np.uint64(32)).astype(np.uint16)
+    order = np.argsort(part, kind="stable")
+    for name, column in columns.items():
+        np.save(folder / f"{name}.npy", column[order])
+    np.save(folder / "bounds.npy", np.concatenate([[0], np.cumsum(np.bincount(part, minlength=parts))]))
+
+
+def read(folders: Iterable[Path], names: tuple[str, ...], part: int) -> list[list[np.ndarray]]:
+    """The records of one range: for each folder its columns."""
+    records = []
+    for folder in folders:
+        first, last = np.load(folder / "bounds.npy", mmap_mode="r")[part : part + 2]
+        # copies: a view would keep its file open, and there may be thousands
+        records.append([np.array(np.load(folder / f"{name}.npy", mmap_mode="r")[first:last]) for name in names])
+    return records

@@ -1,0 +1,1 @@
+"""Where tasks run: one module, one dataclass, one YAML each."""

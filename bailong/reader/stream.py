@@ -1,0 +1,233 @@
+"""Bytes of a file, decompressed, in bounded blocks and lines. Damage ends them at a known place, not before."""
+
+from __future__ import annotations
+
+import bz2
+import io
+import lzma
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from bailong.reader.record import HEAD
+
+#: bytes handed on at once
+BLOCK = 1 << 20
+#: compressed bytes fed at once; small, because zstd may blow each of them up thousands of times
+PIECE = 1 << 13
+BOM = b"\xef\xbb\xbf"
+
+COMPRESSED = {".gz": "gzip", ".zst": "zstd", ".bz2": "bzip2", ".xz": "xz"}
+
+
+class Damaged(Exception):
+    """A compressed file that breaks off or makes no sense.
+
+    Attributes:
+        reason: `trunc_tail` or `corrupt`.
+        offset: decompressed bytes before it.
+        row, start, tail: the line that it cut short, where that line begins, and what there is of it.
+    """
+
+    def __init__(self, form: str, reason: str, offset: int) -> None:
+        said = "it breaks off" if reason == "trunc_tail" else "its data is corrupt"
+        super().__init__(f"damaged {form} file ({said} after {offset:,} bytes of text)")
+        self.reason, self.offset = reason, offset
+        self.row, self.start, self.tail = 1, offset, b""
+
+
+class Input:
+    """One file that is being read.
+
+    Attributes:
+        name: its path relative to the source's folder.
+        size: bytes on disk.
+        consumed, produced: bytes on disk read so far, and the decompressed bytes they gave.
+    """
+
+    def __init__(self, path: Path, name: str = "") -> None:
+        self.path, self.name, self.size = path, name or path.name, path.stat().st_size
+        self.consumed = self.produced = 0
+
+    def share(self, offset: int) -> float:
+        """About which part of the file lies before a decompressed offset (below 0: before what was read)."""
+        if not self.size:
+            return 1.0
+        within = offset / self.produced if self.produced and offset >= 0 else 1.0
+        return min(within * self.consumed / self.size, 1.0)
+
+    def blocks(self) -> Iterator[bytes]:
+        """Decompressed bytes, about `BLOCK` at a time. Members and frames that follow each other are one stream.
+
+        Raises:
+            Damaged: after everything before the damage has been handed on.
+        """
+        form = COMPRESSED.get(self.path.suffix)
+        with self.path.open("rb", buffering=BLOCK) as file:
+            for block in self._plain(file) if form is None else self._decompressed(file, form):
+                self.produced += len(block)
+                yield block
+
+    def _plain(self, file: BinaryIO) -> Iterator[bytes]:
+        while block := file.read(BLOCK):
+            self.consumed += len(block)
+            yield block
+
+    def _decompressed(self, file: BinaryIO, form: str) -> Iterator[bytes]:
+        make, errors = _codec(form)
+        machine: Any = None
+        member = given = 0  # where the present member begins in the file, and what it has given
+        gathered: list[bytes] = []
+        held = 0
+        complete = False  # whether a member has ended
+        damage = ""
+        while not damage and (data := file.read(PIECE)):
+            here = self.consumed
+            self.consumed += len(data)
+            while data:
+                if machine is None:
+                    if complete and not (data := data.lstrip(b"\0")):  # tapes and some writers pad with zeros
+                        break
+                    machine, member, given = make(), self.consumed - len(data), 0
+                try:
+                    out = machine.decompress(data)
+                except errors:
+                    out, damage = _salvage(file, member, here, given, make, errors), "corrupt"
+                    machine = None
+                gathered.append(out)
+                held += len(out)
+                given += len(out)
+                data = b""
+                if machine is not None and machine.eof:
+                    data, machine, complete = machine.unused_data, None, True
+            if held >= BLOCK:
+                yield b"".join(gathered)
+                gathered, held = [], 0
+        if held:
+            yield b"".join(gathered)
+        if machine is not None:
+            damage = "trunc_tail"
+        if damage:
+            raise Damaged(form, damage, self.produced)
+
+
+class Line(NamedTuple):
+    """A line without its end.
+
+    Attributes:
+        row: counted from 1.
+        offset: bytes before it.
+        data: its bytes; of a line above the limit only the first `HEAD`.
+        size: its length in bytes.
+    """
+
+    row: int
+    offset: int
+    data: bytes
+    size: int
+
+
+def lines(source: Input, limit: int) -> Iterator[Line]:
+    """Lines that end with a newline (a carriage return before it stays). A line above `limit` bytes is never held.
+
+    Raises:
+        Damaged: after the last whole line, with the beginning of the cut one in it.
+    """
+    row, offset, held = 1, 0, 0
+    pending: list[bytes] = []  # pieces of the line that is not complete yet
+    try:
+        for i, block in enumerate(source.blocks()):
+            if i == 0 and block.startswith(BOM):
+                block, offset = block[len(BOM) :], len(BOM)
+            parts = block.split(b"\n")
+            for part in parts[:-1]:
+                if pending:
+                    held += len(part)
+                    part = b"".join([*pending, part])
+                    pending = []
+                else:
+                    held = len(part)
+                if held > limit:
+                    part = part[:HEAD]
+                yield Line(row, offset, part, held)
+                row, offset, held = row + 1, offset + held + 1, 0
+            if parts[-1]:
+                held += len(parts[-1])
+                pending.append(parts[-1])
+                if held > limit:
+                    pending = [b"".join(pending)[:HEAD]]
+    except Damaged as damage:
+        damage.row, damage.start, damage.tail = row, offset, b"".join(pending)
+        raise
+    if held:
+        yield Line(row, offset, b"".join(pending), held)
+
+
+class Unpacked(io.RawIOBase):
+    """A file's decompressed bytes as a file object, for libraries that want one; it ends where the damage is.
+
+    Attributes:
+        damage: what ended it early.
+    """
+
+    def __init__(self, source: Input) -> None:
+        self._blocks = source.blocks()
+        self._rest = memoryview(b"")
+        self.damage: Damaged | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._rest:
+            try:
+                self._rest = memoryview(next(self._blocks, b""))
+            except Damaged as damage:
+                self.damage = damage
+        count = min(len(buffer), len(self._rest))
+        buffer[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+
+def _codec(form: str) -> tuple[Callable[[], Any], tuple[type[Exception], ...]]:
+    """A maker of decompressors of one member or frame, and what they raise."""
+    if form == "gzip":
+        return lambda: zlib.decompressobj(wbits=31), (zlib.error,)
+    if form == "bzip2":
+        return bz2.BZ2Decompressor, (OSError, ValueError)
+    if form == "xz":
+        return lzma.LZMADecompressor, (lzma.LZMAError,)
+    import zstandard
+
+    # a window above the default limit is legal (zstd --long=31), and costs memory only in files that use it
+    opener = zstandard.ZstdDecompressor(max_window_size=2**31)
+    return opener.decompressobj, (zstandard.ZstdError,)
+
+
+def _salvage(
+    file: BinaryIO,
+    member: int,
+    piece: int,
+    given: int,
+    make: Callable[[], Any],
+    errors: tuple[type[Exception], ...],
+) -> bytes:
+    """What the piece that begins at `piece` still gives before its damage.
+
+    A decompressor that fails keeps back what it made of the same piece before. So the member is read again from its
+    start, without the `given` bytes that are known, and the last piece byte by byte.
+    """
+    file.seek(member)
+    machine = make()
+    made = 0
+    gathered: list[bytes] = []
+    try:
+        while data := file.read(min(PIECE, piece - file.tell()) if file.tell() < piece else 1):
+            out = machine.decompress(data)
+            gathered.append(out[max(given - made, 0) :])
+            made += len(out)
+    except errors:
+        pass
+    return b"".join(gathered)

@@ -1,0 +1,164 @@
+"""Wikitext to plain text, over mwparserfromhell. Prose stays; templates, tables, notes and pictures go."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+from bailong.reader.record import needs
+
+#: what wikis call files and categories besides their own words for them
+FILES = ("file", "image", "media", "檔案", "文件", "圖像", "图像", "图片", "圖片")
+CATEGORIES = ("category", "分類", "分类")
+
+_APPENDICES = """參考文獻 参考文献 參考資料 参考资料 參考來源 参考来源 參考書目 参考书目 參考 参考 來源 来源
+資料來源 资料来源 引用 文獻 文献 註釋 注释 注釋 註解 注解 備註 备注 腳註 脚注 註腳 注脚 外部連結 外部链接
+外部連接 外部链結 外部鏈接 相關連結 相关链接 參見 参见 參看 参看 相關條目 相关条目 延伸閱讀 延伸阅读 references
+notes sources bibliography footnotes"""
+#: headings of sections that hold no prose
+APPENDICES = frozenset(_APPENDICES.split()) | {"external links", "see also", "further reading"}
+
+_SILENT = """ref references table gallery timeline math chem ce hiero score graph imagemap templatedata syntaxhighlight
+source categorytree inputbox maplink mapframe section indicator noinclude style"""
+#: elements whose content is no prose
+SILENT = frozenset(_SILENT.split())
+
+#: which variant of `-{zh-hans:…;zh-hant:…}-` stands in for one that is not given
+FALLBACKS = {
+    "zh-tw": ("zh-tw", "zh-hant", "zh-hk", "zh-mo", "zh"),
+    "zh-hk": ("zh-hk", "zh-hant", "zh-mo", "zh-tw", "zh"),
+    "zh-hant": ("zh-hant", "zh-tw", "zh-hk", "zh-mo", "zh"),
+    "zh-cn": ("zh-cn", "zh-hans", "zh-sg", "zh-my", "zh"),
+    "zh-hans": ("zh-hans", "zh-cn", "zh-sg", "zh-my", "zh"),
+}
+
+VARIANT = re.compile(r"-\{((?:(?!-\{|\}-).)*)\}-", re.DOTALL)
+FLAGS = re.compile(r"^\s*([A-Za-z;\s-]*)\|", re.DOTALL)
+RULE = re.compile(r"\s*([a-z]{2,3}(?:-[a-z]{2,4})?)\s*:\s*(.*)", re.DOTALL)
+EDIT = re.compile(r"\[\s*(?:編輯|编辑|edit)\s*\]", re.IGNORECASE)
+SWITCH = re.compile(r"__[A-Z]{3,}__")
+HEADING = re.compile(r"^(={1,6})\s*(.*?)\s*\1\s*$", re.MULTILINE)
+FOREIGN = re.compile(r"lang(-[a-z-]+)?$")
+MARK = "\x02"
+HTML_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+EMPTY = re.compile(r"[（(]\s*[，,、；;：:\s]*[)）]|「」|《》")
+BULLET = re.compile(r"^[*#:;]+\s*", re.MULTILINE)
+
+
+class Wiki(NamedTuple):
+    """A wiki: where its pages are, and its words for the namespaces of files and categories."""
+
+    base: str = ""
+    files: str = ""
+    categories: str = ""
+
+
+class Cleaner:
+    """Wikitext -> plain text, for one wiki and one language variant."""
+
+    def __init__(self, wiki: Wiki, variant: str, skip_sections: bool) -> None:
+        try:
+            import mwparserfromhell
+        except ImportError:
+            raise needs("mwparserfromhell", "wiki") from None
+        self._parse = mwparserfromhell.parse
+        self._order = FALLBACKS.get(variant, (variant,))
+        self._skip_sections = skip_sections
+        self._hidden = {name.lower() for name in (*FILES, *CATEGORIES, wiki.files, wiki.categories) if name}
+
+    def __call__(self, markup: str) -> str:
+        markup = self._variants(HTML_COMMENT.sub("", markup))
+        if self._skip_sections:
+            markup = _without_appendices(markup)
+        code = self._parse(SWITCH.sub("", markup))
+        self._prune(code)
+        text = code.strip_code(normalize=True, collapse=False)
+        return _tidy(text)
+
+    def _prune(self, code: Any) -> None:
+        """Remove what strip_code would turn into stray words: captions, notes, cells of tables; mark headings."""
+        for node in list(code.nodes):
+            kind = type(node).__name__
+            if kind == "Wikilink":
+                target = str(node.title).strip().lower()
+                space, colon, _ = target.partition(":")
+                if colon and space.strip() in self._hidden:
+                    code.remove(node)
+                elif node.text is not None:
+                    self._prune(node.text)
+            elif kind == "Tag":
+                tag = str(node.tag).strip().lower()
+                if tag in SILENT:
+                    code.remove(node)
+                elif tag == "br":
+                    code.replace(node, "\n")
+                elif node.contents is not None:
+                    self._prune(node.contents)
+            elif kind == "Heading":
+                # strip_code keeps the words alone; the mark lets `_tidy` see headings that nothing follows
+                code.replace(node, f"\n{MARK}{node.level}{node.title.strip_code().strip()}\n")
+            elif kind == "Template":
+                # words of another language stand in a template: {{lang|en|word}}, {{lang-en|word}}
+                if (name := str(node.name).strip().lower()).startswith("lang") and (words := FOREIGN.match(name)):
+                    position = "1" if words[1] else "2"
+                    code.replace(node, str(node.get(position).value) if node.has(position) else "")
+            elif kind == "ExternalLink" and (node.title is None or not node.brackets):
+                code.remove(node)
+
+    def _variants(self, markup: str) -> str:
+        """Resolve `-{...}-`, innermost first: text that differs between variants of Chinese."""
+        for _ in range(8):
+            markup, found = VARIANT.subn(lambda match: self._variant(match[1]), markup)
+            if not found:
+                break
+        return markup
+
+    def _variant(self, inside: str) -> str:
+        flags = ""
+        if flagged := FLAGS.match(inside):
+            flags, inside = flagged[1].upper(), inside[flagged.end() :]
+        if set("HT-") & set(flags.replace("ZH-", "")) and "A" not in flags:
+            return ""  # a rule or a title for elsewhere
+        rules = {}
+        for part in re.split(r";(?=\s*[a-z]{2,3}(?:-[a-z]{2,4})?\s*:|\s*$)", inside):
+            if rule := RULE.fullmatch(part.rpartition("=>")[2]):
+                rules[rule[1]] = rule[2].strip()
+        if not rules:
+            return inside
+        return next((rules[name] for name in self._order if name in rules), next(iter(rules.values())))
+
+
+def _without_appendices(markup: str) -> str:
+    kept, silent, last = [], 0, 0
+    for heading in HEADING.finditer(markup):
+        level = len(heading[1])
+        if not silent:
+            kept.append(markup[last : heading.start()])
+        if not silent or level <= silent:
+            silent = level if heading[2].strip("'　 ").lower() in APPENDICES else 0
+        last = heading.start()
+    if not silent:
+        kept.append(markup[last:])
+    return "".join(kept)
+
+
+def _tidy(text: str) -> str:
+    """Lines without leftovers; a heading that no text follows goes, and at most one empty line stays between two."""
+    text = EMPTY.sub("", EDIT.sub("", text))
+    lines: list[str] = []
+    open_headings: list[tuple[int, str]] = []
+    for line in BULLET.sub("", text).split("\n"):
+        line = line.strip()
+        if line.startswith(MARK):
+            level = int(line[1])
+            while open_headings and open_headings[-1][0] >= level:
+                open_headings.pop()
+            open_headings.append((level, line[2:]))
+        elif line:
+            if open_headings:
+                lines += ["", *(title for _, title in open_headings)][not lines or not lines[-1] :]
+                open_headings = []
+            lines.append(line)
+        elif lines and lines[-1]:
+            lines.append("")
+    return "\n".join(lines).strip()

@@ -1,0 +1,1 @@
+"""Facts about written text that the steps share: spans, scripts, characters."""

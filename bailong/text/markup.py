@@ -1,0 +1,237 @@
+"""Leftovers of HTML, wiki text and BBCode, turned into the text that a reader saw."""
+
+from __future__ import annotations
+
+import html.entities
+import re
+from collections.abc import Callable
+
+_words = re.compile(r"\S+").findall
+
+# --- HTML --------------------------------------------------------------------------------------------
+
+#: elements whose content no reader sees as text
+_HIDDEN = ("script", "style", "noscript", "template", "svg", "iframe", "object", "head")
+_BREAKS = frozenset(
+    _words(
+        "br p div li ul ol dl dt dd tr table tbody thead tfoot h1 h2 h3 h4 h5 h6 hr section article header footer nav "
+        "aside main blockquote pre figure figcaption form fieldset address center caption details summary body html "
+        "head title option select noscript"
+    )
+)
+_CELLS = frozenset(("td", "th"))
+#: elements that may stand without an end tag and without attributes; any other start tag without either (`<b>` of
+#: "the <b> tag", `<link>` for a nickname in a chat) is text
+_ALONE = frozenset(_words("br hr wbr p li dt dd tr td th thead tbody tfoot nobr body html references"))
+_INLINE = frozenset(
+    _words(
+        "a abbr acronym b bdi bdo big cite code data del dfn em font i ins kbd label legend map mark marquee nobr "
+        "nowiki q rp rt ruby s samp small span strike strong sub sup time tt u var wbr button input textarea canvas "
+        "audio video picture source track img embed object param iframe script style template svg path g rect circle "
+        "link meta base area col colgroup blink frame frameset gallery ref references includeonly noinclude onlyinclude"
+    )
+)
+_NAMES = _BREAKS | _CELLS | _INLINE | _ALONE
+_ATTRIBUTE = (
+    r"\s+(?:[A-Za-z_:@][\w:.@-]*\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s\"'>]+)"
+    r"|(?:async|defer|checked|disabled|selected|nowrap|noshade|hidden|controls|readonly|required|allowfullscreen)(?=[\s/>]))"
+)
+_TAG = re.compile(
+    rf"<(/?)([A-Za-z][A-Za-z0-9]*)((?:{_ATTRIBUTE})*)\s*(/?)>(?! *(?:tags?\b|elements?\b|標籤|标签|元素|標記|标记))"
+)
+_COMMENT = re.compile(r"<!--.{0,20000}?-->|<!DOCTYPE[^>]*>|<!\[CDATA\[|\]\]>|<\?xml[^>]*\?>", re.S | re.I)
+_BLOCK = re.compile(rf"<({'|'.join(_HIDDEN)})\b[^<>]*>.{{0,100000}}?</\1\s*>", re.S | re.I)
+_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+# What entities bring back after `normalize` has taken it away: blanks of other widths, signs without any, controls.
+_SPACES = {
+    **dict.fromkeys(map(ord, "\xa0\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f"), " "),
+    **dict.fromkeys((*map(ord, "\xad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"), *range(9), 11, *range(14, 32)), None),
+    **dict.fromkeys(range(0x7F, 0xA0), None),
+}
+
+
+def strip_html(text: str) -> str:
+    """Text without comments, scripts and tags of known names; entities resolved, doubly escaped ones too.
+
+    Blocks end lines, cells are parted by tabs. What only looks like a tag stays: `<3`, `<nick>`, `a<b and c>d`.
+    A page that holds real tags escapes what it wants to show, so there an escaped tag is text; without any real tag,
+    escaped ones are leftovers like the rest.
+    """
+    tagged = strip_tags(text)
+    if "&" not in tagged:
+        return tagged
+    resolved = unescape(tagged)
+    return strip_tags(resolved) if tagged == text and resolved != tagged else resolved
+
+
+def strip_tags(text: str) -> str:
+    if "<" not in text:
+        return text
+    text = _BLOCK.sub("\n", _COMMENT.sub("", text))
+    closed = {name.lower() for name in re.findall(r"</([A-Za-z][A-Za-z0-9]*)\s*>", text)}
+
+    def replace(match: re.Match[str]) -> str:
+        end, name, attributes, alone = match.groups()
+        name = name.lower()
+        if name not in _NAMES or not (end or alone or attributes or name in _ALONE or name in closed):
+            return match.group()
+        if name in _CELLS:
+            return "\t" if end else ""
+        return "\n" if name in _BREAKS else ""
+
+    return _TAG.sub(replace, text)
+
+
+def unescape(text: str) -> str:
+    """Entities as characters, up to three layers of escaping. Only whole ones: `?a=1&copy=2` holds none."""
+    before = text
+    for _ in range(3):
+        resolved = _ENTITY.sub(_character, text)
+        if resolved == text:
+            break
+        text = resolved
+    return text if text == before else text.translate(_SPACES)
+
+
+def _character(match: re.Match[str]) -> str:
+    name = match.group()[1:]
+    if name[0] != "#":
+        return html.entities.html5.get(name, match.group())
+    code = int(name[2:-1], 16) if name[1] in "xX" else int(name[1:-1])
+    return match.group() if code == 0 or 0xD800 <= code <= 0xDFFF or code > 0x10FFFF else chr(code)
+
+
+# --- wiki text ---------------------------------------------------------------------------------------
+
+_MARKER = re.compile(
+    r"[\[［](?:編輯|编辑|隱藏|隐藏|顯示|显示|來源請求|来源请求|查證請求|查证请求"
+    r"|需要解釋|失效連結|失效链接|永久失效連結|編輯原始碼|编辑源代码"
+    r"|(?:原創研究|原创研究|何時|何时|誰|谁|哪裡)[？?]"
+    r"|edit|hide|show|citation needed|clarification needed|(?:permanent )?dead link"
+    r"|(?:who|when|where|according to whom|original research)\?"
+    r"|better source needed|need quotation to verify|update)"
+    r"(?: *[|｜] *(?:編輯|编辑)?(?:原始碼|源代码|edit source)? *)?[\]］]",
+    re.I,
+)
+_HAN = "\u3400-\u4dbf\u4e00-\u9fff"
+_NOTE = r"(?:[1-9][0-9]{0,2}|(?:註|注|注釋|註釋|note|nb|N) ?[0-9]{1,3})\]"
+#: [1], [註 2] behind a word or a stop (the bracket first, so that the scan looks for one character)
+_CITATION = re.compile(rf"\[(?<=[{_HAN}。，、；：？！」』》）.,;:?!)\"”’%A-Za-z0-9]\[){_NOTE}(?:\[{_NOTE})*")
+_CODE_LINE = re.compile(
+    r"[={}]|;\s*$|\(\)|^\s{4,}|^\s*(?:def|for|if|return|print|import)\b|\w\[\w*\]\[|\]\s*[+*/-]", re.M
+)
+_TEMPLATE = re.compile(r"(?<![\\A-Za-z0-9_}{^$])\{\{(?=[^\s{}\\])[^{}]{0,2000}\}\}")
+_FILE = re.compile(
+    r"\[\[ ?(?:檔案|文件|圖像|图像|File|Image|Category|分類|分类|Media) ?[:：](?:[^\[\]]|\[\[[^\[\]]*\]\])*\]\]", re.I
+)
+_LINK = re.compile(rf"\[\[:?([A-Za-z{_HAN}][^\[\]|\n\"'=]*)(?:\|([^\[\]\n]*))?\]\]")
+_REF = re.compile(r"<ref\b[^<>]*(?<!/)>.{0,4000}?</ref\s*>|<ref\b[^<>]*/>|<references\b[^<>]*/?>", re.S | re.I)
+_TABLE = re.compile(r"^[ :]*\{\|.{0,20000}?^ *\|\}", re.S | re.M)
+_HEADING = re.compile(r"^ *(={2,6}) *([^=\n].*?) *\1 *$", re.M)
+_BOLD = re.compile(r"'''''([^'\n]+)'''''|'''([^\n]+?)'''|''([^'\n]+)''")
+_MAGIC = re.compile(r"__(?:NOTOC|TOC|NOEDITSECTION|FORCETOC|NOINDEX)__")
+#: whole lines that only a wiki's frame has
+_FRAME = re.compile(
+    r"^(?:\^ .*|(?:(?:隱藏|隐藏)?(?:分類|分类)|Categories|Category)[：:] ?(?![ \n]).{1,200}"
+    r"|(?:目錄|目录|Contents) ?[\[［](?:隱藏|隐藏|顯示|显示|hide|show)[\]］].*)\n?",
+    re.M,
+)
+
+
+def strip_wiki(text: str) -> str:
+    """Text without edit links, citation marks, templates, file links, references and table marks.
+
+    Links keep their label, tables their cells. Markdown tables and code stay as they are.
+    """
+    if "<" in text:
+        text = _REF.sub("", text)
+    wiki = False
+    if "{{" in text or "[[" in text or "{|" in text:
+        before = text
+        for _ in range(8):
+            inner = _TEMPLATE.sub("", text)
+            if inner == text:
+                break
+            text = inner
+        text = _LINK.sub(lambda match: match.group(2) or match.group(1), _FILE.sub("", text))
+        text = _TABLE.sub(_table, text)
+        wiki = text != before
+    if wiki or "\n==" in text or text.startswith("=="):
+        headed = _HEADING.sub(r"\2", text)
+        if wiki or headed != text:
+            text = _BOLD.sub(lambda match: match.group(1) or match.group(2) or match.group(3), headed)
+            text = _MAGIC.sub("", text)
+    if ("分類" in text or "分类" in text or "Categor" in text or "\n^ " in text or "[" in text) and _framed(text):
+        text = _FRAME.sub("", text)
+    if "[" in text or "［" in text:
+        text = _citations(_MARKER.sub("", text))
+    return text
+
+
+def _framed(text: str) -> bool:
+    """A line such as `分類：古道` is a wiki's only beside another mark of a wiki."""
+    return _MARKER.search(text) is not None or "\n^ " in text or _CITATION.search(text) is not None
+
+
+def _citations(text: str) -> str:
+    if _CITATION.search(text) is None:
+        return text
+
+    def strip(match: re.Match[str]) -> str:
+        before = text[match.start() - 1]
+        if before.isascii() and (before.isalnum() or before == ")"):
+            head = text.rfind("\n", 0, match.start()) + 1
+            tail = text.find("\n", match.end())
+            if _CODE_LINE.search(text[head : len(text) if tail < 0 else tail]):
+                return match.group()
+        return ""
+
+    return _CITATION.sub(strip, text)
+
+
+def _table(match: re.Match[str]) -> str:
+    rows: list[list[str]] = [[]]
+    for line in match.group().split("\n")[1:-1]:
+        line = line.strip()
+        if line.startswith("|-"):
+            rows.append([])
+        elif line.startswith("|+"):
+            rows.append([line[2:].strip()])
+            rows.append([])
+        elif line[:1] in ("|", "!"):
+            # `attributes | content`: the attributes hold an equals sign
+            cells = re.split(r"\|\||!!", line[1:])
+            rows[-1] += [re.sub(r"^[^|]*=[^|]*\|(?!\|)", "", cell).strip() for cell in cells]
+        elif line:
+            rows[-1].append(line)
+    return "\n".join("\t".join(row) for row in rows if any(row))
+
+
+# --- BBCode ------------------------------------------------------------------------------------------
+
+_BB = (
+    "b|i|u|s|url|quote|color|size|font|center|left|right|align|list|code|hide|email|table|tr|td|indent|backcolor|spoiler"
+    "|sup|sub|h[1-6]|p|free|float|postbg|index|page"
+)
+_BB_MEDIA = re.compile(r"\[(img|attach|attachimg|media|flash|audio|video|youtube)\b[^\[\]]*\][^\[\]\n]*\[/\1\]", re.I)
+_BB_TAG = re.compile(rf"\[(/?)({_BB})(=[^\[\]\n]*)?\]", re.I)
+
+
+def strip_bbcode(text: str) -> str:
+    """Text without BBCode; pictures go with their address. A mark counts only beside its end mark."""
+    if "[/" not in text:
+        return text
+    text = _BB_MEDIA.sub("", text)
+    closed = {match.group(2).lower() for match in _BB_TAG.finditer(text) if match.group(1)}
+    opened = {match.group(2).lower() for match in _BB_TAG.finditer(text) if not match.group(1)}
+    pairs = closed & opened
+
+    def replace(match: re.Match[str]) -> str:
+        return "" if match.group(2).lower() in pairs else match.group()
+
+    text = _BB_TAG.sub(replace, text)
+    return text.replace("[*]", "") if "list" in pairs else text
+
+
+#: what each kind of leftover is called in the ledger, and how it is taken away
+KINDS: dict[str, Callable[[str], str]] = {"wiki": strip_wiki, "html": strip_html, "bbcode": strip_bbcode}
