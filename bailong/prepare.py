@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 from rich.console import Console
 
+from bailong import step
 from bailong.config import Prepare
 from bailong.data import ledger, task
 from bailong.data.estimate import estimate
@@ -21,7 +22,7 @@ from bailong.report.card import card
 from bailong.step import collect
 from bailong.tracking import folder
 from bailong.tracking.progress import Reporter
-from bailong.workspace import command_line
+from bailong.workspace import MADE, command_line
 
 #: seconds between two lines of progress where there is no terminal
 EVERY = 30
@@ -59,6 +60,7 @@ def prepare(settings: Prepare) -> Path | None:
                 made = json.loads((target / "ledger.json").read_text(encoding="utf-8"))
             else:
                 made = make(settings, pipeline, units, identity, target)
+            describe(settings, target)  # also of one that is there: it may have been moved, or a run killed before this
         finally:
             settings.engine.close()
             reporter.close()
@@ -79,7 +81,6 @@ def make(
     pipeline.publish()
     made = ledger.build(pipeline, identity, command_line())
     ledger.place(pipeline, made, page.page(made), target)
-    describe(settings, target)
     if settings.keep_work:
         task.sweep(pipeline.root, [name for names in pipeline.phases.values() for name in names])
     else:
@@ -92,8 +93,10 @@ def run(settings: Prepare, root: Path, phase: str, tasks: list[Task], reporter: 
     pending = [t for t in tasks if task.finished(t, root) is None]
     if pending:
         done, began, said = 0, time.monotonic(), time.monotonic()
-        reporter.say(f"{phase}: {len(pending)} of {len(tasks)} tasks to do")
-        reporter.begin(len(tasks), len(tasks) - len(pending), phase)
+        parts = tasks[0].name.split("/")  # of a step that compares documents, its own phases: minhash/bands, ...
+        label = "/".join(parts[:2]) if phase in (*step.GLOBAL, "templates") else phase
+        reporter.say(f"{label}: {len(pending)} of {len(tasks)} tasks to do")
+        reporter.begin(len(tasks), len(tasks) - len(pending), label)
 
         def advance(_: Task) -> None:
             nonlocal done, said
@@ -103,7 +106,7 @@ def run(settings: Prepare, root: Path, phase: str, tasks: list[Task], reporter: 
             if reporter.bar is None and now - said > EVERY:
                 said = now
                 left = (now - began) / done * (len(pending) - done)
-                reporter.say(f"{phase}: {done} of {len(pending)} tasks, about {left / 60:.0f} min left")
+                reporter.say(f"{label}: {done} of {len(pending)} tasks, about {left / 60:.0f} min left")
 
         try:
             settings.engine.run(pending, root, advance)
@@ -135,7 +138,7 @@ def is_made(target: Path, identity: dict[str, Any], overwrite: bool) -> bool:
 
 
 def describe(settings: Prepare, target: Path) -> None:
-    """Leave `data/<name>.yaml`, by which `data=<name>` is known to the other commands."""
+    """Leave `data/<name>.yaml`, by which `data=<name>` is known to the other commands, wherever the corpus lies."""
     data = settings.data
     written = {
         "defaults": ["/schema/data@_here_"],
@@ -146,7 +149,7 @@ def describe(settings: Prepare, target: Path) -> None:
         "evaluation_bytes": data.evaluation_bytes,
     }
     text = f"# Made by bailong-prepare: the corpus in {target}.\n" + yaml.safe_dump(written, sort_keys=False)
-    folder.write(target.parent / f"{data.name}.yaml", text)
+    folder.write(Path(MADE) / f"{data.name}.yaml", text)
 
 
 def short(value: Any) -> str:

@@ -12,7 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bailong import step
+from bailong.config import Data, Prepare, Source
 from bailong.data import prepared, tokens
+from bailong.data.pipeline import Pipeline
 from bailong.data.sources import documents, lines
 from tests import tiny
 from tests.commands import call
@@ -209,3 +212,47 @@ def test_a_prepared_corpus_is_an_option_of_the_other_commands(made):
     assert other.returncode == 0, other.stderr
     done = call("extend", "--cfg", "job", "data=mine", cwd=cwd)
     assert done.returncode == 0 and "folder: data/mine" in done.stdout, done.stderr
+
+
+def test_every_file_is_counted_and_a_corpus_is_known_wherever_it_lies(tmp_path):
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    for i in range(3):
+        (raw / f"{i}.jsonl").write_text(json.dumps({"text": f"這是第{i}個檔案裡唯一的一篇文件。"}) + "\n")
+    settings = ["data.name=mine", "data.folder=elsewhere/corpus", "engine.workers=1", "minhash=off"]
+    source = "data.sources=[{{path: raw/*.jsonl, name: mine, language: {}}}]"
+    assert prepare(tmp_path, *settings, source.format("zh")).returncode == 0
+    book = json.loads((tmp_path / "elsewhere/corpus/ledger.json").read_text())
+    assert book["sources"][0]["files"] == 3
+    made = tmp_path / "data/mine.yaml"
+    made.unlink()  # as if the run had been killed just before it was written
+    assert "up to date" in prepare(tmp_path, *settings, source.format("zh")).stderr
+    done = call("train", "--cfg", "job", "data=mine", cwd=tmp_path)
+    assert done.returncode == 0 and "folder: elsewhere/corpus" in done.stdout, done.stderr
+    changed = prepare(tmp_path, *settings, source.format("en"))
+    assert changed.returncode == 2 and "mine: language: zh before, en now" in changed.stderr
+
+
+def test_the_version_of_every_step_is_part_of_what_a_corpus_is(tmp_path, monkeypatch):
+    settings = Prepare(data=Data(name="mine", sources=[Source(path="sample:raw.jsonl", name="raw")]))
+
+    def identity():
+        return Pipeline(settings, tmp_path, lambda phase, tasks: []).identity([])
+
+    before = identity()
+    for name in (*step.PER_DOCUMENT, *step.GLOBAL, "mix", "pack"):
+        if settings.step(name).enabled:
+            with monkeypatch.context() as patch:
+                patch.setattr(step.step_class(name), "version", 99)
+                assert identity() != before, name
+    assert identity() == before
+
+
+def test_a_corpus_is_read_where_its_raw_text_is_not(tmp_path):
+    (tmp_path / "ledger.json").write_text(
+        json.dumps({"sources": [{"path": "/here/raw/*.jsonl", "language": "zh", "name": "raw"}]})
+    )
+    [found] = prepared.sources_of(Data(folder=str(tmp_path), sources=[Source(path="/there/raw/*.jsonl")]))
+    assert found.path == f"{tmp_path}/documents/raw-*.jsonl.zst"
+    with pytest.raises(ValueError, match="other sources"):
+        prepared.sources_of(Data(folder=str(tmp_path), sources=[Source(path="/there/raw/*.txt")]))

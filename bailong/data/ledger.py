@@ -60,7 +60,9 @@ def build(pipeline: Pipeline, identity: dict[str, Any], command: str) -> dict[st
                 "path": source.path,
                 "language": source.language,
                 "licence": source.licence,
-                "files": sum(unit.name.split("/")[1] == name for unit, _ in pipeline.collected),
+                "files": sum(
+                    len(unit.arguments["files"]) for unit, _ in pipeline.collected if unit.name.split("/")[1] == name
+                ),
                 "quarantined": _quarantined(pipeline, name),
             }
             for name, source in zip(pipeline.names, pipeline.sources, strict=True)
@@ -80,6 +82,10 @@ def build(pipeline: Pipeline, identity: dict[str, Any], command: str) -> dict[st
         "templates": _templates(pipeline),
         "provenance": {"versions": {name: _version(name) for name in PACKAGES}},
     }
+    if "banned" in books:
+        words = {name: pipeline.settings.banned.loud(flow.to_json()) for name, flow in books["banned"].items()}
+        if found := {name: ids for name, ids in words.items() if ids}:  # each alone drops more than banned.warn_share
+            ledger["steps"]["banned"]["facts"]["words that drop much"] = found
     if packed := pipeline.manifests("pack"):
         data = pipeline.settings.data
         ledger["pack"] = packed[0]["facts"] | {

@@ -155,11 +155,14 @@ class Pipeline:
             for key, knobs in mine.items():
                 for knob, value in recipe(knobs).items():
                     flat[f"{name}: {key}.{knob}"] = value
+                flat[f"{name}: {key} (version)"] = knobs.version
             flat |= {f"{name}: {key} (content)": value for key, value in facts.items() if value}
         for unit in collected:
             flat[f"{unit.name} (content)"] = [unit.arguments, unit.version]
         for key in ("mix", "pack"):
             flat |= {f"{key}.{knob}": value for knob, value in recipe(self.settings.step(key)).items()}
+            flat[f"{key} (version)"] = self.settings.step(key).version
+        flat |= {f"{name}: language": source.language for name, source in zip(self.names, self.sources, strict=True)}
         data = self.settings.data
         return flat | {f"data.{key}": getattr(data, key) for key in ("held_out", "evaluate_on", "evaluation_bytes")}
 

@@ -19,7 +19,7 @@ def sources_of(data: Data) -> list[Source]:
         return data.sources
     there = ledger(data)["sources"]
     before, now = [s["path"] for s in there], [s.path for s in data.sources]
-    if now and before != now:
+    if now and [_last(path) for path in before] != [_last(path) for path in now]:
         raise ValueError(
             f"data.folder={data.folder} was made from other sources ({', '.join(before)}): make it again with "
             "bailong-prepare, or set data.folder=null to read data.sources as they are"
@@ -29,6 +29,11 @@ def sources_of(data: Data) -> list[Source]:
         Source(path=f"{folder}/documents/{s['name']}-*.jsonl.zst", language=s["language"], name=s["name"])
         for s in there
     ]
+
+
+def _last(path: str) -> str:
+    """What of a path is the same on every machine: the folders above a file are not. The raw text need not be there."""
+    return path if path.startswith("hub:") else path.split("/")[-1]
 
 
 def ledger(data: Data) -> dict[str, Any]:

@@ -78,7 +78,13 @@ def test_kill_9_of_the_driver_at_ten_moments(tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_workers_stop_with_their_driver_in_the_middle_of_a_task(tmp_path, number):
-    driver = subprocess.Popen([*COMMAND, str(tmp_path), "60"], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    driver = subprocess.Popen(
+        [*COMMAND, str(tmp_path), "60"],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL) if number != signal.SIGKILL else None,
+    )  # a test run in the background ignores Ctrl-C, and so would the driver
     waiting_for(lambda: len(list(tmp_path.glob(".partial/*/"))) == 2)
     assert len(workers_of(driver.pid)) == 2
     driver.send_signal(number)
