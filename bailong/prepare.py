@@ -12,6 +12,7 @@ import yaml
 from rich.console import Console
 
 from bailong import step
+from bailong.checks import require
 from bailong.config import Prepare
 from bailong.data import ledger, task
 from bailong.data.estimate import estimate
@@ -44,6 +45,8 @@ def prepare(settings: Prepare) -> Path | None:
     if settings.plan:
         Console().print(estimate(settings).shown())
         return None
+    name = settings.data.name
+    require(bool(name) and "/" not in name, "data.name", name, "a file name: data/<name> is where the corpus goes")
     target = Path(settings.data.folder or f"data/{settings.data.name}")
     work = target / "work"
     console = Console()
@@ -57,6 +60,8 @@ def prepare(settings: Prepare) -> Path | None:
             identity = pipeline.identity(units)
             if is_made(target, identity, settings.overwrite):
                 reporter.say(f"{target} is up to date")
+                if not settings.keep_work:  # a kill may have come between the ledger and this
+                    shutil.rmtree(work, ignore_errors=True)
                 made = json.loads((target / "ledger.json").read_text(encoding="utf-8"))
             else:
                 made = make(settings, pipeline, units, identity, target)

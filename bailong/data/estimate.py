@@ -86,7 +86,7 @@ def estimate(settings: Prepare) -> Estimate:
         sources.append(
             {
                 "name": name,
-                "files": len(units[name]),
+                "files": sum(len(unit.files) for unit in units[name]),
                 "bytes": size,
                 "documents": documents,
                 "shards": shards,

@@ -83,7 +83,7 @@ def read(path: Path, columns: tuple[str, ...] | None = None) -> Iterator[list[An
     import pyarrow as pa
 
     names = columns or Document._fields
-    with pa.memory_map(str(path)) as source:
+    with pa.OSFile(str(path), "rb") as source:  # mapped pages would count as memory of the worker
         reader = pa.ipc.open_file(source)
         for i in range(reader.num_record_batches):
             batch = reader.get_batch(i)

@@ -7,10 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
+from bailong.data.arrays import ArrayFile
+
 #: records of a range: some 200 MB while they are sorted
 RECORDS = 4_000_000
 #: ranges at most: their numbers are sorted as 16-bit integers, in linear time
 MOST = 1 << 16
+#: records handled at a time
+BLOCK = 1 << 20
 
 
 def ranges(records: int) -> int:
@@ -24,10 +28,15 @@ def write(folder: Path, keys: np.ndarray, columns: dict[str, np.ndarray], parts:
     Args:
         keys: [m] uint64, evenly spread. It is not written unless it is a column too.
     """
-    part = ((keys >> np.uint64(32)) * np.uint64(parts) >> np.uint64(32)).astype(np.uint16)
+    part = np.empty(len(keys), dtype=np.uint16)
+    for i in range(0, len(keys), BLOCK):  # block by block: whole copies would double the memory of the task
+        part[i : i + BLOCK] = (keys[i : i + BLOCK] >> np.uint64(32)) * np.uint64(parts) >> np.uint64(32)
     order = np.argsort(part, kind="stable")
     for name, column in columns.items():
-        np.save(folder / f"{name}.npy", column[order])
+        file = ArrayFile(folder / f"{name}.npy", column.dtype, column.shape[1] if column.ndim == 2 else None)
+        for i in range(0, len(order), BLOCK):
+            file.append(column[order[i : i + BLOCK]])
+        file.close()
     np.save(folder / "bounds.npy", np.concatenate([[0], np.cumsum(np.bincount(part, minlength=parts))]))
 
 

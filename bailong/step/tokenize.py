@@ -44,7 +44,10 @@ class Tokenize(Step):
             return {"sha256": CHARACTERS, "vocabulary": 0x110000, "bos": None, "eos": None}
         from bailong.tokenizer.folder import load_tokenizer
 
-        tokenizer = load_tokenizer(self.tokenizer)
+        try:
+            tokenizer = load_tokenizer(self.tokenizer)
+        except ValueError as error:  # written for those who load a model
+            raise ValueError(str(error).replace("model.path=", "tokenize.tokenizer=")) from None
         return {
             "sha256": tokenizer_sha256(self.tokenizer),
             "vocabulary": len(tokenizer),
