@@ -28,16 +28,51 @@ def write(folder: Path, keys: np.ndarray, columns: dict[str, np.ndarray], parts:
     Args:
         keys: [m] uint64, evenly spread. It is not written unless it is a column too.
     """
-    part = np.empty(len(keys), dtype=np.uint16)
-    for i in range(0, len(keys), BLOCK):  # block by block: whole copies would double the memory of the task
-        part[i : i + BLOCK] = (keys[i : i + BLOCK] >> np.uint64(32)) * np.uint64(parts) >> np.uint64(32)
-    order = np.argsort(part, kind="stable")
-    for name, column in columns.items():
-        file = ArrayFile(folder / f"{name}.npy", column.dtype, column.shape[1] if column.ndim == 2 else None)
-        for i in range(0, len(order), BLOCK):
-            file.append(column[order[i : i + BLOCK]])
-        file.close()
-    np.save(folder / "bounds.npy", np.concatenate([[0], np.cumsum(np.bincount(part, minlength=parts))]))
+    writer = Writer(parts)
+    for i in range(0, max(len(keys), 1), BLOCK):
+        writer.add(keys[i : i + BLOCK], {name: column[i : i + BLOCK] for name, column in columns.items()})
+    writer.save(folder)
+
+
+class Writer:
+    """Records that come bit by bit, put in order of their ranges block by block.
+
+    A block is sorted when it is full, and the blocks are interleaved while they are written: the memory is that of the
+    records and of one block, where sorting all at once would need several times as much.
+    """
+
+    def __init__(self, parts: int) -> None:
+        self.parts = parts
+        self.waiting: list[tuple[np.ndarray, dict[str, np.ndarray]]] = []
+        self.blocks: list[tuple[dict[str, np.ndarray], np.ndarray]] = []
+
+    def add(self, keys: np.ndarray, columns: dict[str, np.ndarray]) -> None:
+        """Add records; always the same columns, at least once even if there are none."""
+        self.waiting.append((keys, columns))
+        if sum(len(keys) for keys, _ in self.waiting) >= BLOCK:
+            self._sort()
+
+    def save(self, folder: Path) -> None:
+        """Write every range in turn, its records in the order in which they came."""
+        self._sort()
+        for name, first in self.blocks[0][0].items():
+            file = ArrayFile(folder / f"{name}.npy", first.dtype, first.shape[1] if first.ndim == 2 else None)
+            for part in range(self.parts):
+                for columns, bounds in self.blocks:
+                    file.append(columns[name][bounds[part] : bounds[part + 1]])
+            file.close()
+        np.save(folder / "bounds.npy", np.sum([bounds for _, bounds in self.blocks], axis=0))
+
+    def _sort(self) -> None:
+        if not self.waiting:
+            return
+        keys = np.concatenate([keys for keys, _ in self.waiting])
+        columns = {name: np.concatenate([c[name] for _, c in self.waiting]) for name in self.waiting[0][1]}
+        self.waiting.clear()
+        part = ((keys >> np.uint64(32)) * np.uint64(self.parts) >> np.uint64(32)).astype(np.uint16)
+        order = np.argsort(part, kind="stable")
+        bounds = np.concatenate([[0], np.cumsum(np.bincount(part, minlength=self.parts))])
+        self.blocks.append(({name: column[order] for name, column in columns.items()}, bounds))
 
 
 def read(folders: Iterable[Path], names: tuple[str, ...], part: int) -> list[list[np.ndarray]]:

@@ -53,8 +53,8 @@ class Collect(Step):
     """How files are read, and how much of them may be bad.
 
     `shard_mb` is the size of the text in a raw shard, the piece that one task cleans. A document above
-    `max_doc_bytes` is dropped. A file of which more than `max_bad_ratio` is bad stops the run; `on_truncated` says
-    whether a compressed file that breaks off does (`fail`) or gives what is whole (`keep`).
+    `max_doc_bytes` is dropped. A file, or a run of small ones, of which more than `max_bad_ratio` is bad stops the
+    run; `on_truncated` says whether a compressed file that breaks off does (`fail`) or gives what is whole (`keep`).
 
     Text files: `text_unit` is `paragraph` (a blank line ends a document) or `file` (a book), `text_encoding` one of
     utf-8, big5, big5hkscs, cp950, gbk, gb18030. EPUB: a document a `chapter` or a `book`. MediaWiki dumps:

@@ -213,7 +213,13 @@ def bands(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict[s
         every = (len(sizes), len(a))
         stored = np.lib.format.open_memmap(target / "signatures.npy", mode="w+", dtype=np.uint32, shape=every)
 
-    keys, rows, short, long = [np.empty(0, np.uint64)], [np.empty(0, np.uint32)], 0, 0
+    records, short, long = partition.Writer(arguments["parts"]), 0, 0
+
+    def add(keys: np.ndarray, documents: np.ndarray) -> None:
+        rows = np.repeat(documents.astype(np.uint32), arguments["bands"])
+        records.add(keys.ravel(), {"keys": keys.ravel(), "rows": rows})
+
+    add(np.empty((0, arguments["bands"]), np.uint64), living[:0])
     for portion in portions(lengths + arguments["num_perm"], TOKENS):  # a signature takes room as well
         chosen = living[portion]
         ids, starts = shard.ids(chosen)
@@ -232,19 +238,15 @@ def bands(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict[s
         if stored is not None:
             stored[chosen] = sketches
         plain = compared & ~by_long
-        keys.append(band_keys(sketches[plain], *shape, 2 * arguments["salt"]).ravel())
-        rows.append(np.repeat(chosen[plain].astype(np.uint32), arguments["bands"]))
+        add(band_keys(sketches[plain], *shape, 2 * arguments["salt"]), chosen[plain])
 
         # Long documents meet in buckets of their own, of longer runs. A shorter document can only be as similar as
         # `threshold` to one of them if it has nearly as many different tokens: it is then sent to both kinds.
         if guarded and (near := compared & (unique >= arguments["threshold"] * most)).any():
             near_ids, near_starts = shard.ids(chosen[near])
             sketches = signatures.sketch(near_ids, near_starts, arguments["long_ngram"], a, b)
-            keys.append(band_keys(sketches, *shape, 2 * arguments["salt"] + 1).ravel())
-            rows.append(np.repeat(chosen[near].astype(np.uint32), arguments["bands"]))
-    all_keys, all_rows = np.concatenate(keys), np.concatenate(rows)
-    del keys, rows  # as large again
-    partition.write(target, all_keys, {"keys": all_keys, "rows": all_rows}, arguments["parts"])
+            add(band_keys(sketches, *shape, 2 * arguments["salt"] + 1), chosen[near])
+    records.save(target)
     return {"documents": len(living), "too_short_to_compare": short, "long": long}
 
 
