@@ -78,12 +78,7 @@ def make(
     settings: Prepare, pipeline: Pipeline, units: list[Task], identity: dict[str, Any], target: Path
 ) -> dict[str, Any]:
     """Every step in turn; the ledger."""
-    pipeline.collect(units)
-    pipeline.clean()
-    pipeline.deduplicate()
-    pipeline.report_templates()
-    pipeline.choose()
-    pipeline.publish()
+    pipeline.run(units)
     made = ledger.build(pipeline, identity, command_line())
     ledger.place(pipeline, made, page.page(made), target)
     if settings.keep_work:

@@ -119,12 +119,7 @@ def trial(settings: Prepare, documents: int) -> tuple[dict[str, Any], Pipeline]:
 
         pipeline = Pipeline(little, root, run)
         units = collect.tasks(sources, [mine["collect"] for mine in pipeline.steps], root / ".cache", first=1)
-        pipeline.collect(units)
-        pipeline.clean()
-        pipeline.deduplicate()
-        pipeline.report_templates()
-        pipeline.choose()
-        pipeline.publish()
+        pipeline.run(units)
         seconds = {}
         for phase in pipeline.phases:
             manifests = pipeline.manifests(phase)

@@ -43,6 +43,15 @@ class Pipeline:
         self.shards: list[ShardRef] = []
         self.drops: dict[str, str] = {}
 
+    def run(self, units: list[Task]) -> None:
+        """Every phase in turn. `units`: what `collect` reads."""
+        self.collect(units)
+        self.clean()
+        self.deduplicate()
+        self.report_templates()
+        self.choose()
+        self.publish()
+
     # --- the phases, in order ----------------------------------------------------------------------------
 
     def collect(self, tasks: list[Task]) -> None:
