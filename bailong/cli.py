@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from bailong import config, launcher, workspace
 from bailong.explain import explain
 from bailong.launcher import child_environment
+from bailong.process import Interrupted, interruptible
 
 
 def train() -> None:
@@ -102,17 +104,19 @@ def main(command: str, task: Callable[[DictConfig], None]) -> None:
 
 
 def guarded(work: Callable[[], Any], command: str = "train") -> None:
-    """Do `work`; a user's mistake ends in one clear line, a bug in a traceback."""
+    """Do `work`; a user's mistake ends in one clear line, a bug in a traceback, Ctrl-C in 130, SIGTERM in 143."""
     try:
-        work()
+        with interruptible():
+            work()
     except (HydraException, OmegaConfBaseException) as error:
         stop(explain(error, config.known_keys(command)))
     except (ValueError, FileNotFoundError, PermissionError, ModuleNotFoundError) as error:
         if os.environ.get("BAILONG_TRACEBACK"):
             traceback.print_exc()
         stop(" ".join(str(error).split()))
-    except KeyboardInterrupt:
-        stop("interrupted; the same command goes on where it stopped", 130)
+    except KeyboardInterrupt as error:
+        number = error.number if isinstance(error, Interrupted) else signal.SIGINT
+        stop("interrupted; the same command goes on where it stopped", 128 + number)
 
 
 def stop(message: str, code: int = 2) -> NoReturn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ from bailong.assemble import open_tokenizer, precision_of
 from bailong.config import Train
 from bailong.data import prepared, tokens
 from bailong.data.batches import Sequences
-from bailong.data.tokens import Corpus, TokenizedText
+from bailong.data.tokens import Corpus, Encoded, TokenizedText
 from bailong.model.score import score
-from bailong.tokenizer.folder import byte_lengths, encode_documents, load_tokenizer
+from bailong.tokenizer.folder import byte_lengths, load_tokenizer
 from bailong.tracking import folder
 
 
@@ -29,10 +30,10 @@ def prepare(settings: Train, say: Callable[[str], None]) -> tuple[Corpus, Any, n
     """
     tokenizer, _ = open_tokenizer(settings)
 
-    def encode(texts: list[str]) -> list[list[int]]:
-        return _encode(settings, tokenizer, texts)
+    def encode(texts: list[str]) -> list[Encoded]:
+        return settings.stage.encode(tokenizer, texts)
 
-    markers = settings.stage.encode([], tokenizer.bos_token_id, tokenizer.eos_token_id)
+    markers = settings.stage.markers(tokenizer.bos_token_id, tokenizer.eos_token_id)
     if ready := prepared.packed(settings.data, identity.tokenizer_digest(settings), markers):
         return tokens.load(ready), tokenizer, byte_lengths(tokenizer)
     place = _place(settings, identity.data_digest(settings))
@@ -63,22 +64,45 @@ def evaluation(settings: Train, tokenizer: Any, data_sha256: str) -> tuple[Token
 
 
 def tokenized(settings: Train, tokenizer: Any, documents: list[str]) -> TokenizedText:
-    """Documents as ids in memory, with the markers of the run's stage."""
-    whole = _encode(settings, tokenizer, documents)
-    ids = np.concatenate([np.asarray(row, dtype=np.int64) for row in whole])
-    starts = np.cumsum([0, *map(len, whole)])
-    return TokenizedText(ids, starts, sum(len(text.encode("utf-8")) for text in documents))
+    """Documents as ids in memory, as the run's stage has them."""
+    whole = settings.stage.encode(tokenizer, documents)
+    ids = np.concatenate([np.asarray(row.ids, dtype=np.int64) for row in whole])
+    starts = np.cumsum([0, *(len(row.ids) for row in whole)])
+    sizes = (
+        len(t.encode("utf-8")) if row.text_bytes is None else row.text_bytes
+        for t, row in zip(documents, whole, strict=True)
+    )
+    masks = [row.trained for row in whole if row.trained is not None]
+    return TokenizedText(ids, starts, sum(sizes), np.concatenate(masks) if masks else None)
+
+
+def shown(text: TokenizedText, tokenizer: Any) -> str:
+    """The first dialogue of several turns, a line for each stretch of tokens that is trained on or not."""
+    assert text.trained is not None
+    bounds = zip(text.starts[:-1], text.starts[1:], strict=True)
+    changes = ((a, b, np.flatnonzero(np.diff(text.trained[a:b])) + 1) for a, b in bounds)
+    begin, end, cuts = max(islice(changes, 100), key=lambda found: len(found[2]) > 2)
+    lines = []
+    for a, b in pairwise([0, *cuts, end - begin]):
+        ids = text.ids[begin + a : begin + b]
+        words = " ".join(tokenizer.decode(ids).split())
+        words = words if len(words) <= 60 else f"{words[:36]} … {words[-20:]}"
+        lines.append(f"  {'trained on' if text.trained[begin + a] else 'input only'}  {len(ids):5,} tokens  {words}")
+    return "\n".join(lines)
+
+
+def windows(settings: Train, text: TokenizedText, bos: int) -> Sequences:
+    """The evaluation text as the run scores it: all of it, in the order of its documents."""
+    return Sequences(text, settings.stage.context, settings.stage.evaluation_packing, bos, keep_tail=True)
 
 
 def _place(settings: Train, data_sha256: str) -> Path:
     tokenizer = identity.tokenizer_digest(settings) or identity.model_digest(settings)
-    name = hashlib.sha256(f"{data_sha256}|{tokenizer}|{settings.stage.name}".encode()).hexdigest()[:24]
+    stage = settings.stage
+    # Dialogues are cut to the context before they are stored, text is not
+    kind = f"{stage.name}-{stage.context}" if stage.dialogues else stage.name
+    name = hashlib.sha256(f"{data_sha256}|{tokenizer}|{kind}".encode()).hexdigest()[:24]
     return identity.cache(settings) / "tokens" / name
-
-
-def _encode(settings: Train, tokenizer: Any, texts: list[str]) -> list[list[int]]:
-    bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
-    return [settings.stage.encode(ids, bos, eos) for ids in encode_documents(tokenizer, texts)]
 
 
 def base_score(settings: Train, corpus: Corpus, model: Any) -> float:
@@ -108,11 +132,10 @@ def base_score(settings: Train, corpus: Corpus, model: Any) -> float:
 def _score_with_own_tokenizer(settings: Train, corpus: Corpus, model: Any, precision: str) -> float:
     tokenizer: Any = load_tokenizer(str(settings.model.path))
     text = tokenized(settings, tokenizer, corpus.evaluation_documents)
-    windows = Sequences(text, settings.stage.context, "concat", tokenizer.bos_token_id, keep_tail=True)
     trainer = settings.trainer
     result = score(
         model,
-        windows,
+        windows(settings, text, tokenizer.bos_token_id),
         text.text_bytes,
         new_from=len(tokenizer),
         batch=trainer.micro_batch,

@@ -27,6 +27,7 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model",
 #: lines on which tokenizers that look alike tend to differ
 ODD_LINES = [" a", "a  b ", "<s>x</s>", "a\n\nb", "\t中文，English。", "𠮷é"]
 SAMPLE = Source(path="sample:corpus.jsonl", text="zht")
+SAMPLE_OF_DIALOGUES = Source(path="sample:dialogues.jsonl", kind="dialogue")
 SAMPLE_DOCUMENTS = 30
 
 
@@ -75,10 +76,9 @@ def _merge_and_prove(
     # Imported here, so that an export made before is recognised without waiting for torch
     import torch
 
+    from bailong import corpus
     from bailong.assemble import assemble
-    from bailong.corpus import evaluation, tokenized
     from bailong.data import sources
-    from bailong.data.batches import Sequences
     from bailong.model import adapters, agreement, checkpoint, merge, score
     from bailong.model.tie import ends, is_tied
 
@@ -94,13 +94,14 @@ def _merge_and_prove(
         raise ValueError(f"{path} is not what the run ended with: its parameters differ from those of result.json")
     checkpoint.restore(content, adapters.trainable(built.model), path)
 
-    found = evaluation(train, built.tokenizer, result["data_sha256"])
+    found = corpus.evaluation(train, built.tokenizer, result["data_sha256"])
     if found is None:
-        documents = [text for text, _ in zip(sources.documents(SAMPLE), range(SAMPLE_DOCUMENTS), strict=False)]
-        text = tokenized(train, built.tokenizer, documents)
+        sample = SAMPLE_OF_DIALOGUES if train.stage.dialogues else SAMPLE
+        documents = [text for text, _ in zip(sources.documents(sample), range(SAMPLE_DOCUMENTS), strict=False)]
+        text = corpus.tokenized(train, built.tokenizer, documents)
     else:
         text, documents = found
-    windows = Sequences(text, train.stage.context, "concat", built.tokenizer.bos_token_id, keep_tail=True)
+    windows = corpus.windows(train, text, built.tokenizer.bos_token_id)
 
     def bits_per_byte(model: Any, precision: str) -> float:
         trainer = train.trainer
@@ -141,6 +142,8 @@ def _merge_and_prove(
 
     stored = _load(partial, settings.dtype, built.device)
     _require_same_ids(partial, built.tokenizer, [*ODD_LINES, *documents])
+    if train.stage.dialogues:
+        _require_same_template(partial, built.tokenizer, documents)
     as_loaded = agreement.compare(reference, stored, chosen)
     stored = stored.float()
     kept = agreement.compare(reference, stored, chosen)
@@ -279,10 +282,14 @@ def _write(model: Any, train: Train, tokenizer: Any, to: Path) -> None:
     if (source / "manifest.json").exists():
         for name in TOKENIZER_FILES:
             shutil.copyfile(source / name, to / name)
-        return
-    tokenizer.save_pretrained(to)
-    if (source / "tokenizer.model").exists():
-        shutil.copyfile(source / "tokenizer.model", to / "tokenizer.model")
+    else:
+        tokenizer.save_pretrained(to)
+        if (source / "tokenizer.model").exists():
+            shutil.copyfile(source / "tokenizer.model", to / "tokenizer.model")
+    if train.stage.dialogues:
+        from bailong.dialogue.template import JINJA
+
+        (to / "chat_template.jinja").write_text(JINJA, encoding="utf-8")
 
 
 def _load(path: Path, dtype: str, device: Any) -> Any:
@@ -309,6 +316,23 @@ def _require_same_ids(path: Path, tokenizer: Any, texts: list[str]) -> None:
             f"AutoTokenizer reads other ids from the stored tokenizer ({type(stored).__name__}) than the run had: "
             "make the tokenizer again with bailong-extend overwrite=true"
         )
+
+
+def _require_same_template(path: Path, tokenizer: Any, documents: list[str]) -> None:
+    """What others render with the stored chat template must be what the run was trained on (equation 8)."""
+    from transformers import AutoTokenizer
+
+    from bailong.dialogue import template
+    from bailong.dialogue.base import messages, turns_of
+
+    stored = AutoTokenizer.from_pretrained(path, local_files_only=True)
+    dialogues = [turns_of(text) for text in documents]
+    for turns, trained in zip(dialogues, template.encode(tokenizer, dialogues), strict=True):
+        if stored.apply_chat_template(messages(turns))["input_ids"] != list(trained.ids):
+            raise ValueError(
+                f"the chat template gives other ids than training had with this tokenizer ({type(stored).__name__}), "
+                f"for the dialogue that begins {turns[0].instruction[:40]!r}"
+            )
 
 
 def _sha256(path: Path) -> str:

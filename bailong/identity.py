@@ -27,6 +27,7 @@ IGNORED = (
     "model.path",
     "model.name",
     "data.name",
+    "data.kind",
     "data.folder",
     "data.sources",
     "data.expected_tokens",

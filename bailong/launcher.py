@@ -104,13 +104,14 @@ class PoolLauncher(Launcher):
             job.status = folder.state(job.run, identity.identity(job.settings), job.settings.rerun)
         sweep = jobs[0].run.folder.parent
         remember(sweep, workspace.command_line(), [job.run.name for job in jobs])
-        self._run([job for job in jobs if job.status != "finished"], len(jobs))
+        asked = self._run([job for job in jobs if job.status != "finished"], len(jobs))
         for job in jobs:
             if job.status == "finished" and job.process is None:
                 job.status = "skipped"
         self._table(jobs, sweep)
         if bad := [job for job in jobs if job.status not in ("finished", "skipped")]:
-            raise SystemExit(130 if any(job.status == "interrupted" for job in bad) else 1)
+            interrupted = any(job.status == "interrupted" for job in bad)
+            raise SystemExit(128 + (asked or signal.SIGINT) if interrupted else 1)
         return [JobReturn(status=JobStatus.COMPLETED, _return_value=str(job.run.folder)) for job in jobs]
 
     def _job(self, overrides: Sequence[str], number: int) -> Job:
@@ -122,15 +123,16 @@ class PoolLauncher(Launcher):
             del composed["hydra"]
         return Job(config.parse(composed), run)
 
-    def _run(self, pending: list[Job], total: int) -> None:
+    def _run(self, pending: list[Job], total: int) -> int | None:
+        """Run them; the first signal that asked the sweep to stop is returned."""
         self.console.print(
             f"{total} jobs: {total - len(pending)} already finished, {len(pending)} to run, {self.jobs} at a time"
         )
-        stopping = False
+        stopping: int | None = None
 
         def stop(signum: int, _frame: Any) -> None:
             nonlocal stopping
-            stopping = True
+            stopping = stopping or signum
             for job in pending:
                 if job.process is not None and job.process.poll() is None:
                     job.process.send_signal(signal.SIGTERM)
@@ -139,7 +141,7 @@ class PoolLauncher(Launcher):
         slots = list(range(self.jobs))
 
         def one(job: Job) -> None:
-            if stopping:
+            if stopping is not None:
                 job.status = "interrupted"
                 return
             slot = slots.pop()
@@ -162,6 +164,7 @@ class PoolLauncher(Launcher):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+        return stopping
 
     def _one(self, job: Job, slot: int) -> None:
         job.run.folder.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from pathlib import Path
@@ -48,6 +49,8 @@ def prepare(settings: Prepare) -> Path | None:
     name = settings.data.name
     require(bool(name) and "/" not in name, "data.name", name, "a file name: data/<name> is where the corpus goes")
     target = Path(settings.data.folder or f"data/{settings.data.name}")
+    file = next((place for place in (target, *target.parents) if os.path.lexists(place) and not place.is_dir()), None)
+    require(file is None, "data.folder", str(target), f"a folder, there or to be made, and {file} is a file")
     work = target / "work"
     console = Console()
     with folder.locked(target):
@@ -93,8 +96,8 @@ def run(settings: Prepare, root: Path, phase: str, tasks: list[Task], reporter: 
     pending = [t for t in tasks if task.finished(t, root) is None]
     if pending:
         done, began, said = 0, time.monotonic(), time.monotonic()
-        parts = tasks[0].name.split("/")  # of a step that compares documents, its own phases: minhash/bands, ...
-        label = "/".join(parts[:2]) if phase in (*step.GLOBAL, "templates") else phase
+        depth = 2 if phase in (*step.GLOBAL, "templates") else 1  # a step that compares documents: minhash/bands, ...
+        label = ", ".join(dict.fromkeys("/".join(t.name.split("/")[:depth]) for t in tasks))
         reporter.say(f"{label}: {len(pending)} of {len(tasks)} tasks to do")
         reporter.begin(len(tasks), len(tasks) - len(pending), label)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import resource
 import signal
@@ -49,12 +50,20 @@ class Stopping:
             signal.signal(number, handler)
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, or another signal that asks for a stop: its `number`, by which the command's exit code is known."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
     """A kill or a closed terminal is a `KeyboardInterrupt`, as Ctrl-C is: what is open is closed on the way out."""
 
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
+    def interrupt(number: int, _: object) -> None:
+        raise Interrupted(number)
 
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may ask for signals
@@ -69,6 +78,37 @@ def interruptible() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def usable_cores() -> int:
+    """Processors that this process may use: those it may run on, or as many as the quota of a container is worth."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, math.ceil(min(allowed, cpu_quota())))
+
+
+def cpu_quota(mounted: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> float:
+    """Processors' worth of time that the control groups of this process leave it (versions 1 and 2); inf: no bound.
+
+    Neither `os.cpu_count` nor `os.process_cpu_count` looks there.
+    """
+    quota = math.inf
+    with contextlib.suppress(OSError):
+        for line in own.read_text().splitlines():  # 0::/path in version 2, 4:cpu,cpuacct:/path in version 1
+            _, controllers, path = line.split(":", 2)
+            if controllers and "cpu" not in controllers.split(","):
+                continue
+            top = mounted / "cpu" if controllers else mounted
+            here = Path(path.strip("/"))
+            for group in (here, *here.parents):  # any of them may have one; inside a container only the last is seen
+                with contextlib.suppress(OSError, ValueError):  # no such file, or `max`
+                    if controllers:
+                        names = "cpu.cfs_quota_us", "cpu.cfs_period_us"
+                        granted, period = (float((top / group / name).read_text()) for name in names)
+                    else:
+                        granted, period = map(float, (top / group / "cpu.max").read_text().split())
+                    if granted > 0:  # -1: none
+                        quota = min(quota, granted / period)
+    return quota
 
 
 def peak_memory_gb(device: str) -> float:

@@ -55,7 +55,7 @@ def _fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) -
     import torch
 
     from bailong.assemble import assemble
-    from bailong.corpus import base_score, prepare
+    from bailong.corpus import base_score, prepare, shown, windows
     from bailong.data.batches import Sequences, Steps
     from bailong.model import budget, checkpoint, optim
     from bailong.model.module import Counters, Training
@@ -70,10 +70,13 @@ def _fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) -
     corpus, tokenizer, byte_lengths = prepare(settings, reporter.say)
     built = assemble(settings, lambda model: base_score(settings, corpus, model))
     _describe(settings, built, corpus, reporter)
+    if corpus.training.trained is not None:
+        reporter.say(f"a dialogue as it is trained on:\n{shown(corpus.training, tokenizer)}")
 
     bos, pad = tokenizer.bos_token_id, tokenizer.eos_token_id
-    sequences = Sequences(corpus.training, stage.context, stage.packing, bos)
-    evaluation = Sequences(corpus.evaluation, stage.context, "concat", bos, keep_tail=True)
+    shared = stage.packing == "rows"  # the sequences of a step are packed when their step is made
+    sequences = Sequences(corpus.training, stage.context, "truncate" if shared else stage.packing, bos)
+    evaluation = windows(settings, corpus.evaluation, bos)
     sequences.require_one()
     total = stage.steps(len(sequences), sequences.target_tokens())
 
@@ -106,6 +109,7 @@ def _fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) -
         digest=counters.digest,
         rank=rank(),
         world=trainer.devices,
+        row=stage.context if shared else None,
     )
     first = rank() == 0
     if first:

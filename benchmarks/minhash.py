@@ -317,7 +317,8 @@ config = MinhashConfig(n_grams=n, num_buckets=25, hashes_per_bucket=10)
 def reader():
     return JsonlReader(folder, glob_pattern="*.jsonl")
 def run(pipeline, tasks):
-    LocalPipelineExecutor(pipeline, tasks=tasks, workers=1, logging_dir=None).run()
+    logs = f"{out}/logs/{type(pipeline[-1]).__name__}"  # else they are left in this folder
+    LocalPipelineExecutor(pipeline, tasks=tasks, workers=1, logging_dir=logs).run()
 run([reader(), MinhashDedupSignature(out + "/sigs", config)], files)
 run([MinhashDedupBuckets(out + "/sigs", out + "/buckets", config=config)], 25)
 run([MinhashDedupCluster(out + "/buckets", out + "/remove", config=config)], 1)

@@ -1,5 +1,6 @@
 """The commands as a person types them: quick to answer, one line for a mistake, no traceback."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -29,6 +30,29 @@ def test_help_and_config_never_import_torch(command, flag):
         else {"train": "initializer:", "extend": "tokenizer:", "prepare": "minhash:"}
     )
     assert (expected if isinstance(expected, str) else expected.get(command, "to:")) in done.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_signal_ends_every_command_in_one_line_and_its_own_exit_code(command, number):
+    extra = {"export": ["run=a", "to=b"], "compare": ["runs=a"]}.get(command, [])
+    code = (
+        f"import sys, time; sys.argv = ['bailong-{command}', *{[*extra, 'hydra.run.dir=.']!r}]\n"
+        f"from bailong import cli\ncli._{command} = lambda _: print('at work', flush=True) or time.sleep(60)\n"
+        f"cli.{command}()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # a test run in the background ignores Ctrl-C
+    )
+    assert process.stdout.readline() == "at work\n"
+    process.send_signal(number)
+    said = process.communicate(timeout=30)[1]
+    assert said == "error: interrupted; the same command goes on where it stopped\n"
+    assert process.returncode == 128 + number
 
 
 def test_tab_completes_choices_and_named_runs():

@@ -50,6 +50,7 @@ def test_every_option_of_every_group_parses(group):
         if option in ("full", "pretrain"):
             overrides += ["adapter=full", "model.quantization=none"]
         overrides += ["engine.partition=cpu"] * (option == "slurm")
+        overrides += ["data.kind=dialogue"] * (option == "sft")
         settings = composed("prepare" if group in PREPARE else "train", *overrides)
         if group in step.ORDER:
             assert getattr(settings, group).enabled == (option != "off")
@@ -97,7 +98,7 @@ def test_setting_groups_list_every_knob_with_the_default_of_the_dataclass():
         written = yaml.safe_load((ROOT / "conf" / group / f"{example}.yaml").read_text())
         written.pop("defaults")
         cls = config.SETTINGS.get(group) or config.choices(group)[example]
-        fields = {f.name for f in config.dataclasses.fields(cls)} - ({"name"} if "name" not in written else set())
+        fields = {f.name for f in dataclasses.fields(cls)} - ({"name"} if "name" not in written else set())
         assert set(written) == fields, group
 
 

@@ -43,16 +43,17 @@ def test_gpus_are_what_the_environment_shows(monkeypatch):
         launcher.PoolLauncher(jobs=0)
 
 
-def test_ctrl_c_interrupts_a_sweep_and_the_same_command_finishes_it(place):
-    arguments = [*SHORT, "stage.max_steps=12", "seed=7"]
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_interrupts_a_sweep_and_the_same_command_finishes_it(place, number):
+    arguments = [*SHORT, "stage.max_steps=12", f"seed={number}"]
     code = "import sys; sys.argv[0] = 'bailong-train'; from bailong import cli; cli.train()"
     sweep = subprocess.Popen(
         [sys.executable, "-c", code, *arguments], cwd=place, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     time.sleep(6)
-    os.kill(sweep.pid, signal.SIGINT)
+    os.kill(sweep.pid, number)
     said = sweep.communicate(timeout=120)[1]
-    assert sweep.returncode == 130 and "2 interrupted" in said and "Traceback" not in said, said
+    assert sweep.returncode == 128 + number and "2 interrupted" in said and "Traceback" not in said, said
     again = call("train", *arguments, cwd=place)
     assert again.returncode == 0 and "2 finished" in again.stderr, again.stderr
 

@@ -63,6 +63,8 @@ def test_everything_is_there_and_the_books_balance(made):
     assert {row["step"] for row in dropped} <= {"exact_dedup", "minhash", "mix"}
     assert (cwd / "data/sample/report.html").stat().st_size > 10_000
     assert "report:" in done.stdout
+    phases = [line.partition(":")[0] for line in done.stderr.splitlines() if line.endswith("tasks to do")]
+    assert len(phases) == len(set(phases)) > 10, phases  # none seems to be done twice
 
 
 def test_what_the_notes_of_the_sample_call_duplicates_is_removed_with_a_kept_witness(made):
@@ -131,6 +133,31 @@ def test_killed_at_random_moments_it_ends_in_the_same_bytes(made, tmp_path):
     assert ledger(tmp_path)["digest"] == ledger(made[0])["digest"]
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_stop_it_says_so_and_goes_on_later(made, tmp_path, number):
+    code = "import sys; sys.argv[0] = 'bailong-prepare'; from bailong import cli; cli.prepare()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "data=sample", "engine.workers=2"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+        # a test run in the background ignores Ctrl-C, and so would the command
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+    )
+    end = time.monotonic() + 60
+    while not list(tmp_path.glob("data/sample/work/clean/*/*")):
+        assert time.monotonic() < end and process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(number)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 128 + number, said
+    assert "interrupted; the same command goes on" in said and "Traceback" not in said
+    assert not list(tmp_path.glob("data/sample/work/.partial/*/"))
+    again = prepare(tmp_path, "data=sample", "engine.workers=2")
+    assert again.returncode == 0 and ledger(tmp_path)["digest"] == ledger(made[0])["digest"], again.stderr
+
+
 def test_a_source_can_pass_unprocessed_and_override_single_knobs(tmp_path):
     sources = (
         "data.sources=[{name: as_is, path: 'sample:raw.jsonl', process: false},"
@@ -159,11 +186,20 @@ def test_a_source_can_pass_unprocessed_and_override_single_knobs(tmp_path):
         (["minhash.bnds=3"], "did you mean minhash.bands?"),
         (["tokenize.tokenizer=nowhere"], "nowhere"),
         (["banned.list=nowhere.txt"], "nowhere.txt"),
+        (
+            ["data.folder=file"],
+            "data.folder=file is not accepted: it must be a folder, there or to be made, and file is",
+        ),
+        (["data.folder=file/below"], "data.folder=file/below is not accepted"),
+        (["data.folder=nothing"], "data.folder=nothing is not accepted"),
     ],
 )
 def test_mistakes_end_in_one_line(tmp_path, overrides, words):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "nothing").symlink_to("gone")
     done = prepare(tmp_path, "data=sample", *overrides)
     assert done.returncode == 2, done.stderr
+    assert (tmp_path / "file").read_text() == "mine"
     assert len(done.stderr.strip().splitlines()) == 1 and words in done.stderr
     assert not (tmp_path / "data/sample/ledger.json").exists()
 
@@ -171,7 +207,8 @@ def test_mistakes_end_in_one_line(tmp_path, overrides, words):
 def test_plan_says_what_it_would_take_and_leaves_nothing(tmp_path):
     done = prepare(tmp_path, "data=sample", "plan=true", "plan_documents=40")
     assert done.returncode == 0, done.stderr
-    assert "expected time: about" in done.stdout and "convert" in done.stdout
+    assert "expected time: " in done.stdout and "convert" in done.stdout and "inf" not in done.stdout
+    assert "extrapolated from 80 documents" in " ".join(done.stdout.split())
     assert not any(tmp_path.iterdir())
 
 
@@ -189,13 +226,7 @@ def test_training_reads_the_packed_ids_which_are_those_it_would_make_itself(benc
     corpus, opened, _ = open_corpus(settings, print)
     assert corpus.folder == tmp_path / "data/sample/tokens"
 
-    def encode(texts):
-        bos, eos = opened.bos_token_id, opened.eos_token_id
-        from bailong.tokenizer.folder import encode_documents
-
-        return [settings.stage.encode(ids, bos, eos) for ids in encode_documents(opened, texts)]
-
-    own = tokens.build(tmp_path / "own", data, len(opened), encode)
+    own = tokens.build(tmp_path / "own", data, len(opened), lambda texts: settings.stage.encode(opened, texts))
     for mine, theirs in ((own.training, corpus.training), (own.evaluation, corpus.evaluation)):
         assert np.array_equal(mine.ids, theirs.ids) and np.array_equal(mine.starts, theirs.starts)
         assert mine.text_bytes == theirs.text_bytes

@@ -22,6 +22,7 @@ class Sequences:
     the block before, so every token but the very first is a target exactly once. The tail of training text that
     fills no block is dropped; evaluation keeps it (`keep_tail`).
     `truncate`: one document a sequence, its first `context` tokens (paper, section 3.4).
+    What of the text is not trained on (`TokenizedText.trained`) is input and no target.
     `best_fit`: whole documents, packed so that few are cut and little is padded (`packing.best_fit`); a sequence
     holds `context` + 1 tokens, and nothing is dropped but the first token of a piece that begins inside a document.
     Begin-of-document markers (`bos`) are inputs but never targets: they carry no text.
@@ -50,15 +51,17 @@ class Sequences:
         """Inputs and targets, [length] int64 each."""
         if self.packing == "truncate":
             start = self.text.starts[index]
-            window = self.text.ids[start : min(self.text.starts[index + 1], start + self.context)]
+            places = [(start, min(self.text.starts[index + 1], start + self.context))]
         elif self.packing == "best_fit":
             pieces, offsets = self.fitted
-            window = np.concatenate([self.text.ids[a:b] for a, b in pieces[offsets[index] : offsets[index + 1]]])
+            places = pieces[offsets[index] : offsets[index + 1]]
         else:
-            window = self.text.ids[index * self.context : (index + 1) * self.context + 1]
-        window = window.astype(np.int64)
+            places = [(index * self.context, (index + 1) * self.context + 1)]
+        window = np.concatenate([self.text.ids[a:b] for a, b in places]).astype(np.int64)
         targets = window[1:].copy()
         targets[targets == self.bos] = IGNORE
+        if self.text.trained is not None:
+            targets[~np.concatenate([self.text.trained[a:b] for a, b in places])[1:]] = IGNORE
         return window[:-1], targets
 
     def require_one(self) -> None:
@@ -71,6 +74,8 @@ class Sequences:
 
     def target_tokens(self) -> int:
         """Targets of one pass over all sequences."""
+        if self.text.trained is not None:
+            return sum(int((self[i][1] != IGNORE).sum()) for i in range(len(self)))
         if self.packing == "truncate":
             lengths = np.diff(self.text.starts)
             return int(np.minimum(lengths, self.context).sum() - len(lengths))
@@ -87,19 +92,34 @@ class Sequences:
 
 @dataclass
 class MicroBatch:
-    """Padded on the right: inputs and targets [sequences, length] int64, targets IGNORE where there is none."""
+    """Padded on the right.
+
+    Attributes:
+        inputs, targets: [rows, length] int64; targets are IGNORE where there is none.
+        positions: [rows, length] int64, the place of each token in its own sequence, where several share a row: they
+            begin at 0 with each, which keeps attention within it. None: one sequence a row.
+    """
 
     inputs: np.ndarray
     targets: np.ndarray
+    positions: np.ndarray | None = None
 
 
-def collate(sequences: list[tuple[np.ndarray, np.ndarray]], pad: int) -> MicroBatch:
-    length = max(len(inputs) for inputs, _ in sequences)
-    inputs = np.full((len(sequences), length), pad, dtype=np.int64)
-    targets = np.full((len(sequences), length), IGNORE, dtype=np.int64)
-    for row, (x, y) in enumerate(sequences):
-        inputs[row, : len(x)], targets[row, : len(y)] = x, y
-    return MicroBatch(inputs, targets)
+def collate(rows: list[list[tuple[np.ndarray, np.ndarray]]], pad: int, shared: bool = False) -> MicroBatch:
+    """Rows of sequences (one each unless `shared`) as arrays."""
+    length = max(sum(len(inputs) for inputs, _ in row) for row in rows)
+    inputs = np.full((len(rows), length), pad, dtype=np.int64)
+    targets = np.full((len(rows), length), IGNORE, dtype=np.int64)
+    positions = np.zeros((len(rows), length), dtype=np.int64)
+    for number, row in enumerate(rows):
+        end = 0
+        for x, y in row:
+            begin, end = end, end + len(x)
+            inputs[number, begin:end], targets[number, begin:end] = x, y
+            positions[number, begin:end] = np.arange(len(x))
+        # Padding is a sequence of its own, so that no row differs from another in what its tokens see.
+        positions[number, end:] = np.arange(length - end)
+    return MicroBatch(inputs, targets, positions if shared else None)
 
 
 @dataclass
@@ -122,7 +142,11 @@ class Step:
 
 @dataclass
 class Steps:
-    """The steps of a run from `first` to `last`; a sized iterable that Lightning takes as a data loader."""
+    """The steps of a run from `first` to `last`; a sized iterable that Lightning takes as a data loader.
+
+    `row`: the sequences of a step share rows of that many tokens, which wastes less on padding and changes nothing in
+    what is learned, since attention stays within a sequence and the loss is divided by the targets of the step.
+    """
 
     sequences: Sequences
     batch_size: int
@@ -135,6 +159,7 @@ class Steps:
     digest: str = ""
     rank: int = 0
     world: int = 1
+    row: int | None = None
 
     def __len__(self) -> int:
         return self.last - self.first
@@ -151,14 +176,20 @@ class Steps:
                 running.update(inputs.tobytes() + targets.tobytes())
             digest = running.hexdigest()
             all_targets = np.concatenate(kept)
-            micro_batches = [
-                collate(samples[i : i + self.micro_batch], self.pad)
-                for i in range(0, self.batch_size, self.micro_batch)
-            ]
             yield Step(
                 number,
-                micro_batches[self.rank :: self.world],
+                self._micro_batches(samples)[self.rank :: self.world],
                 len(all_targets),
                 int(self.byte_lengths[all_targets].sum()),
                 digest,
             )
+
+    def _micro_batches(self, samples: list[tuple[np.ndarray, np.ndarray]]) -> list[MicroBatch]:
+        if self.row is None:
+            rows = [[sample] for sample in samples]
+        else:
+            lengths = np.asarray([len(inputs) for inputs, _ in samples])
+            rows = [[samples[i] for i in row] for row in packing.rows(lengths, self.row, self.world)]
+        # A device without a micro-batch would leave the others waiting for its gradients.
+        size = min(self.micro_batch, len(rows) // self.world)
+        return [collate(rows[i : i + size], self.pad, self.row is not None) for i in range(0, len(rows), size)]

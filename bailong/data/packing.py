@@ -44,6 +44,30 @@ def best_fit(lengths: np.ndarray, capacity: int) -> tuple[np.ndarray, np.ndarray
     return pieces, np.cumsum([0, *counts])
 
 
+def rows(lengths: np.ndarray, capacity: int, at_least: int = 1) -> list[list[int]]:
+    """Whole sequences in rows of at most `capacity` tokens: as few as best fit finds, and of nearly one length.
+
+    Rows that stand in one batch are padded to the longest of them, so they are filled alike: the smallest capacity
+    is taken that needs no more rows.
+
+    Args:
+        lengths: [sequences] tokens of each, none above `capacity`. at_least: rows wanted, at most as many as sequences.
+    """
+    assert lengths.max() <= capacity and at_least <= len(lengths)
+    order = np.argsort(-lengths, kind="stable")
+    falling = lengths[order]
+    wanted = max(_fill(falling, capacity)[0], at_least)
+    low, high = int(falling[0]), capacity
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _fill(falling, middle)[0] <= wanted else (middle + 1, high)
+    bins, bin_of = _fill(falling, high)
+    packed = [order[bin_of == number].tolist() for number in range(bins)]
+    while len(packed) < at_least:
+        packed.append([max(packed, key=len).pop()])
+    return sorted(packed, key=lambda row: (-int(lengths[row].sum()), row))
+
+
 def _fill(sizes: np.ndarray, capacity: int) -> tuple[int, np.ndarray]:
     """Best fit for sizes in falling order: the bin of each. Linear in documents times log of capacity.
 

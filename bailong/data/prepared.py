@@ -25,8 +25,9 @@ def sources_of(data: Data) -> list[Source]:
             "bailong-prepare, or set data.folder=null to read data.sources as they are"
         )
     folder = Path(data.folder)
+    kind = "dialogue" if data.kind == "dialogue" else "auto"
     return [
-        Source(path=f"{folder}/documents/{s['name']}-*.jsonl.zst", language=s["language"], name=s["name"])
+        Source(path=f"{folder}/documents/{s['name']}-*.jsonl.zst", language=s["language"], name=s["name"], kind=kind)
         for s in there
     ]
 

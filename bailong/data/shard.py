@@ -71,10 +71,13 @@ def write(path: Path, documents: Iterable[Document]) -> int:
     total = 0
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema, options=options) as writer:
         for batch in _bounded(documents):
-            columns = list(zip(*batch, strict=True))
-            arrays = [pa.array(c, type=f.type) for c, f in zip(columns, schema, strict=True)]
-            writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
+            columns = zip(*batch, strict=True)
+            # the arrays have no name here, which would keep them until the next batch is there
+            writer.write_batch(
+                pa.record_batch([pa.array(c, type=f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
+            )
             total += len(batch)
+    pa.default_memory_pool().release_unused()  # Arrow would keep the room of its largest batch
     return total
 
 

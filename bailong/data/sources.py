@@ -8,20 +8,29 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from bailong.config import Source
+from bailong.config.text import SHAPES
+from bailong.dialogue.base import serialised, turns_of
 from bailong.reader.record import Bad, Fields, Item, Record
 
 SAMPLE = Path(__file__).parent / "sample"
 
 
 def documents(source: Source) -> Iterator[str]:
-    """The documents of a source, in file order, empty ones left out.
+    """The documents of a source, in file order, empty ones left out; dialogues as `serialised` writes them.
 
     Raises:
         ValueError: no such file, an unreadable line or a missing field, with file, line and what was expected.
     """
-    if source.path.startswith("hub:"):
+    if source.kind == "dialogue":
+        texts = (text for path in files(source) for text in _dialogues(path))
+    elif source.kind in SHAPES:
+        raise ValueError(
+            f"data source {source.path} of kind={source.kind} is read by bailong-prepare alone: prepare it first"
+        )
+    elif source.path.startswith("hub:"):
         texts = _hub(source)
     else:
         texts = (text for path in files(source) for text in _read(path, source))
@@ -112,15 +121,27 @@ def _read(path: Path, source: Source) -> Iterator[str]:
         raise ValueError(f"{path}: unknown kind of file (.jsonl, .txt, either with .gz or .zst, or .parquet)")
 
 
-def _jsonl(path: Path, name: str) -> Iterator[str]:
-    fields = Fields(name)
+def _rows(path: Path) -> Iterator[tuple[int, Any]]:
     for number, line in enumerate(lines(path), 1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            yield number, json.loads(line)
         except json.JSONDecodeError as error:
             raise ValueError(f"{path}:{number}: not JSON ({error.msg})") from None
+
+
+def _dialogues(path: Path) -> Iterator[str]:
+    for number, row in _rows(path):
+        try:
+            yield serialised(turns_of(row.get("turns") if isinstance(row, dict) else None))
+        except ValueError as error:
+            raise ValueError(f"{path}:{number}: {error}") from None
+
+
+def _jsonl(path: Path, name: str) -> Iterator[str]:
+    fields = Fields(name)
+    for number, row in _rows(path):
         value = fields.text_of(row) if isinstance(row, dict) else None
         if value is None:
             has = ", ".join(row) if isinstance(row, dict) else type(row).__name__

@@ -89,7 +89,7 @@ def run(task: Task, root: Path) -> dict[str, Any]:
                 # of the machine and not of the result: they stand outside the digest
                 "speed": speed,
                 "seconds": round(time.perf_counter() - began, 3),
-                "cpu_seconds": round(time.process_time() - cpu, 3),
+                "cpu_seconds": round(time.process_time() - cpu, 6),
                 "peak_memory_gb": round(process.peak_memory_gb("cpu"), 3),
             }
             written = json.dumps(manifest)  # ASCII: facts about bad input may hold half a surrogate pair

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,20 @@ from bailong.data import prepared, sources
 IGNORE = -100  # target positions without a loss, as torch and transformers write it
 
 
+class Encoded(NamedTuple):
+    """One document as a stage trains on it.
+
+    Attributes:
+        ids: [N] token ids, markers included.
+        trained: [N] bool, the tokens that are targets; None: every token but begin-of-document markers.
+        text_bytes: UTF-8 bytes of the text that the targets stand for; None: of the whole document.
+    """
+
+    ids: np.ndarray | list[int]
+    trained: np.ndarray | None = None
+    text_bytes: int | None = None
+
+
 @dataclass
 class TokenizedText:
     """Ids of many documents one after another, and where each starts.
@@ -25,12 +40,14 @@ class TokenizedText:
     Attributes:
         ids: [N] uint16 or uint32, memory-mapped.
         starts: [documents + 1] int64, offsets into `ids`.
-        text_bytes: UTF-8 bytes of the documents' text.
+        text_bytes: UTF-8 bytes of the documents' text, or of the part that is trained on.
+        trained: [N] bool, memory-mapped, the tokens that are targets; None: all.
     """
 
     ids: np.ndarray
     starts: np.ndarray
     text_bytes: int
+    trained: np.ndarray | None = None
 
 
 @dataclass
@@ -82,14 +99,14 @@ def build(
     folder: Path,
     data: Data,
     vocabulary: int,
-    encode: Callable[[list[str]], list[list[int]]],
+    encode: Callable[[list[str]], list[Encoded]],
     progress: Callable[[int, int], None] = lambda documents, tokens: None,
 ) -> Corpus:
     """Tokenize into `folder` unless it is there already; the folder appears whole or not at all.
 
     Args:
         vocabulary: ids are stored in 16 bits when they fit.
-        encode: texts to ids of whole documents, markers included.
+        encode: texts to whole documents of tokens; either all of them say what is trained on, or none.
         progress: called with (documents, tokens) so far, now and then.
     """
     if not (folder / "corpus.json").exists():
@@ -112,7 +129,9 @@ def load(folder: Path) -> Corpus:
     def one(name: str) -> TokenizedText:
         starts = np.load(folder / f"{name}.starts.npy", mmap_mode="r")
         ids = np.memmap(folder / f"{name}.ids", dtype=dtype, mode="r") if starts[-1] else np.empty(0, dtype)
-        return TokenizedText(ids, starts, facts[name]["text_bytes"])
+        mask = folder / f"{name}.trained"
+        trained = np.memmap(mask, dtype=bool, mode="r") if mask.exists() and starts[-1] else None
+        return TokenizedText(ids, starts, facts[name]["text_bytes"], trained)
 
     documents = json.loads((folder / "evaluation.json").read_text())
     return Corpus(folder, one("training"), one("evaluation"), documents, facts["per_source"])
@@ -122,7 +141,7 @@ def _write(
     folder: Path,
     data: Data,
     dtype: np.dtype,
-    encode: Callable[[list[str]], list[list[int]]],
+    encode: Callable[[list[str]], list[Encoded]],
     progress: Callable[[int, int], None],
 ) -> None:
     training, evaluation = split(data)
@@ -133,19 +152,24 @@ def _write(
 
     def write(name: str, documents: Iterable[tuple[int | None, str]]) -> dict[str, int]:
         starts, size, text_bytes = [0], 0, 0
-        with (folder / f"{name}.ids").open("wb") as stream:
+        mask = folder / f"{name}.trained"
+        with (folder / f"{name}.ids").open("wb") as stream, mask.open("wb") as masks:
             for batch in in_batches(documents, 512):
-                for (position, text), ids in zip(batch, encode([text for _, text in batch]), strict=True):
-                    stream.write(np.asarray(ids, dtype=dtype).tobytes())
-                    size += len(ids)
+                for (position, text), whole in zip(batch, encode([text for _, text in batch]), strict=True):
+                    stream.write(np.asarray(whole.ids, dtype=dtype).tobytes())
+                    if whole.trained is not None:
+                        masks.write(whole.trained.tobytes())
+                    size += len(whole.ids)
                     starts.append(size)
-                    length = len(text.encode("utf-8"))
+                    length = len(text.encode("utf-8")) if whole.text_bytes is None else whole.text_bytes
                     text_bytes += length
                     if position is not None:
                         row = per_source[position]
-                        for key, value in (("documents", 1), ("tokens", len(ids)), ("bytes", length)):
+                        for key, value in (("documents", 1), ("tokens", len(whole.ids)), ("bytes", length)):
                             row[key] = row[key] + value  # type: ignore[operator]
                 progress(len(starts) - 1, size)
+        if size and not mask.stat().st_size:  # every token is a target
+            mask.unlink()
         np.save(folder / f"{name}.starts.npy", np.asarray(starts, dtype=np.int64))
         return {"documents": len(starts) - 1, "tokens": size, "text_bytes": text_bytes}
 

@@ -40,6 +40,22 @@ def taking_part(settings: Mapping[int, S], shards: Sequence[ShardRef]) -> tuple[
     return knobs, [Numbered(i, shard) for i, shard in enumerate(shards) if shard.source in settings]
 
 
+def ranged(scope: str, taking: Sequence[Numbered], records: int = 1) -> tuple[int, list[dict[str, Any]]]:
+    """Number of ranges into which the hashes are cut, and the arguments of the task that writes those of each shard.
+
+    Args:
+        scope: `source` makes the hashes of two sources differ, by the `salt` of the task; `global` does not.
+        records: hashes of a document.
+    """
+    from bailong.dedup.partition import ranges
+
+    parts = ranges(records * sum(shard.documents for _, shard in taking))
+    salts = [shard.source + 1 if scope == "source" else 0 for _, shard in taking]
+    return parts, [
+        {"number": position, "salt": salt, "parts": parts} for (position, _), salt in zip(taking, salts, strict=True)
+    ]
+
+
 def arguments(taking: Sequence[Numbered]) -> dict[str, Any]:
     """What `documents.Documents.of` needs beside the shards' folders."""
     return {

@@ -22,7 +22,7 @@ from bailong.checks import require
 from bailong.data.task import Task, clear
 from bailong.engine.attempt import Deaths, attempt
 from bailong.engine.base import Engine
-from bailong.process import interruptible
+from bailong.process import interruptible, usable_cores
 
 PR_SET_PDEATHSIG = 1  # of Linux's prctl(2)
 
@@ -155,11 +155,6 @@ def serve(descriptor: int, driver: int) -> None:
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             connection.send(attempt(*connection.recv()))
-
-
-def usable_cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def places(tasks: Sequence[Task], count: int) -> list[dict[str, str]]:

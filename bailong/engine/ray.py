@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import socket
 import sys
 import time
 from collections import deque
@@ -21,13 +22,14 @@ from bailong.checks import require
 from bailong.data.task import Task, clear
 from bailong.engine.attempt import Deaths
 from bailong.engine.base import Engine
-from bailong.engine.local import usable_cores
-from bailong.process import interruptible
+from bailong.process import interruptible, usable_cores
 
 #: tasks submitted for each processor of the cluster: enough to keep it busy, few enough for any head
 AHEAD = 4
 #: bytes of Ray's object store (its least is 75 MB): results travel through files
 OBJECT_STORE = 80 * 2**20
+#: seconds in which the head of a cluster must answer; Ray itself would wait for minutes
+ANSWER = 5.0
 
 
 @dataclass
@@ -57,7 +59,8 @@ class Ray(Engine):
         self._started = self._warned = False
 
     def run(self, tasks: Sequence[Task], root: Path, done: Callable[[Task], None]) -> None:
-        ray = self._connect()
+        with interruptible():
+            ray = self._connect()  # sets a handler of SIGTERM, which goes with this block
         errors = ray.exceptions
         root, deaths, waiting = root.resolve(), Deaths(self.retries), deque(tasks)
         there = ray.remote(_attempt_there())
@@ -126,6 +129,7 @@ class Ray(Engine):
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         try:
             if self.address is not None:
+                self._knock(self.address)
                 ray.init(address=self.address, **quiet)
             else:
                 count = self.workers or usable_cores()
@@ -139,6 +143,24 @@ class Ray(Engine):
             raise ValueError(f"Ray cannot start: it writes a key to {Path.home() / '.ray'} ({error})") from error
         self._started = True
         return ray
+
+    def _knock(self, address: str) -> None:
+        """Whether anything listens at a `host:port`, of the engine or (`auto`) of Ray's own environment variable.
+
+        Raises:
+            ValueError: nothing does.
+        """
+        address = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
+        host, _, port = address.removeprefix("ray://").rpartition(":")
+        if not host or not port.isdigit():
+            return
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER).close()
+        except (OSError, OverflowError) as error:
+            raise ValueError(
+                f"engine.address={self.address}: no Ray cluster answers at {address} ({error}): it must be the "
+                "host:port that `ray start --head` shows, auto on a machine of the cluster, or null to start Ray here"
+            ) from error
 
     def _ahead(self, ray: Any) -> int:
         if self.address is not None and self.workers is not None:

@@ -42,7 +42,7 @@ class Counters:
 
 
 class Training(pl.LightningModule):
-    """The loss of equation 7 over one optimizer step at a time.
+    """The loss of equation 7 (of equation 9 where the data says what is trained on), one optimizer step at a time.
 
     Gradients are summed over the micro-batches of a step and divided by the step's target tokens, over all devices:
     accumulation changes nothing but memory (dividing by micro-batches would weigh short ones more).
@@ -121,10 +121,13 @@ class Training(pl.LightningModule):
             torch.manual_seed(self._dropout_seed(step.number, number))
             inputs = torch.from_numpy(micro.inputs).to(self.device)
             targets = torch.from_numpy(micro.targets).flatten().to(self.device)
+            # Where sequences share a row, positions that begin anew tell transformers to keep attention within each
+            places = None if micro.positions is None else torch.from_numpy(micro.positions).to(self.device)
             last = number == len(step.micro_batches) - 1
             with self._synchronised(last):
                 with autocast(self.device, self.mixed):
-                    hidden = adapters.decoder(self.model)(input_ids=inputs, use_cache=False).last_hidden_state
+                    decoder = adapters.decoder(self.model)
+                    hidden = decoder(input_ids=inputs, position_ids=places, use_cache=False).last_hidden_state
                     chunk = self.settings.trainer.head_chunk
                     total = head_loss(adapters.head(self.model), hidden.flatten(0, 1), targets, chunk=chunk).total
                 # DDP averages gradients over devices, and the step's loss is a sum over them

@@ -42,11 +42,12 @@ def resolve(name: str, device: torch.device) -> str:
 def learning_rate(settings: Optimizer, step: int, total: int) -> float:
     """The rate of step `step` (0-based) of `total`: linear warm-up, then a cosine (paper, section 3.4).
 
-    The first step already learns (lr / warmup_steps); the last step has `final_lr_ratio` of the peak.
+    The first step already learns (lr / warm-up steps); the last step has `final_lr_ratio` of the peak.
     """
-    if step < settings.warmup_steps:
-        return settings.lr * (step + 1) / settings.warmup_steps
-    span = max(total - 1 - settings.warmup_steps, 1)
-    progress = min((step - settings.warmup_steps) / span, 1.0)
+    warmup = max(settings.warmup_steps, math.ceil(settings.warmup_ratio * total))
+    if step < warmup:
+        return settings.lr * (step + 1) / warmup
+    span = max(total - 1 - warmup, 1)
+    progress = min((step - warmup) / span, 1.0)
     low = settings.final_lr_ratio
     return settings.lr * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * progress)))

@@ -35,6 +35,7 @@ def read(source: Input, fields: Fields, max_bytes: int) -> Iterator[Item]:
                 found, reason = patiently(data)
             if isinstance(found, dict):
                 if (text := text_of(found)) is not None:
+                    del data  # of a long line one copy is enough while its document is written and the next one read
                     yield Record(row, offset, text, url_of(found))
                     continue
                 reason = "no_text"

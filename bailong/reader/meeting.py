@@ -147,7 +147,9 @@ class Meeting:
                     self.characters += characters
                     self.bytes += size
                     self._lengths[characters.bit_length()] += 1
-                    yield Document(key, body, name, row, url, licence, blake2b(raw, digest_size=16).digest()), size
+                    original = blake2b(raw, digest_size=16).digest()
+                    del raw  # of a long text one copy is enough while it is written and the next one read
+                    yield Document(key, body, name, row, url, licence, original), size
                 elif isinstance(item, Bad):
                     self.read += 1
                     self._drop(item, name)

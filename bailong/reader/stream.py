@@ -142,26 +142,31 @@ def lines(source: Input, limit: int) -> Iterator[Line]:
                 block, offset = block[len(BOM) :], len(BOM)
             parts = block.split(b"\n")
             for part in parts[:-1]:
+                held += len(part)
                 if pending:
-                    held += len(part)
-                    part = b"".join([*pending, part])
-                    pending = []
+                    pending.append(part)
+                    yield Line(row, offset, _taken(pending, held > limit), held)
                 else:
-                    held = len(part)
-                if held > limit:
-                    part = part[:HEAD]
-                yield Line(row, offset, part, held)
+                    yield Line(row, offset, part if held <= limit else part[:HEAD], held)
                 row, offset, held = row + 1, offset + held + 1, 0
             if parts[-1]:
                 held += len(parts[-1])
                 pending.append(parts[-1])
                 if held > limit:
-                    pending = [b"".join(pending)[:HEAD]]
+                    pending = [_taken(pending, short=True)]
     except Damaged as damage:
         damage.row, damage.start, damage.tail = row, offset, b"".join(pending)
         raise
     if held:
         yield Line(row, offset, b"".join(pending), held)
+
+
+def _taken(pieces: list[bytes], short: bool) -> bytes:
+    """The pieces as one, or only its first `HEAD` bytes. None is held here while the reader is at work on them."""
+    # cut before they are joined: all of a line that is too long would be there twice
+    whole = b"".join(piece[:HEAD] for piece in pieces[:HEAD])[:HEAD] if short else b"".join(pieces)
+    pieces.clear()
+    return whole
 
 
 class Unpacked(io.RawIOBase):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bailong.checks import one_of, require
 
-PACKINGS = ("concat", "truncate", "best_fit")
+if TYPE_CHECKING:
+    from bailong.data.tokens import Encoded
 
 
 @dataclass
@@ -31,7 +33,7 @@ class Stage:
     evaluate_every_tokens: int = 1_300_000
 
     def __post_init__(self) -> None:
-        one_of("stage.packing", self.packing, PACKINGS)
+        one_of("stage.packing", self.packing, self.packings)
         for key in ("context", "batch_size", "evaluate_every_tokens"):
             require(getattr(self, key) > 0, f"stage.{key}", getattr(self, key), "above 0")
         for key in ("max_steps", "max_tokens", "epochs"):
@@ -41,10 +43,20 @@ class Stage:
             raise ValueError("stage has no end: set one of stage.max_steps, max_tokens, epochs")
 
     #: whether the stage starts from random weights (`model.shape`) or from a checkpoint (`model.path`)
-    from_scratch = False
+    from_scratch: ClassVar[bool] = False
+    #: whether it trains on dialogues or on text
+    dialogues: ClassVar[bool] = False
+    #: what `packing` may be
+    packings: ClassVar[tuple[str, ...]] = ("concat", "truncate", "best_fit")
+    #: the evaluation text is cut in this way
+    evaluation_packing: ClassVar[str] = "concat"
 
-    def encode(self, ids: list[int], bos: int, eos: int) -> list[int]:
-        """The ids of one document as the stage trains on it."""
+    def markers(self, bos: int, eos: int) -> list[int]:
+        """What stands around the ids of a document."""
+        raise NotImplementedError
+
+    def encode(self, tokenizer: Any, texts: list[str]) -> list[Encoded]:
+        """Documents as the stage trains on them."""
         raise NotImplementedError
 
     def steps(self, sequences: int, targets: int) -> int:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from bailong.stage.base import Stage
+
+if TYPE_CHECKING:
+    from bailong.data.tokens import Encoded
 
 
 @dataclass
@@ -13,6 +17,13 @@ class Cpt(Stage):
 
     name: str = "cpt"
 
-    def encode(self, ids: list[int], bos: int, eos: int) -> list[int]:
+    def markers(self, bos: int, eos: int) -> list[int]:
         """`<s> document </s>`. The paper does not say where its markers stand; this is Llama 2's way."""
-        return [bos, *ids, eos]
+        return [bos, eos]
+
+    def encode(self, tokenizer: Any, texts: list[str]) -> list[Encoded]:
+        from bailong.data.tokens import Encoded
+        from bailong.tokenizer.folder import encode_documents
+
+        bos, eos = self.markers(tokenizer.bos_token_id, tokenizer.eos_token_id)
+        return [Encoded([bos, *ids, eos]) for ids in encode_documents(tokenizer, texts)]

@@ -37,23 +37,16 @@ def find(settings: Mapping[int, ExactDedup], run: Run, shards: Sequence[ShardRef
         drops: earlier tasks with a `drops.npy`; what they removed takes no part.
     """
     from bailong.dedup import scope
-    from bailong.dedup.partition import ranges
 
     knobs, taking = scope.taking_part(settings, shards)
-    parts = ranges(sum(shard.documents for _, shard in taking))
+    parts, writing = scope.ranged(knobs.scope, taking)
 
     def task(name: str, function: str, arguments: dict[str, Any], *inputs: str) -> Task:
         return Task(f"exact_dedup/{name}", f"bailong.step.exact_dedup:{function}", arguments, inputs, knobs.version)
 
     hashes = [
-        task(
-            f"hashes/{i:05d}",
-            "hashes",
-            {"number": i, "parts": parts, "salt": shard.source + 1 if knobs.scope == "source" else 0},
-            shard.task,
-            *drops,
-        )
-        for i, shard in taking
+        task(f"hashes/{i:05d}", "hashes", mine, shard.task, *drops)
+        for (i, shard), mine in zip(taking, writing, strict=True)
     ]
     run(hashes)
     inputs = [shard.task for _, shard in taking] + [task.name for task in hashes]

@@ -111,11 +111,10 @@ def find(settings: Mapping[int, MinHash], run: Run, shards: Sequence[ShardRef], 
         drops: earlier tasks with a `drops.npy`; what they removed takes no part.
     """
     from bailong.dedup import scope
-    from bailong.dedup.partition import ranges
 
     knobs, taking = scope.taking_part(settings, shards)
+    parts, writing = scope.ranged(knobs.scope, taking, records=knobs.bands)
     total = sum(shard.documents for _, shard in taking)
-    parts = ranges(total * knobs.bands)
     clean = [shard.task for _, shard in taking]
     shared = scope.arguments(taking)
 
@@ -131,21 +130,10 @@ def find(settings: Mapping[int, MinHash], run: Run, shards: Sequence[ShardRef], 
 
     long = some("max_unique_tokens", "long_ngram", "verify_ngram", "threshold")
     sketched = some("num_perm", "seed", "bands", "rows", "ngram", "min_shingles") | long
+    sketched["store"] = knobs.verify == "minhash"
     bands = [
-        task(
-            f"bands/{i:05d}",
-            "bands",
-            {
-                **sketched,
-                "number": i,
-                "salt": shard.source + 1 if knobs.scope == "source" else 0,
-                "parts": parts,
-                "store": knobs.verify == "minhash",
-            },
-            [shard.task],
-            drops,
-        )
-        for i, shard in taking
+        task(f"bands/{i:05d}", "bands", sketched | mine, [shard.task], drops)
+        for (i, shard), mine in zip(taking, writing, strict=True)
     ]
     run(bands)
 

@@ -6,6 +6,7 @@ import pytest
 
 from bailong.config import Data, Source
 from bailong.data import sources, tokens
+from bailong.data.tokens import Encoded
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def data(tmp_path):
 
 
 def encode(texts):
-    return [[1, *text.encode("utf-8"), 2] for text in texts]
+    return [Encoded([1, *text.encode("utf-8"), 2]) for text in texts]
 
 
 def test_build_keeps_every_training_document_and_holds_out_the_rest(data, tmp_path):
@@ -46,7 +47,7 @@ def test_held_out_does_not_depend_on_order_or_config(data, tmp_path):
 
 
 def test_large_vocabularies_take_32_bits(data, tmp_path):
-    corpus = tokens.build(tmp_path / "x", data, 70_000, lambda texts: [[1, 69_999, 2] for _ in texts])
+    corpus = tokens.build(tmp_path / "x", data, 70_000, lambda texts: [Encoded([1, 69_999, 2]) for _ in texts])
     assert corpus.training.ids.dtype == np.uint32 and corpus.training.ids.max() == 69_999
 
 

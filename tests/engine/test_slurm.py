@@ -61,7 +61,11 @@ def site(tmp_path, monkeypatch):
         (place / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{place}:{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    return place
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    yield place
+    assert not list(folder.iterdir())  # datatrove's own logs are below the tasks too
 
 
 def engine(**more):

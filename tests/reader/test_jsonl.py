@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 
 import pytest
 
@@ -92,3 +93,16 @@ def test_an_object_that_ends_with_the_cut_is_whole(tmp_path):
         for item in read(Input(path), Fields("text"), 1000):
             found.append(item)
     assert len(found) == 4
+
+
+def test_the_line_of_a_long_document_is_let_go_with_it(tmp_path):
+    source = Input(put(tmp_path / "a.jsonl", row("x" * 20_000_000) + row("y" * 20_000_000) + AFTER))
+    tracemalloc.start()
+    try:
+        reader = read(source, Fields("text"), 30_000_000)
+        assert len(next(reader).text) == 20_000_000
+        left = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert left < 30_000_000  # the text alone
+    assert [len(item.text) for item in reader] == [20_000_000, 1]

@@ -1,5 +1,6 @@
 import bz2
 import lzma
+import tracemalloc
 
 import pytest
 import zstandard
@@ -104,3 +105,26 @@ def test_a_frame_with_a_huge_window_can_be_read(tmp_path):
     parameters = zstandard.ZstdCompressionParameters(window_log=28, enable_ldm=True)
     packed = zstandard.ZstdCompressor(compression_params=parameters).compress(DATA)
     assert len(read(put(tmp_path / "a.zst", packed))[0]) == 3000
+
+
+def test_a_long_line_is_held_once_and_one_that_is_too_long_not_at_all(tmp_path):
+    mb, limit = 1_000_000, 16_000_000
+    long = put(tmp_path / "long", b"x" * 15 * mb + b"\n" + b"y" * 40 * mb + b"\n" + b"z" * 3 * mb + b"\nend\n")
+    found, peaks = [], []
+    tracemalloc.start()
+    try:
+        for line in lines(Input(long), limit):
+            found.append((line.row, line.offset, line.data[:5], len(line.data), line.size))
+            del line
+            peaks.append(tracemalloc.get_traced_memory()[1] / mb)
+            tracemalloc.reset_peak()
+    finally:
+        tracemalloc.stop()
+    assert found == [
+        (1, 0, b"xxxxx", 15 * mb, 15 * mb),
+        (2, 15 * mb + 1, b"yyyyy", 200, 40 * mb),
+        (3, 55 * mb + 2, b"zzzzz", 3 * mb, 3 * mb),
+        (4, 58 * mb + 3, b"end", 3, 3),
+    ]
+    assert peaks[0] < 35  # in pieces and, for a moment, whole
+    assert peaks[1] < 21  # up to the limit; neither a second time nor beside the line before it

@@ -2,10 +2,14 @@ import pytest
 
 from bailong.stage.cpt import Cpt
 from bailong.stage.pretrain import Pretrain
+from bailong.tokenizer.folder import encode_documents, load_tokenizer
 
 
-def test_a_document_stands_between_its_markers():
-    assert Cpt(epochs=1).encode([5, 6], bos=1, eos=2) == [1, 5, 6, 2]
+def test_a_document_stands_between_its_markers(bench):
+    tokenizer = load_tokenizer(bench / "tokenizers" / "base")
+    ((ids, trained, _),) = Cpt(epochs=1).encode(tokenizer, ["ab"])
+    assert ids == [tokenizer.bos_token_id, *encode_documents(tokenizer, ["ab"])[0], tokenizer.eos_token_id]
+    assert trained is None
     assert Pretrain(epochs=1).from_scratch and not Cpt(epochs=1).from_scratch
 
 
