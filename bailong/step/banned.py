@@ -64,7 +64,8 @@ class Banned(TextStep):
         def apply(text: str) -> Result:
             hits = find(text)
             if not hits:
-                return Result(text)
+                # What Result(text) is, without its two calls: 4 % of the step, and most documents come this way.
+                return tuple.__new__(Result, (text, "", (), ()))
             if len(hits) >= self.min_hits:
                 return Result(None, f"banned:{hits[0][2]}")
             return Result(text, counts=tuple(sorted({f"kept:{word}" for _, _, word in hits})))

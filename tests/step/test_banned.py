@@ -3,6 +3,7 @@
 import pytest
 
 from bailong.step.banned import Banned
+from bailong.step.base import Result
 from tests.step.raw import rows
 
 
@@ -27,7 +28,8 @@ def test_reason_names_the_word(listed):
     assert apply("這是壞詞甲。").reason == "banned:2"
     assert apply("這是壞詞乙。").reason == "banned:x7"
     assert apply("這是坏词乙。").reason == "banned:x7"
-    assert apply("沒有。").text == "沒有。"
+    assert apply("沒有。") == Result("沒有。")
+    assert type(apply("沒有。")) is Result
 
 
 def test_simplified_list_matches_converted_text(listed):
