@@ -21,13 +21,18 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-demo: $(READY)  ## clean sample -> tiny base -> extended tokenizer -> 9 runs of 3 initializers -> report (a few minutes on 2 cores)
+demo: $(READY)  ## clean sample -> tiny base -> extended tokenizer -> 9 runs of 3 initializers -> instruct model -> reports (some minutes)
 	$(BIN)/bailong-prepare data=sample
 	$(BIN)/bailong-extend tokenizer=tiny_base data=sample_base
 	$(BIN)/bailong-train experiments=tiny_base
 	$(BIN)/bailong-export run=outputs/tiny_base/runs/default to=models/tiny dtype=float32
 	$(BIN)/bailong-extend tokenizer=tiny data=sample
 	$(BIN)/bailong-train sweeps=initializers experiments=tiny
+	$(BIN)/bailong-export "run='outputs/tiny/initializers/initializer=zip_tie,seed=0'" to=models/tiny_cpt dtype=float32
+	$(BIN)/bailong-prepare data=sft_sample
+	$(BIN)/bailong-train experiments=tiny_sft
+	$(BIN)/bailong-export run=outputs/tiny_sft/runs/default to=models/tiny_sft dtype=float32
+	$(BIN)/bailong-evaluate models=models/tiny_sft judge=off sampling.max_new_tokens=64
 	$(BIN)/bailong-compare runs=outputs/tiny/initializers
 
 test: $(READY)  ## run the tests

@@ -59,9 +59,17 @@ def precision_of(settings: Train, device: torch.device) -> str:
 
 
 def open_tokenizer(settings: Train) -> tuple[Any, TokenizerFolder | None]:
-    """The tokenizer of the run, with its folder when it is one that bailong-extend made."""
+    """The tokenizer of the run, with its folder when it is one that bailong-extend made.
+
+    Raises:
+        ValueError: there is none, or it lacks one of the two markers that stand around every document.
+    """
     if settings.tokenizer.folder is None:
-        return load_tokenizer(str(settings.model.path)), None
+        own = load_tokenizer(str(settings.model.path))
+        for marker in ("bos_token", "eos_token"):
+            if getattr(own, marker) is None:
+                raise ValueError(f"model.path={settings.model.path} is not accepted: its tokenizer has no {marker}")
+        return own, None
     folder = TokenizerFolder.open(Path(settings.tokenizer.folder))
     return folder.tokenizer(), folder
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -25,3 +26,8 @@ def did_you_mean(word: str, options: Iterable[str]) -> str:
     """` (did you mean X?)` for the nearest option, or nothing when none is near."""
     near = difflib.get_close_matches(word, list(options), n=1, cutoff=0.55)
     return f" (did you mean {near[0]}?)" if near else ""
+
+
+def hidden(text: str) -> str:
+    """The text without the name and password of any address in it (https://name:password@host)."""
+    return re.sub(r"//[^/@\s\"']+@", "//", text)

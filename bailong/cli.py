@@ -46,6 +46,19 @@ def prepare() -> None:
     main("prepare", _prepare)
 
 
+def evaluate() -> None:
+    """`bailong-evaluate`"""
+    main("evaluate", _evaluate)
+
+
+def chat() -> None:
+    """`bailong-chat`"""
+    from bailong.chat import serve_words
+
+    sys.argv[1:] = serve_words(sys.argv[1:])
+    main("chat", _chat)
+
+
 def _train(cfg: DictConfig) -> None:
     run = workspace.run_of(_with_hydra(cfg))
     settings = config.parse(cfg)
@@ -84,6 +97,24 @@ def _prepare(cfg: DictConfig) -> None:
     from bailong.prepare import prepare
 
     prepare(settings)
+
+
+def _evaluate(cfg: DictConfig) -> None:
+    settings = config.parse(cfg)
+    for name, value in child_environment(settings.generator.threads).items():
+        os.environ.setdefault(name, value)
+    from bailong.evaluate import evaluate
+
+    evaluate(settings)
+
+
+def _chat(cfg: DictConfig) -> None:
+    settings = config.parse(cfg)
+    for name, value in child_environment(settings.generator.threads).items():
+        os.environ.setdefault(name, value)
+    from bailong.chat import chat
+
+    chat(settings)
 
 
 def _with_hydra(cfg: DictConfig) -> DictConfig:

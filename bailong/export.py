@@ -29,6 +29,10 @@ ODD_LINES = [" a", "a  b ", "<s>x</s>", "a\n\nb", "\t中文，English。", "𠮷
 SAMPLE = Source(path="sample:corpus.jsonl", text="zht")
 SAMPLE_OF_DIALOGUES = Source(path="sample:dialogues.jsonl", kind="dialogue")
 SAMPLE_DOCUMENTS = 30
+#: how a model that was tuned on dialogues is asked by default (the card of Bailong-instruct; conf/sampling/card.yaml);
+#: without `do_sample` servers answer greedily at any temperature. The card's repetition penalty is left out: servers
+#: would add it to greedy answers too, and to the verdicts of a judge, where nobody asked for it.
+CARD = {"do_sample": True, "temperature": 0.6, "top_p": 0.9, "top_k": 40}
 
 
 def export(settings: Export) -> Path:
@@ -272,9 +276,8 @@ def _on_original(train: Train, content: dict[str, Any], path: Path, new_from: in
 def _write(model: Any, train: Train, tokenizer: Any, to: Path) -> None:
     from transformers import GenerationConfig
 
-    model.generation_config = GenerationConfig(
-        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
-    )
+    markers = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    model.generation_config = GenerationConfig(**markers, **(CARD if train.stage.dialogues else {}))
     model.save_pretrained(to, max_shard_size="5GB")
     for weights in to.glob("*.safetensors"):  # safetensors writes files that only their owner can read
         weights.chmod((to / "config.json").stat().st_mode)

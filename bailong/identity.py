@@ -31,6 +31,7 @@ IGNORED = (
     "data.folder",
     "data.sources",
     "data.expected_tokens",
+    "data.expected_dialogues",
     "trainer.name",
     "trainer.accelerator",
     "trainer.devices",

@@ -21,12 +21,17 @@ def plan(settings: Train) -> tuple[budget.Budget, list[str]]:
     shape = _shape(settings)
     vocabulary = _vocabulary(settings, shape, notes)
     stage, model, trainer = settings.stage, settings.model, settings.trainer
-    tokens = stage.max_tokens
-    if stage.max_steps is None and tokens is None:
+    tokens, steps = stage.max_tokens, stage.max_steps
+    if stage.dialogues and steps is None and tokens is None and settings.data.expected_dialogues is not None:
+        steps = stage.steps(settings.data.expected_dialogues, settings.data.expected_dialogues)
+        notes.append(
+            f"{settings.data.expected_dialogues:,} dialogues an epoch is data.expected_dialogues, not a count; each is "
+            f"taken to fill stage.context={stage.context}, so tokens and FLOPs are upper bounds"
+        )
+    elif steps is None and tokens is None:
         if settings.data.expected_tokens is None:
-            notes.append(
-                f"data={settings.data.name} says nothing of its size: set data.expected_tokens for steps and FLOPs"
-            )
+            key = "expected_dialogues" if stage.dialogues else "expected_tokens"
+            notes.append(f"data={settings.data.name} says nothing of its size: set data.{key} for steps and FLOPs")
         else:
             tokens = round((stage.epochs or 1) * settings.data.expected_tokens)
             notes.append(f"{settings.data.expected_tokens:,} tokens an epoch is data.expected_tokens, not a count")
@@ -41,7 +46,7 @@ def plan(settings: Train) -> tuple[budget.Budget, list[str]]:
         context=stage.context,
         batch_size=stage.batch_size,
         micro_batch=trainer.micro_batch,
-        steps=stage.max_steps,
+        steps=steps,
         tokens=tokens,
         quantization=model.quantization,
         double_quantization=model.double_quantization,

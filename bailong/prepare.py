@@ -43,14 +43,14 @@ def prepare(settings: Prepare) -> Path | None:
     Raises:
         ValueError: a source that cannot be read, too much bad input, a folder that holds another corpus, ...
     """
+    if settings.data.kind == "dialogue":
+        from bailong import prepare_dialogues
+
+        return prepare_dialogues.prepare(settings)
     if settings.plan:
         Console().print(estimate(settings).shown())
         return None
-    name = settings.data.name
-    require(bool(name) and "/" not in name, "data.name", name, "a file name: data/<name> is where the corpus goes")
-    target = Path(settings.data.folder or f"data/{settings.data.name}")
-    file = next((place for place in (target, *target.parents) if os.path.lexists(place) and not place.is_dir()), None)
-    require(file is None, "data.folder", str(target), f"a folder, there or to be made, and {file} is a file")
+    target = place_of(settings)
     work = target / "work"
     console = Console()
     with folder.locked(target):
@@ -74,6 +74,20 @@ def prepare(settings: Prepare) -> Path | None:
             reporter.close()
     console.print(card(made))
     console.print(f"report: {target / 'report.html'}", highlight=False)
+    return target
+
+
+def place_of(settings: Prepare) -> Path:
+    """The folder that the corpus goes to.
+
+    Raises:
+        ValueError: there can be no such folder.
+    """
+    name = settings.data.name
+    require(bool(name) and "/" not in name, "data.name", name, "a file name: data/<name> is where the corpus goes")
+    target = Path(settings.data.folder or f"data/{settings.data.name}")
+    file = next((place for place in (target, *target.parents) if os.path.lexists(place) and not place.is_dir()), None)
+    require(file is None, "data.folder", str(target), f"a folder, there or to be made, and {file} is a file")
     return target
 
 
@@ -150,7 +164,7 @@ def describe(settings: Prepare, target: Path) -> None:
         "held_out": data.held_out,
         "evaluate_on": data.evaluate_on,
         "evaluation_bytes": data.evaluation_bytes,
-    }
+    } | ({"kind": data.kind} if data.kind != "text" else {})
     text = f"# Made by bailong-prepare: the corpus in {target}.\n" + yaml.safe_dump(written, sort_keys=False)
     folder.write(Path(MADE) / f"{data.name}.yaml", text)
 

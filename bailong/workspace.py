@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from omegaconf import DictConfig, OmegaConf
+
+from bailong.checks import hidden
 
 #: top-level folders that are config groups of their own
 GROUPS = ("experiments", "sweeps")
@@ -139,17 +142,24 @@ def run_of(cfg: DictConfig) -> Run:
 
 
 def command_line() -> str:
-    """The command as it was typed."""
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    """The command as it was typed, without names and passwords in addresses: it is written into folders."""
+    words = (hidden(word) for word in sys.argv[1:])
+    return shlex.join([Path(sys.argv[0]).name, *words])
 
 
 def _choice(group: str, default: str, *, _root_: Any) -> str:
     return _root_.hydra.runtime.choices.get(group) or default
 
 
+def _suite(*, _root_: Any) -> str:
+    """The suite of benchmarks that was chosen, or the names of those that were listed."""
+    return HydraConfig.get().runtime.choices.get("evaluation") or "+".join(_root_.evaluation)
+
+
 def register() -> None:
-    """Make `workspace://` and the `${choice:}` resolver known to Hydra."""
+    """Make `workspace://` and the `${choice:}` and `${suite:}` resolvers known to Hydra."""
     Plugins.instance().register(WorkspaceSource)
     OmegaConf.register_new_resolver("choice", _choice, replace=True)
+    OmegaConf.register_new_resolver("suite", _suite, replace=True)
     # Hydra would hide the traceback of a bug and print user errors over several lines; cli.py does both.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")

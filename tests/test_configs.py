@@ -11,7 +11,10 @@ from omegaconf import OmegaConf, open_dict
 from bailong import config, launcher, step, workspace
 
 ROOT = workspace.root()
-PREPARE = {*step.ORDER, "engine"}  # groups of bailong-prepare; the others are of bailong-train
+# groups of other commands than bailong-train
+PREPARE = {*step.ORDER, "engine", "dialogue"}
+EVALUATE = {"evaluation", "sampling", "generator", "judge", "api", "prices"}
+SUITES = {"sample", "table6"}  # lists of benchmarks
 GROUPS = sorted(p.name for p in (ROOT / "conf").iterdir() if p.is_dir() and p.name != "local")
 
 
@@ -41,6 +44,8 @@ def test_every_command_parses_with_its_defaults():
     assert composed("export", "run=a", "to=b").dtype == "bfloat16"
     assert composed("compare", "runs=a").baseline == "random"
     assert composed("prepare").convert.mode == "guarded"
+    assert composed("evaluate", "models=a/b", "to=x", "judge.api.model=m").models[0].name == "b"
+    assert composed("chat", "path=a/b").sampling.name == "card"
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -50,12 +55,29 @@ def test_every_option_of_every_group_parses(group):
         if option in ("full", "pretrain"):
             overrides += ["adapter=full", "model.quantization=none"]
         overrides += ["engine.partition=cpu"] * (option == "slurm")
-        overrides += ["data.kind=dialogue"] * (option == "sft")
+        overrides += ["data=sft_sample"] * (option == "sft")
+        overrides += ["stage=sft"] * option.startswith("sft_")
+        if group in EVALUATE:
+            check_for_evaluation(group, option)
+            continue
         settings = composed("prepare" if group in PREPARE else "train", *overrides)
-        if group in step.ORDER:
+        if group == "dialogue":
+            assert settings.dialogue.concatenate.turns > 1
+        elif group in step.ORDER:
             assert getattr(settings, group).enabled == (option != "off")
         else:
             assert getattr(settings, group).name == option
+
+
+def check_for_evaluation(group, option):
+    place = "api@judge.api" if group == "api" else group
+    settings = composed("evaluate", f"{place}={option}", "models=a/b", "to=x", "judge.api.model=m")
+    if group == "evaluation":
+        assert list(settings.evaluation) == [option] or option in SUITES and len(settings.evaluation) > 1
+    elif group == "prices":
+        assert settings.prices.as_of
+    else:
+        assert (settings.judge.api if group == "api" else getattr(settings, group)).name == option
 
 
 @pytest.mark.parametrize("name", step.ORDER)

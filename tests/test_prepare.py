@@ -288,3 +288,17 @@ def test_a_corpus_is_read_where_its_raw_text_is_not(tmp_path):
     assert found.path == f"{tmp_path}/documents/raw-*.jsonl.zst"
     with pytest.raises(ValueError, match="other sources"):
         prepared.sources_of(Data(folder=str(tmp_path), sources=[Source(path="/there/raw/*.txt")]))
+
+
+def test_sources_without_a_document_end_in_one_line(tmp_path):
+    (tmp_path / "e.jsonl").write_text("", encoding="utf-8")
+    done = prepare(tmp_path, "data=sample", "data.name=e", "data.sources=[{path: e.jsonl}]")
+    assert done.returncode == 2 and "leave no document" in done.stderr, done.stderr
+
+
+def test_the_order_of_the_sources_is_part_of_a_corpus(tmp_path):
+    one, two = "{name: a, path: 'sample:corpus.jsonl', text: zht}", "{name: b, path: 'sample:raw.jsonl'}"
+    made = prepare(tmp_path, "data=sample", "data.name=o", f"data.sources=[{one},{two}]")
+    assert made.returncode == 0, made.stderr
+    turned = prepare(tmp_path, "data=sample", "data.name=o", f"data.sources=[{two},{one}]")
+    assert turned.returncode == 2 and "made with other settings (data.sources" in turned.stderr, turned.stderr

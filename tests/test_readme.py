@@ -18,11 +18,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import open_dict
 
 from bailong import config, launcher, workspace
+from bailong.chat import serve_words
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ["README.md", "CONTRIBUTING.md", "experiments/README.md", "benchmarks/README.md"]
 HEADERS = sorted(p.relative_to(ROOT).as_posix() for group in workspace.GROUPS for p in (ROOT / group).glob("*.yaml"))
-COMMAND = re.compile(r"(?<![\w-])bailong-(prepare|train|extend|export|compare)\b")
+COMMAND = re.compile(r"(?<![\w-])bailong-(prepare|train|extend|export|compare|evaluate|chat)\b")
 OPTIONS = sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "conf").glob("*/*.yaml") if p.parent.name != "local")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -47,8 +48,8 @@ def command_lines(page: str) -> list[str]:
 
 
 def words(line: str) -> list[str]:
-    """The overrides of a command line; in a YAML header two spaces end the command and begin a remark."""
-    return [w for w in shlex.split(re.split(r"\s{3,}", line)[0], comments=True)[1:] if w != "-m"]
+    """The overrides of a command line; in a YAML header wide space ends the command and begins a remark."""
+    return [w for w in shlex.split(re.split(r"\s{3,}|\s[<>]\s", line)[0], comments=True)[1:] if w != "-m"]
 
 
 COMMANDS = [(page, line) for page in PAGES + HEADERS + OPTIONS for line in command_lines(page)]
@@ -72,7 +73,9 @@ def first_values(overrides: list[str]) -> list[str]:
 def composed(command: str, overrides: list[str]) -> Any:
     # the submitit launcher is an extra; its settings are Hydra's business, not ours
     mine = [w for w in overrides if not (any("submitit" in o for o in overrides) and w.startswith("hydra"))]
-    cfg = compose(command, first_values(mine), return_hydra_config=True)
+    # named after the suite, which only a running command knows
+    folder = ["to=outputs/evaluation/suite"] if command == "evaluate" else []
+    cfg = compose(command, first_values([*folder, *mine]), return_hydra_config=True)
     with open_dict(cfg):
         del cfg["hydra"]
     return config.parse(cfg)
@@ -81,14 +84,15 @@ def composed(command: str, overrides: list[str]) -> Any:
 def test_there_are_commands_to_check() -> None:
     pages = {page for page, _ in COMMANDS}
     assert {"README.md", "experiments/README.md"} <= pages and set(HEADERS) <= pages
-    assert {COMMAND.match(line)[1] for _, line in COMMANDS} == {"prepare", "train", "extend", "export", "compare"}  # type: ignore[index]
+    every = {"prepare", "train", "extend", "export", "compare", "evaluate", "chat"}
+    assert {COMMAND.match(line)[1] for _, line in COMMANDS} == every  # type: ignore[index]
 
 
 @pytest.mark.parametrize(("page", "line"), COMMANDS, ids=[f"{page}: {line}" for page, line in COMMANDS])
 def test_every_command_composes(page: str, line: str) -> None:
     match = COMMAND.match(line)
     assert match
-    overrides = words(line)
+    overrides = serve_words(words(line)) if match[1] == "chat" else words(line)
     # the initializer that the README shows how to add has a test of its own below
     overrides = [word.replace(",zip_tie_scaled", "") for word in overrides]
     settings = composed(match[1], overrides)

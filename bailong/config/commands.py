@@ -8,6 +8,8 @@ from typing import Any
 from omegaconf import MISSING
 
 from bailong.checks import one_of, require
+from bailong.config.dialogue import Dialogues
+from bailong.config.evaluation import Api, Prices
 from bailong.config.model import Adapter, Model
 from bailong.config.text import Data, Source, Tokenizer
 from bailong.config.training import Optimizer, Tracking, Trainer
@@ -159,12 +161,18 @@ class Compare:
 class Prepare:
     """Settings of `bailong-prepare`: the data, the engine, and one group of knobs a step.
 
+    Data of `kind: dialogue` takes the steps that its sources name, with the knobs of `dialogue`; what they ask of a
+    language model goes to `api`, and is estimated at `prices`.
+
     What is written goes to `data.folder` (null: `data/<name>`). `overwrite` replaces a corpus made with other
     settings; `keep_work` keeps what makes a later change of settings cheap (about twice the size of the corpus).
     `plan` tries the steps on `plan_documents` of each source, in a temporary folder, and says what all would take.
     """
 
     data: Data = MISSING
+    dialogue: Dialogues = MISSING
+    api: Api = MISSING
+    prices: Prices = MISSING
     engine: Engine = MISSING
     collect: Collect = MISSING
     normalize: Normalize = MISSING

@@ -18,6 +18,8 @@ import bailong.stage
 from bailong import step
 from bailong.checks import did_you_mean
 from bailong.config.commands import Compare, Export, Extend, Prepare, Train
+from bailong.config.dialogue import Dialogues
+from bailong.config.evaluation import Api, Benchmark, Chat, Evaluate, Generator, Judge, Prices, Sampling
 from bailong.config.model import Adapter, Model, Shape
 from bailong.config.text import Data, Source, Tokenizer
 from bailong.config.training import Optimizer, Tracking, Trainer
@@ -34,6 +36,8 @@ COMMANDS = {
     "export": Export,
     "compare": Compare,
     "prepare": Prepare,
+    "evaluate": Evaluate,
+    "chat": Chat,
 }
 SETTINGS = {
     "data": Data,
@@ -43,6 +47,13 @@ SETTINGS = {
     "optimizer": Optimizer,
     "trainer": Trainer,
     "tracking": Tracking,
+    "api": Api,
+    "sampling": Sampling,
+    "generator": Generator,
+    "benchmark": Benchmark,
+    "judge": Judge,
+    "prices": Prices,
+    "dialogue": Dialogues,
 }
 
 
@@ -97,6 +108,20 @@ def parse(cfg: DictConfig) -> Any:
         return OmegaConf.to_object(cfg)
     except OmegaConfBaseException as error:
         raise ValueError(str(error).splitlines()[0]) from error
+
+
+def overridden(knobs: Any, override: Any, key: str) -> Any:
+    """A copy of `knobs` with those of `override` in their place; what cannot be is refused under the name `key`."""
+    known = [f.name for f in dataclasses.fields(knobs)]
+    if not isinstance(override, dict):
+        raise ValueError(f"{key}={override} is not accepted: it must hold knobs, as in {{turns: 3}}, or be empty: {{}}")
+    for knob in override:
+        if knob not in known:
+            raise ValueError(f"unknown key {key}.{knob}{did_you_mean(str(knob), known)}; accepted: {', '.join(known)}")
+    try:
+        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(knobs), override))
+    except OmegaConfBaseException as error:
+        raise ValueError(f"{key}: {str(error).splitlines()[0]}") from error
 
 
 def refuse_unknown(cfg: DictConfig | ListConfig, prefix: str = "") -> None:

@@ -61,7 +61,8 @@ class Data:
     sources as they are. `held_out` is the share of documents kept from training, in every source, chosen by the
     hash of their text: every config that shares a text holds out the same documents. `evaluation_bytes` bounds the
     evaluation text in bytes, which makes it the same text under any tokenizer; `evaluate_on` is the position of the
-    source that is evaluated. `expected_tokens` serves `plan=true` alone, where no data is read. `kind` is `text`,
+    source that is evaluated. `expected_tokens` (of text) and `expected_dialogues` serve `plan=true` alone, where no
+    data is read. `kind` is `text`,
     or `dialogue` for what `stage=sft` trains on.
     """
 
@@ -73,11 +74,14 @@ class Data:
     evaluate_on: int = 0
     evaluation_bytes: int = 200_000
     expected_tokens: int | None = None
+    expected_dialogues: int | None = None
 
     def __post_init__(self) -> None:
         one_of("data.kind", self.kind, ("text", "dialogue"))
         require(0 < self.held_out < 1, "data.held_out", self.held_out, "between 0 and 1")
         require(self.evaluation_bytes > 0, "data.evaluation_bytes", self.evaluation_bytes, "above 0")
+        if shape := next((s.kind for s in self.sources if self.kind == "text" and s.kind in SHAPES), None):
+            raise ValueError(f"data.sources[].kind={shape} is a shape of dialogues, which need data.kind=dialogue")
         if self.sources or self.folder is None:  # a prepared folder knows its own sources
             require(len(self.sources) > 0, "data.sources", self.sources, "a list of at least one source")
             require(

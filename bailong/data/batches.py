@@ -187,9 +187,13 @@ class Steps:
     def _micro_batches(self, samples: list[tuple[np.ndarray, np.ndarray]]) -> list[MicroBatch]:
         if self.row is None:
             rows = [[sample] for sample in samples]
+            size = self.micro_batch
         else:
             lengths = np.asarray([len(inputs) for inputs, _ in samples])
-            rows = [[samples[i] for i in row] for row in packing.rows(lengths, self.row, self.world)]
+            packed = packing.rows(lengths, self.row, self.world)
+            rows = [[samples[i] for i in row] for row in packed]
+            # So many that a micro-batch holds the tokens of `micro_batch` full rows
+            size = self.micro_batch * self.row // int(lengths[packed[0]].sum())
         # A device without a micro-batch would leave the others waiting for its gradients.
-        size = min(self.micro_batch, len(rows) // self.world)
+        size = min(size, len(rows) // self.world)
         return [collate(rows[i : i + size], self.pad, self.row is not None) for i in range(0, len(rows), size)]

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 STRATEGIES = ("concat", "truncate", "best_fit")
+#: numbers of rows that are tried for a step of dialogues
+CANDIDATES = 8
 
 
 def best_fit(lengths: np.ndarray, capacity: int) -> tuple[np.ndarray, np.ndarray]:
@@ -45,10 +47,11 @@ def best_fit(lengths: np.ndarray, capacity: int) -> tuple[np.ndarray, np.ndarray
 
 
 def rows(lengths: np.ndarray, capacity: int, at_least: int = 1) -> list[list[int]]:
-    """Whole sequences in rows of at most `capacity` tokens: as few as best fit finds, and of nearly one length.
+    """Whole sequences in rows of at most `capacity` tokens, of nearly one length, longest first.
 
-    Rows that stand in one batch are padded to the longest of them, so they are filled alike: the smallest capacity
-    is taken that needs no more rows.
+    Rows that stand in one batch are padded to the longest of them. So of all numbers of rows, from as many as the
+    longest sequence allows to as few as `capacity` does, that one is taken whose rows hold the least padding; of equals
+    the one with the shortest rows, since attention costs the square of a row. (Of many numbers `CANDIDATES` are tried.)
 
     Args:
         lengths: [sequences] tokens of each, none above `capacity`. at_least: rows wanted, at most as many as sequences.
@@ -56,12 +59,17 @@ def rows(lengths: np.ndarray, capacity: int, at_least: int = 1) -> list[list[int
     assert lengths.max() <= capacity and at_least <= len(lengths)
     order = np.argsort(-lengths, kind="stable")
     falling = lengths[order]
-    wanted = max(_fill(falling, capacity)[0], at_least)
-    low, high = int(falling[0]), capacity
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if _fill(falling, middle)[0] <= wanted else (middle + 1, high)
-    bins, bin_of = _fill(falling, high)
+    longest, best = int(falling[0]), (0, 0)
+    most, fewest = (_fill(falling, room)[0] for room in (longest, capacity))
+    most, fewest = max(most, at_least), max(fewest, at_least)
+    for wanted in sorted({round(n) for n in np.linspace(fewest, most, CANDIDATES)}, reverse=True):
+        low, high = longest, capacity
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if _fill(falling, middle)[0] <= wanted else (middle + 1, high)
+        if not best[0] or wanted * high < best[0]:
+            best = wanted * high, high
+    bins, bin_of = _fill(falling, best[1])
     packed = [order[bin_of == number].tolist() for number in range(bins)]
     while len(packed) < at_least:
         packed.append([max(packed, key=len).pop()])

@@ -7,12 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
 from bailong import step
 from bailong.checks import did_you_mean
 from bailong.config import Prepare, Source
+from bailong.config.schema import overridden
 from bailong.data import task
 from bailong.data.task import Task
 from bailong.step import collect, mix
@@ -173,6 +171,7 @@ class Pipeline:
             flat[f"{key} (version)"] = self.settings.step(key).version
         flat |= {f"{name}: language": source.language for name, source in zip(self.names, self.sources, strict=True)}
         data = self.settings.data
+        flat["data.sources"] = self.names  # their order decides which of two duplicates is met first
         return flat | {f"data.{key}": getattr(data, key) for key in ("held_out", "evaluate_on", "evaluation_bytes")}
 
     def _tokenizer(self) -> dict[str, Any]:
@@ -228,20 +227,7 @@ def steps_of(settings: Prepare, source: Source, label: str) -> dict[str, Any]:
     for name in every:
         knobs = settings.step(name)
         if override := source.steps.get(name):
-            knobs = _overridden(knobs, override, f"data.sources[{label}].steps.{name}")
+            knobs = overridden(knobs, override, f"data.sources[{label}].steps.{name}")
         if name == "collect" or (knobs.enabled and (source.process or name == "tokenize")):
             steps[name] = knobs
     return steps
-
-
-def _overridden(knobs: Step, override: Any, key: str) -> Step:
-    known = [f.name for f in dataclasses.fields(knobs)]
-    if not isinstance(override, dict):
-        raise ValueError(f"{key}={override} is not accepted: it must hold knobs, as in {{enabled: false}}")
-    for knob in override:
-        if knob not in known:
-            raise ValueError(f"unknown key {key}.{knob}{did_you_mean(str(knob), known)}; accepted: {', '.join(known)}")
-    try:
-        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(knobs), override))  # type: ignore[return-value]
-    except OmegaConfBaseException as error:
-        raise ValueError(f"{key}: {str(error).splitlines()[0]}") from error

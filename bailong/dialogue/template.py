@@ -32,7 +32,7 @@ JINJA = """\
 {{- raise_exception('messages must go user, assistant, user, ... after an optional system message') -}}
 {%- endif -%}
 {%- set text = ((chat.system if loop.first else '') + message['content'])
-    | replace(bos_token, '') | replace(eos_token, '') -%}
+    | replace(bos_token, ' ') | replace(eos_token, ' ') -%}
 {%- if expected == 'assistant' -%}
 {%- generation -%}{{- text + eos_token -}}{%- endgeneration -%}
 {%- else -%}
@@ -46,7 +46,14 @@ def encode(tokenizer: Any, dialogues: Sequence[Sequence[Turn]]) -> list[Encoded]
     """Whole dialogues, closed by `</s>` (equation 8).
 
     Trained on are the tokens of outputs and the `</s>` behind each: the targets of equation 9.
+
+    Raises:
+        ValueError: `<s>` and `</s>` are one token, so that a beginning would end a turn.
     """
+    if tokenizer.bos_token == tokenizer.eos_token:
+        raise ValueError(
+            f"the tokenizer has one token, {tokenizer.eos_token}, as bos_token and eos_token: equation 8 needs two"
+        )
     rendered = [_rendered(tokenizer, [text for turn in turns for text in turn]) for turns in dialogues]
     encoded = []
     for turns, ids in zip(dialogues, _ids(tokenizer, rendered), strict=True):
@@ -76,8 +83,11 @@ def _rendered(tokenizer: Any, texts: Sequence[str]) -> str:
 
 
 def _clean(tokenizer: Any, text: str) -> str:
-    """The text without the names of control tokens, which would end a turn in the middle of it."""
-    return text.replace(tokenizer.bos_token, "").replace(tokenizer.eos_token, "")
+    """The text without the names of control tokens, which would end a turn in the middle of it.
+
+    A space takes their place: without one, what stood around a name may make up another (`<</s>/s>`).
+    """
+    return text.replace(tokenizer.bos_token, " ").replace(tokenizer.eos_token, " ")
 
 
 def _ids(tokenizer: Any, rendered: list[str]) -> list[np.ndarray]:

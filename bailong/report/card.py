@@ -10,6 +10,7 @@ from rich.text import Text
 
 from bailong.report import units
 from bailong.report.books import DOCUMENTS, TOKENS, Books
+from bailong.report.terminal import columns
 
 #: reasons named of a step
 REASONS = 3
@@ -25,7 +26,7 @@ def card(ledger: dict[str, Any]) -> Group:
 
 
 def _steps(books: Books) -> Table:
-    table = _table("step", ("documents", _token(books), "dropped"), "why")
+    table = columns(["step"], ["documents", _token(books), "dropped"], ["why"])
     for stage in books.stages() if books.sources else []:
         dropped = stage.lost[DOCUMENTS]
         table.add_row(
@@ -53,7 +54,7 @@ def _why(books: Books, step: str) -> str:
 def _mixture(ledger: dict[str, Any], books: Books) -> Table:
     parts = ledger["mixture"]
     paper = any(part.get("paper_share") is not None for part in parts)
-    table = _table("training text", ("documents", _token(books), "share", *(["paper"] if paper else [])))
+    table = columns(["training text"], ["documents", _token(books), "share", *(["paper"] if paper else [])])
     for part in parts:
         shares = [part["share"], *([part.get("paper_share")] if paper else [])]
         told = [f"{share:.2%}" if share is not None else units.NONE for share in shares]
@@ -76,13 +77,3 @@ def _verdict(ledger: dict[str, Any], books: Books) -> list[Text]:
 
 def _token(books: Books) -> str:
     return "characters" if books.characters else "tokens"
-
-
-def _table(first: str, numbers: tuple[str, ...], last: str = "") -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-    table.add_column(first, overflow="fold")
-    for name in numbers:
-        table.add_column(name, justify="right", no_wrap=True)
-    if last:
-        table.add_column(last, overflow="fold")
-    return table

@@ -34,6 +34,11 @@ def visible(text: str) -> str:
     return _UNSEEN.sub(lambda match: f'<span class="unseen">U+{ord(match[0]):04X}</span>', escape(text))
 
 
+def plain(text: str) -> str:
+    """A text without markup for an attribute or a title, with characters that one cannot see as `U+…`."""
+    return _UNSEEN.sub(lambda match: f"U+{ord(match[0]):04X}", " ".join(text.split()))
+
+
 def passage(text: str, language: str = "") -> str:
     """A text in a box of its own: it cannot turn the direction of the page, or push it wide."""
     return _box(visible(text), language)

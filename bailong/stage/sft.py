@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from bailong.checks import require
 from bailong.stage.base import Stage
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ class Sft(Stage):
     dialogues: ClassVar[bool] = True
     packings: ClassVar[tuple[str, ...]] = ("rows", "truncate")
     evaluation_packing: ClassVar[str] = "truncate"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.context > 1, "stage.context", self.context, "above 1: a token is predicted from one before it")
 
     def markers(self, bos: int, eos: int) -> list[int]:
         """None: text that was packed for pre-training is never taken for dialogues."""

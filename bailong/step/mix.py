@@ -119,7 +119,9 @@ def choose(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict[
         source.append(np.full(len(part), part.source))
         training.append(there & ~out)
         held.append(there & out)
-    flat = [np.concatenate(x) if x else np.empty(0) for x in (tokens, order, source, training, held)]
+    if not tokens:
+        raise ValueError("data.sources leave no document: all of them are empty, or every document was dropped")
+    flat = [np.concatenate(x) for x in (tokens, order, source, training, held)]
     copies, facts = _copies(settings, names, *flat)
     np.save(target / "copies.npy", copies)
     np.save(target / "offsets.npy", offsets)

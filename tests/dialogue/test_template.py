@@ -18,6 +18,7 @@ ODD = (
     Turn(" 前後有空白 ", "\n第一行\n\n第二行\t𠮷😀é "),
     Turn("</s>夾帶<s>控制符號", "也不會</s>結束這一輪"),
     Turn("{{ bos_token }} {% if %}", "[[5]]"),
+    Turn("取出一個<</s>/s>之後又成了一個", "<</s>s>也一樣"),
 )
 
 
@@ -89,6 +90,13 @@ def test_control_tokens_in_a_text_end_no_turn(tokenizer):
     ids = encoded.ids.tolist()
     assert ids.count(tokenizer.bos_token_id) == 1
     assert ids.count(tokenizer.eos_token_id) == 2 * len(ODD)
+
+
+def test_one_token_for_both_ends_is_refused(bench):
+    tokenizer = load_tokenizer(bench / "tokenizers" / "base")
+    tokenizer.bos_token = tokenizer.eos_token
+    with pytest.raises(ValueError, match="one token, </s>, as bos_token and eos_token"):
+        template.encode(tokenizer, DIALOGUES[:1])
 
 
 def test_a_system_message_opens_the_first_instruction(tokenizer):

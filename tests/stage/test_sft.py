@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from bailong.config import Data, Source, Train
+from bailong import assemble
+from bailong.config import Data, Source, Tokenizer, Train
 from bailong.data import sources, tokens
 from bailong.data.batches import Sequences, Steps
 from bailong.data.tokens import IGNORE, Encoded
@@ -167,6 +168,25 @@ def test_dialogues_and_text_are_not_taken_for_each_other(bench, tmp_path):
         Train(**fields | {"stage": Sft(context=128, epochs=1)})
     with pytest.raises(ValueError, match="stage=cpt trains on text"):
         Train(**fields | {"data": Data(name="x", kind="dialogue", sources=[SAMPLE])})
+
+
+def test_shapes_of_dialogues_are_no_text():
+    with pytest.raises(ValueError, match="kind=alpaca is a shape of dialogues, which need data.kind=dialogue"):
+        Data(name="x", sources=[Source(path="a.jsonl", kind="alpaca")])
+
+
+def test_a_tokenizer_without_a_marker_is_refused(bench, tmp_path, monkeypatch):
+    own = load_tokenizer(bench / "tokenizers" / "extended")
+    own.bos_token = None
+    monkeypatch.setattr(assemble, "load_tokenizer", lambda path: own)
+    with pytest.raises(ValueError, match="model.path=.*its tokenizer has no bos_token"):
+        assemble.open_tokenizer(tiny.settings(bench, tmp_path, tokenizer=Tokenizer(name="none")))
+
+
+def test_a_context_without_room_for_a_target_is_refused():
+    with pytest.raises(ValueError, match="stage.context=1 is not accepted"):
+        Sft(context=1, epochs=1)
+    assert fit(dialogue(9, 9), 2, ONE_BYTE).trained.tolist() == [False, True]
 
 
 def test_a_source_that_holds_no_dialogues_is_refused(tmp_path):

@@ -1,0 +1,1 @@
+"""Asking OpenAI-compatible endpoints: many calls at once, each paid for once, every failure kept."""

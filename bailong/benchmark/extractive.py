@@ -1,0 +1,83 @@
+"""Exact match and F1 of extracted answers, after the rules of MLQA (Lewis et al., 2020, section 5), written anew.
+
+Lower case; no punctuation; no articles of the language; Chinese and Japanese are compared character by character
+where they are written without spaces, and word by word where they are not (Latin words, numbers). The best of all
+accepted answers counts.
+
+Two cases that MLQA leaves open: an answer that is nothing but articles and punctuation is compared as it is written,
+and so is one that is accepted to be so (a gold `%`), instead of matching everything that is empty too.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+import unicodedata
+from collections import Counter
+from collections.abc import Callable
+from functools import lru_cache
+
+#: words that carry no meaning for the match; languages that are not here have none
+ARTICLES = {
+    "en": "a an the",
+    "de": "ein eine einen einem eines einer der die das den dem des",
+    "es": "un una unos unas el la los las",
+    "vi": "của là cái chiếc những",
+}
+#: languages written without spaces, by characters of these blocks
+CHARACTERS = re.compile(
+    "["
+    "\u3005-\u3007"  # 々〆〇
+    "\u3040-\u30ff\u31f0-\u31ff"  # kana
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"  # Han
+    "\U00020000-\U000323af"
+    "]"
+)
+BY_CHARACTER = ("zh", "ja")
+#: ASCII calls some symbols punctuation ($+<=>^`|~); their twins of full width go with them
+MARKS = set(string.punctuation) | {chr(ord(mark) + 0xFEE0) for mark in string.punctuation}
+
+
+@lru_cache(maxsize=1 << 16)
+def tokens(text: str, language: str) -> tuple[str, ...]:
+    """What is compared of an answer.
+
+    Args:
+        language: BCP 47 (`zh-Hant`, `en`); only its first part matters here.
+    """
+    primary = language.lower().split("-")[0]
+    bare = "".join(c for c in text.lower() if c not in MARKS and not unicodedata.category(c).startswith("P"))
+    if primary in BY_CHARACTER:
+        bare = CHARACTERS.sub(lambda character: f" {character[0]} ", bare)
+    articles = ARTICLES.get(primary, "").split()
+    return tuple(word for word in bare.split() if word not in articles)
+
+
+def exact_match(answer: str, gold: str, language: str) -> float:
+    """1 if nothing differs that counts, else 0."""
+    wanted = tokens(gold, language)
+    return float(answer.split() == gold.split() if not wanted else tokens(answer, language) == wanted)
+
+
+def f1(answer: str, gold: str, language: str) -> float:
+    """Harmonic mean of precision and recall of the tokens, each as often as it occurs; in [0, 1]."""
+    given, wanted = tokens(answer, language), tokens(gold, language)
+    if not wanted or not given:
+        return exact_match(answer, gold, language)
+    shared = (Counter(given) & Counter(wanted)).total()
+    return 2 * shared / (len(given) + len(wanted))
+
+
+def contains(answer: str, gold: str, language: str) -> float:
+    """1 if the gold answer stands in the answer, token by token: 10 is not in 1066."""
+    given, wanted = tokens(answer, language), tokens(gold, language)
+    if not wanted:
+        return exact_match(answer, gold, language)
+    size = len(wanted)
+    return float(any(given[i : i + size] == wanted for i in range(len(given) - size + 1)))
+
+
+def score(answer: str, golds: list[str], language: str) -> dict[str, float]:
+    """`exact_match`, `f1` and `contains`, each against the accepted answer that fits it best."""
+    metrics: tuple[Callable[[str, str, str], float], ...] = (exact_match, f1, contains)
+    return {metric.__name__: max(metric(answer, gold, language) for gold in golds) for metric in metrics}

@@ -1,0 +1,184 @@
+"""JSON objects of a source of dialogues: a JSON array, JSON lines, one large object, Parquet, or the Hub.
+
+Broken input costs itself and nothing else: it comes back as `Bad`, with its place, and reading goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+
+from bailong.reader.jsonl import patiently
+from bailong.reader.record import HEAD, Bad
+from bailong.reader.stream import BOM, Damaged, Input, lines
+
+_BETWEEN = re.compile(r"[\s,]*")
+_FIRST_KEY = re.compile(r'\{\s*("(?:[^"\\]|\\.)*")\s*:')
+
+
+class Row(NamedTuple):
+    """An object as it was found.
+
+    Attributes:
+        row: counted from 1: the line it begins on, or its position in the array or table.
+        offset: bytes of the decompressed file before it; -1 where a format has no such thing.
+    """
+
+    row: int
+    offset: int
+    value: dict[str, Any]
+
+
+def local(path: Path) -> Iterator[Row | Bad]:
+    """The objects of a file, plain or compressed (`.gz`, `.zst`, ...)."""
+    if path.suffix == ".parquet":
+        yield from _parquet(path)
+    elif _first(path) == b"[":
+        yield from _array(path)
+    else:
+        yield from _lines(path)
+
+
+def hub(path: str, split: str, revision: str | None) -> Iterator[Row]:
+    """The rows of a Hub dataset, streamed.
+
+    Raises:
+        ValueError: the Hub does not give it.
+    """
+    from bailong.reader.table import hub_rows
+
+    for number, value in enumerate(hub_rows(path, split, revision), 1):
+        yield Row(number, -1, value)
+
+
+def _parquet(path: Path) -> Iterator[Row | Bad]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    number = 0
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=256, use_threads=False):
+                for value in batch.to_pylist():
+                    number += 1
+                    yield Row(number, -1, value)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        yield Bad(number + 1, -1, "bad_parquet", str(error).encode()[:HEAD], path.stat().st_size)
+
+
+def _lines(path: Path) -> Iterator[Row | Bad]:
+    """JSON lines, or one object over many lines."""
+    begun = False
+    try:
+        for row, offset, data, size in lines(Input(path), sys.maxsize):
+            if not data or data.isspace():
+                continue
+            found, reason = _parsed(data)
+            if not begun and reason == "bad_json" and (whole := _object(path)) is not None:
+                yield Row(row, offset, whole)
+                return
+            begun = True
+            yield Row(row, offset, found) if isinstance(found, dict) else Bad(row, offset, reason, data[:HEAD], size)
+    except Damaged as damage:
+        yield Bad(damage.row, damage.start, damage.reason, damage.tail[:HEAD], len(damage.tail))
+
+
+def _array(path: Path) -> Iterator[Row | Bad]:
+    """The elements of a JSON array. The file is held whole, its elements one at a time.
+
+    Behind an element that is broken reading goes on where the next one begins: at the key with which the first began.
+    """
+    data, damage = _whole(path)
+    offset = len(BOM) if data.startswith(BOM) else 0
+    text = data[offset:].decode("utf-8", "surrogateescape")  # a byte that is no UTF-8 costs its element alone
+    del data
+    read = json.JSONDecoder(strict=False).raw_decode
+    begin = text.index("[") + 1
+    first = _FIRST_KEY.search(text, begin)
+    opening = re.compile(r"\{\s*" + re.escape(first[1]) + r"\s*:") if first else None
+    row = before = 0
+    at = _skip(text, begin)
+    bad = None
+    while at < len(text) and text[at] != "]":
+        row += 1
+        offset += len(_encoded(text[before:at]))
+        before, bad, value = at, None, None
+        try:
+            value, end = read(text, at)
+            raw = _encoded(text[at:end])
+            if not isinstance(value, dict):
+                bad = Bad(row, offset, "not_object", raw[:HEAD], len(raw))
+            elif not _is_utf8(raw):
+                bad = Bad(row, offset, "bad_utf8", raw[:HEAD], len(raw))
+        except (ValueError, RecursionError):
+            following = opening.search(text, at + 1) if opening else None
+            end = following.start() if following else len(text)
+            reason = damage.reason if damage and not following else "bad_json"
+            raw = _encoded(text[at:end])
+            bad = Bad(row, offset, reason, raw[:HEAD], len(raw))
+        yield bad or Row(row, offset, value)  # type: ignore[arg-type]
+        at = _skip(text, end)
+    if at >= len(text) and (bad is None or bad.reason == "not_object"):  # it broke off between two elements
+        offset += len(_encoded(text[before:]))
+        yield Bad(row + 1, offset, damage.reason if damage else "trunc_tail", b"", 0)
+
+
+def _parsed(data: bytes) -> tuple[Any, str]:
+    try:
+        return orjson.loads(data), "not_object"
+    except orjson.JSONDecodeError:
+        return patiently(data)
+
+
+def _object(path: Path) -> dict[str, Any] | None:
+    """The whole file as one object, if it is one."""
+    data, _ = _whole(path)
+    found, _ = _parsed(data.removeprefix(BOM))
+    return found if isinstance(found, dict) else None
+
+
+def _whole(path: Path) -> tuple[bytes, Damaged | None]:
+    blocks: list[bytes] = []
+    try:
+        for block in Input(path).blocks():
+            blocks.append(block)
+    except Damaged as damage:
+        return b"".join(blocks), damage
+    return b"".join(blocks), None
+
+
+def _first(path: Path) -> bytes:
+    """The first byte that is no white space."""
+    try:
+        for block in Input(path).blocks():
+            if bare := block.removeprefix(BOM).lstrip():
+                return bare[:1]
+    except Damaged:
+        pass
+    return b""
+
+
+def _skip(text: str, at: int) -> int:
+    """Behind white space and commas."""
+    found = _BETWEEN.match(text, at)
+    assert found is not None
+    return found.end()
+
+
+def _encoded(text: str) -> bytes:
+    """The bytes from which `text` was decoded."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,84 @@
+"""A folder with a model in it, looked at without loading it (and without torch)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+#: what decides a model's answers beside its weights
+FILES = (
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "tokenizer.model",
+    "chat_template.jinja",
+)
+WEIGHTS = ("*.safetensors", "*.bin")
+#: parts of each file of weights that are hashed, and their bytes
+PARTS, PART = 16, 1 << 17
+
+
+def is_local(path: str) -> bool:
+    """Whether `path` is a model folder; else it is the id of one on the Hub.
+
+    Raises:
+        ValueError: it can be neither.
+    """
+    folder = Path(path)
+    if folder.is_dir():
+        if not (folder / "config.json").exists():
+            found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:4]) or "nothing at all"
+            raise ValueError(f"{path} is no model folder: it has no config.json, but {found}")
+        if not _weights(folder):
+            raise ValueError(f"{path} holds no weights ({', '.join(WEIGHTS)})")
+        return True
+    outside = folder.is_absolute() or len(folder.parts) != 2 or folder.parts[0] in ("models", "outputs", "..", "~")
+    if folder.exists() or outside:
+        raise ValueError(
+            f"{path} is not there: give a model folder (bailong-export makes one) or the id of one on the Hub"
+        )
+    return False
+
+
+def digest(path: str) -> str:
+    """SHA-256 of what decides a folder's answers: FILES, and size and samples of its weights. Of a Hub id, the id.
+
+    Raises:
+        ValueError: there is no such folder.
+    """
+    if not is_local(path):
+        return path
+    folder, total = Path(path), hashlib.sha256()
+    for name in FILES:
+        if (folder / name).exists():
+            total.update(name.encode() + (folder / name).read_bytes())
+    for weights in _weights(folder):
+        size = weights.stat().st_size
+        total.update(f"{weights.name}|{size}".encode())
+        with weights.open("rb") as stream:
+            # Not all of it, which takes minutes for 7B parameters; any training changes every part
+            for part in range(PARTS):
+                stream.seek(size * part // PARTS)
+                total.update(stream.read(PART))
+    return total.hexdigest()
+
+
+def has_template(path: str) -> bool:
+    """Whether a local folder says how it wants to be asked."""
+    folder = Path(path)
+    settings = folder / "tokenizer_config.json"
+    if (folder / "chat_template.jinja").exists():
+        return True
+    return settings.exists() and bool(json.loads(settings.read_text(encoding="utf-8")).get("chat_template"))
+
+
+def draws(path: str) -> bool:
+    """Whether a local folder's generation_config.json asks for sampling: servers take a temperature only then."""
+    settings = Path(path) / "generation_config.json"
+    return settings.exists() and bool(json.loads(settings.read_text(encoding="utf-8")).get("do_sample"))
+
+
+def _weights(folder: Path) -> list[Path]:
+    return sorted(file for pattern in WEIGHTS for file in folder.glob(pattern))

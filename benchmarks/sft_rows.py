@@ -1,0 +1,116 @@
+"""Dialogues that share rows against one a row: padding, and time of a step, on the embedded dialogues.
+
+    OMP_NUM_THREADS=1 python benchmarks/sft_rows.py --tokenizer tokenizers/tiny
+
+Both ways train the same batches to the same gradients (tests/stage/test_sft.py); what differs is how many places of a
+batch are padding, and what attention costs. The two take turns in one process; times are CPU seconds. Limit: rows waste
+at most 5 % of their places.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from bailong.config import Data, Source
+from bailong.data import tokens
+from bailong.data.batches import Sequences, Step, Steps
+from bailong.model import adapters
+from bailong.model.head import head_loss
+from bailong.stage.sft import Sft
+from bailong.tokenizer.folder import byte_lengths, load_tokenizer
+
+SAMPLE = Source(path="sample:dialogues.jsonl", kind="dialogue")
+LIMIT = 0.05
+
+
+def corpus(tokenizer: object, context: int, place: Path) -> tokens.TokenizedText:
+    """The dialogues as stage=sft has them."""
+    data = Data(name="sft", kind="dialogue", sources=[SAMPLE], held_out=0.1)
+    stage = Sft(context=context, epochs=1)
+    vocabulary = len(tokenizer)  # type: ignore[arg-type]
+    return tokens.build(place, data, vocabulary, lambda texts: stage.encode(tokenizer, texts)).training
+
+
+def steps(text: tokens.TokenizedText, tokenizer: object, row: int | None, context: int, arguments: object) -> Steps:
+    sequences = Sequences(text, context, "truncate", tokenizer.bos_token_id)  # type: ignore[attr-defined]
+    return Steps(
+        sequences,
+        arguments.batch_size,  # type: ignore[attr-defined]
+        arguments.micro_batch,  # type: ignore[attr-defined]
+        seed=0,
+        last=arguments.steps,  # type: ignore[attr-defined]
+        byte_lengths=byte_lengths(tokenizer),  # type: ignore[arg-type]
+        pad=tokenizer.eos_token_id,  # type: ignore[attr-defined]
+        row=row,
+    )
+
+
+def train(model: LlamaForCausalLM, step: Step) -> float:
+    """Forward and backward of one step; CPU seconds."""
+    began = time.process_time()
+    for micro in step.micro_batches:
+        places = None if micro.positions is None else torch.from_numpy(micro.positions)
+        decoder = adapters.decoder(model)
+        hidden = decoder(input_ids=torch.from_numpy(micro.inputs), position_ids=places, use_cache=False)
+        targets = torch.from_numpy(micro.targets).flatten()
+        total = head_loss(adapters.head(model), hidden.last_hidden_state.flatten(0, 1), targets, chunk=1024).total
+        (total / step.targets).backward()
+    model.zero_grad()
+    return time.process_time() - began
+
+
+def padding(all_steps: Iterator[Step], lengths: int) -> float:
+    """Share of places that hold no token, of all steps."""
+    return 1 - lengths / sum(micro.inputs.size for step in all_steps for micro in step.micro_batches)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tokenizer", type=Path, required=True)
+    parser.add_argument("--context", type=int, default=1024)
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--micro-batch", type=int, default=4)
+    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--hidden", type=int, default=256)
+    arguments = parser.parse_args()
+    torch.manual_seed(0)
+    tokenizer = load_tokenizer(arguments.tokenizer)
+    shape = {"hidden_size": arguments.hidden, "intermediate_size": 2 * arguments.hidden, "num_hidden_layers": 4}
+    heads = {"num_attention_heads": 4, "max_position_embeddings": arguments.context}
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), **shape, **heads))
+    with tempfile.TemporaryDirectory() as folder:
+        text = corpus(tokenizer, arguments.context, Path(folder) / "tokens")
+        ways = {"one a row": None, "rows": arguments.context}
+        made = {name: steps(text, tokenizer, row, arguments.context, arguments) for name, row in ways.items()}
+        used = sum(len(x) for step in steps(text, tokenizer, None, arguments.context, arguments) for x in inputs(step))
+        seconds: dict[str, list[float]] = {name: [] for name in ways}
+        for pair in zip(*made.values(), strict=True):
+            for name, step in zip(ways, pair, strict=True):
+                seconds[name].append(train(model, step))
+        wasted = {name: padding(iter(way), used) for name, way in made.items()}
+    for name in ways:
+        print(f"{name:10} {100 * wasted[name]:5.1f} % padding  {statistics.median(seconds[name]):.2f} CPU s a step")
+    ratio = statistics.median(a / b for a, b in zip(seconds["one a row"], seconds["rows"], strict=True))
+    print(f"one a row takes {ratio:.2f} times as long")
+    if wasted["rows"] > LIMIT:
+        sys.exit(f"rows waste {100 * wasted['rows']:.1f} % on padding, above the limit of {100 * LIMIT:.0f} %")
+
+
+def inputs(step: Step) -> Iterator[object]:
+    """The inputs of each dialogue of a step that has one a row, without padding."""
+    for micro in step.micro_batches:
+        for x, y in zip(micro.inputs, micro.targets, strict=True):
+            yield x[: int((y != tokens.IGNORE).nonzero()[0][-1]) + 1]
+
+
+if __name__ == "__main__":
+    main()
