@@ -123,7 +123,9 @@ def _require_unseen(
     against = contamination.trained(Path(settings.sft))
     overlaps = [contamination.compare(loaded, against) for loaded in items.values()]
     contamination.require_clean(overlaps, against)
-    reporter.say(f"{settings.sft}: no question of these benchmarks among {against.dialogues:,} dialogues")
+    reporter.say(
+        f"{settings.sft}: none of its {against.dialogues:,} dialogues has a passage or prompt of these benchmarks"
+    )
     return overlaps
 
 
