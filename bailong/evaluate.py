@@ -31,9 +31,6 @@ from bailong.report.scores import read
 from bailong.tracking import folder, provenance
 from bailong.tracking.progress import Reporter
 
-#: seconds between two lines of progress where there is no terminal
-EVERY = 30
-
 Answered = dict[tuple[str, str], list[tuple[Item, Sequence[str]]]]
 
 
@@ -228,20 +225,15 @@ def _compare(
 @contextmanager
 def _progress(reporter: Reporter, what: str) -> Iterator[Any]:
     """A bar on a terminal, a line now and then elsewhere; nothing for work that is done already."""
-    began = said = time.monotonic()
+    began = time.monotonic()
     first: int | None = None
 
     def advance(done: int, total: int) -> None:
-        nonlocal first, said
+        nonlocal first
         if first is None:
             first = done - 1
-            reporter.begin(total, first, what)
+            reporter.begin(total, first, what, spoken=True)
         reporter.advance(done)
-        now = time.monotonic()
-        if reporter.bar is None and now - said > EVERY:
-            said = now
-            left = (now - began) / (done - first) * (total - done)
-            reporter.say(f"{what}: {done:,} of {total:,}, about {left / 60:.0f} min left")
 
     try:
         yield advance

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import time
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +24,6 @@ from bailong.step import collect
 from bailong.tracking import folder
 from bailong.tracking.progress import Reporter
 from bailong.workspace import MADE, command_line
-
-#: seconds between two lines of progress where there is no terminal
-EVERY = 30
 
 
 def prepare(settings: Prepare) -> Path | None:
@@ -109,21 +105,16 @@ def run(settings: Prepare, root: Path, phase: str, tasks: list[Task], reporter: 
     """Run the tasks of a phase on the engine, with a bar or lines that say how long it will take."""
     pending = [t for t in tasks if task.finished(t, root) is None]
     if pending:
-        done, began, said = 0, time.monotonic(), time.monotonic()
+        done = len(tasks) - len(pending)
         depth = 2 if phase in (*step.GLOBAL, "templates") else 1  # a step that compares documents: minhash/bands, ...
         label = ", ".join(dict.fromkeys("/".join(t.name.split("/")[:depth]) for t in tasks))
         reporter.say(f"{label}: {len(pending)} of {len(tasks)} tasks to do")
-        reporter.begin(len(tasks), len(tasks) - len(pending), label)
+        reporter.begin(len(tasks), done, label, spoken=True)
 
         def advance(_: Task) -> None:
-            nonlocal done, said
+            nonlocal done
             done += 1
-            reporter.advance(len(tasks) - len(pending) + done)
-            now = time.monotonic()
-            if reporter.bar is None and now - said > EVERY:
-                said = now
-                left = (now - began) / done * (len(pending) - done)
-                reporter.say(f"{label}: {done} of {len(pending)} tasks, about {left / 60:.0f} min left")
+            reporter.advance(done)
 
         try:
             settings.engine.run(pending, root, advance)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
+import itertools
 import json
 import shutil
 import tempfile
@@ -27,9 +28,6 @@ from bailong.report.dialogue_card import card, plan_card
 from bailong.tracking import folder
 from bailong.tracking.progress import Reporter
 from bailong.workspace import command_line
-
-#: seconds between two lines of progress where there is no terminal
-EVERY = 30
 
 
 def prepare(settings: Prepare) -> Path | None:
@@ -145,16 +143,18 @@ def make(
 
 def stage(settings: Prepare, line: Line, work: Path, reporter: Reporter) -> Staged:
     """One source, with a bar or lines for the calls that it makes."""
-    client, calls = None, Calls(line.name, reporter)
+    client, done = None, itertools.count(1)
     if line.asks:
         from bailong.api.client import Client
 
         client = Client(settings.api, settings.prices)
-        calls.begin(_planned(settings, line)["calls"] if _local(line) else None)
+        # Those that are repeated come on top
+        total = _planned(settings, line)["calls"] if _local(line) else None
+        reporter.begin(total, 0, f"{line.name}: calls", spoken=True)
     began = time.monotonic()
     duplicates = settings.dialogue.duplicates == "drop"
     try:
-        asker = Asker(client, calls.advance)
+        asker = Asker(client, lambda: reporter.advance(next(done)))
         made = pipeline.stage(line, work / line.name, asker, settings.collect.max_bad_ratio, duplicates)
     finally:
         reporter.end()
@@ -163,34 +163,6 @@ def stage(settings: Prepare, line: Line, work: Path, reporter: Reporter) -> Stag
     seconds = time.monotonic() - began
     reporter.say(f"{line.name}: {came:,} read, {left[0]:,} dialogues of {left[1]:,} turns in {seconds:.0f} s{asked}")
     return made
-
-
-class Calls:
-    """How far the calls of a source are: a bar, or a line now and then where there is no terminal."""
-
-    def __init__(self, name: str, reporter: Reporter) -> None:
-        self.name, self.reporter = name, reporter
-        self.total: int | None = None
-        self.done, self.began, self.said = 0, time.monotonic(), time.monotonic()
-
-    def begin(self, total: int | None) -> None:
-        """`total` is the number of calls, where it is known; those that are repeated come on top."""
-        self.total = total
-        self.began = self.said = time.monotonic()
-        if total is not None:
-            self.reporter.begin(total, 0, f"{self.name}: calls")
-
-    def advance(self) -> None:
-        self.done += 1
-        self.reporter.advance(self.done)
-        now = time.monotonic()
-        if self.reporter.bar is None and now - self.said > EVERY:
-            self.said = now
-            left = ""
-            if self.total is not None and self.total > self.done:
-                seconds = (now - self.began) / self.done * (self.total - self.done)
-                left = f" of {self.total:,}, about {seconds / 60:.0f} min left"
-            self.reporter.say(f"{self.name}: {self.done:,} calls{left}")
 
 
 def plan(settings: Prepare, place: Path) -> None:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -33,6 +32,7 @@ from bailong.evaluation.bootstrap import Interval, average, difference, generato
 from bailong.evaluation.outcome import PENDING, UNANSWERED, Outcome, current, outcome
 from bailong.judge.pairwise import duel
 from bailong.judge.rating import STATUSES
+from bailong.tracking import folder
 
 #: of the layout of scores.json
 VERSION = 1
@@ -89,7 +89,7 @@ def collect(
             for name, benchmark in benchmarks.items()
         }
         every = itertools.chain.from_iterable(found[model].values())
-        _replace(to / model / "outcomes.jsonl", "".join(_line(one.row()) for one in every))
+        folder.write(to / model / "outcomes.jsonl", "".join(_line(one.row()) for one in every), "surrogatepass")
         told[model] = {
             "usage": usage(answers.values(), verdicts),
             "judges": _judges(row for rows in counting.values() for row in rows),
@@ -110,7 +110,7 @@ def collect(
     }
     for model, more in told.items():
         scores["models"][model] |= more
-    _replace(to / "scores.json", json.dumps(scores, ensure_ascii=False, indent=1) + "\n")
+    folder.write(to / "scores.json", json.dumps(scores, ensure_ascii=False, indent=1) + "\n", "surrogatepass")
     return scores
 
 
@@ -368,11 +368,3 @@ def _counts(values: Iterable[str]) -> dict[str, int]:
 
 def _line(row: Mapping[str, Any]) -> str:
     return json.dumps(row, ensure_ascii=False) + "\n"
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a whole file or none of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    partial.write_bytes(text.encode("utf-8", "surrogatepass"))
-    partial.replace(path)

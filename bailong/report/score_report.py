@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from bailong.report import score_files, score_page
-from bailong.report.scores import read, replace
+from bailong.report.scores import read
+from bailong.tracking import folder
 
 
 def write(to: Path) -> Path:
@@ -18,8 +19,9 @@ def write(to: Path) -> Path:
         ValueError: there are no scores in `to`.
     """
     scores = read(to)
-    replace(to / "table.md", score_files.markdown(scores))
-    replace(to / "table.csv", score_files.csv_text(scores))
-    replace(to / "table.tex", score_files.latex(scores))
-    replace(to / "report.html", score_page.page(scores, to))
+    # half a surrogate pair of an answer is no text
+    folder.write(to / "table.md", score_files.markdown(scores), "replace")
+    folder.write(to / "table.csv", score_files.csv_text(scores), "replace")
+    folder.write(to / "table.tex", score_files.latex(scores), "replace")
+    folder.write(to / "report.html", score_page.page(scores, to), "replace")
     return to / "report.html"

@@ -6,7 +6,6 @@ Reads `scores.json` (bailong.evaluation.scores) and nothing that needs torch.
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -67,13 +66,6 @@ def rows_of(path: Path) -> Iterator[dict[str, Any]]:
                 continue
             if isinstance(row, dict):
                 yield row
-
-
-def replace(path: Path, text: str) -> None:
-    """Write a whole file or none of it: somebody may have the old one open."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    partial.write_bytes(text.encode("utf-8", "replace"))  # half a surrogate pair of an answer is no text
-    partial.replace(path)
 
 
 def grid(scores: Scores) -> Grid:

@@ -104,11 +104,11 @@ def shared(path: Path) -> Iterator[None]:
         yield
 
 
-def write(path: Path, text: str) -> None:
-    """Write a whole file or none of it."""
+def write(path: Path, text: str, errors: str = "strict") -> None:
+    """Write a whole file or none of it. `errors`: what becomes of half a surrogate pair, as in `str.encode`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    partial.write_text(text, encoding="utf-8")
+    partial.write_text(text, encoding="utf-8", errors=errors)
     partial.replace(path)
 
 
