@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import traceback
 from collections.abc import Callable
-from typing import Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from bailong import config, launcher, workspace
-from bailong.explain import explain
-from bailong.launcher import child_environment
-from bailong.process import Interrupted, interruptible
+from bailong.app import launcher, schema, workspace
+from bailong.app.explain import guarded
+from bailong.run.parse import parse
+from bailong.run.process import child_environment
 
 
 def train() -> None:
@@ -53,7 +48,7 @@ def evaluate() -> None:
 
 def chat() -> None:
     """`bailong-chat`"""
-    from bailong.chat import serve_words
+    from bailong.evaluate.chat import serve_words
 
     sys.argv[1:] = serve_words(sys.argv[1:])
     main("chat", _chat)
@@ -61,58 +56,58 @@ def chat() -> None:
 
 def _train(cfg: DictConfig) -> None:
     run = workspace.run_of(_with_hydra(cfg))
-    settings = config.parse(cfg)
+    settings = parse(cfg)
     for name, value in child_environment(settings.trainer.threads).items():
         os.environ.setdefault(name, value)
-    from bailong.train import train
+    from bailong.train.train import train
 
     train(settings, run)
 
 
 def _extend(cfg: DictConfig) -> None:
-    settings = config.parse(cfg)
-    from bailong.extend import extend
+    settings = parse(cfg)
+    from bailong.extend.extend import extend
 
     extend(settings)
 
 
 def _export(cfg: DictConfig) -> None:
-    settings = config.parse(cfg)
-    from bailong.export import export
+    settings = parse(cfg)
+    from bailong.train.export import export
 
     export(settings)
 
 
 def _compare(cfg: DictConfig) -> None:
-    settings = config.parse(cfg)
-    from bailong.compare import compare
+    settings = parse(cfg)
+    from bailong.compare.compare import compare
 
     compare(settings)
 
 
 def _prepare(cfg: DictConfig) -> None:
-    settings = config.parse(cfg)
+    settings = parse(cfg)
     for name, value in child_environment(threads=1).items():
         os.environ.setdefault(name, value)
-    from bailong.prepare import prepare
+    from bailong.prepare.corpus import prepare
 
     prepare(settings)
 
 
 def _evaluate(cfg: DictConfig) -> None:
-    settings = config.parse(cfg)
+    settings = parse(cfg)
     for name, value in child_environment(settings.generator.threads).items():
         os.environ.setdefault(name, value)
-    from bailong.evaluate import evaluate
+    from bailong.evaluate.evaluate import evaluate
 
     evaluate(settings)
 
 
 def _chat(cfg: DictConfig) -> None:
-    settings = config.parse(cfg)
+    settings = parse(cfg)
     for name, value in child_environment(settings.generator.threads).items():
         os.environ.setdefault(name, value)
-    from bailong.chat import chat
+    from bailong.evaluate.chat import chat
 
     chat(settings)
 
@@ -123,7 +118,7 @@ def _with_hydra(cfg: DictConfig) -> DictConfig:
 
 def main(command: str, task: Callable[[DictConfig], None]) -> None:
     """Run one Hydra app; every user error becomes one line on standard error and exit code 2."""
-    config.register()
+    schema.register()
     workspace.register()
     launcher.register()
     app = hydra.main(version_base="1.3", config_path=str(workspace.root() / "conf"), config_name=command)
@@ -132,25 +127,3 @@ def main(command: str, task: Callable[[DictConfig], None]) -> None:
         guarded(lambda: task(cfg), command)
 
     guarded(app(guarded_task), command)
-
-
-def guarded(work: Callable[[], Any], command: str = "train") -> None:
-    """Do `work`; a user's mistake ends in one clear line, a bug in a traceback, Ctrl-C in 130, SIGTERM in 143."""
-    try:
-        with interruptible():
-            work()
-    except (HydraException, OmegaConfBaseException) as error:
-        stop(explain(error, config.known_keys(command)))
-    except (ValueError, FileNotFoundError, PermissionError, ModuleNotFoundError) as error:
-        if os.environ.get("BAILONG_TRACEBACK"):
-            traceback.print_exc()
-        stop(" ".join(str(error).split()))
-    except KeyboardInterrupt as error:
-        number = error.number if isinstance(error, Interrupted) else signal.SIGINT
-        stop("interrupted; the same command goes on where it stopped", 128 + number)
-
-
-def stop(message: str, code: int = 2) -> NoReturn:
-    """One line on standard error, then the exit code."""
-    print(f"error: {message}", file=sys.stderr)
-    raise SystemExit(code)

@@ -18,9 +18,10 @@ from typing import Any
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from bailong.config import choices
+from bailong import initializer
 from bailong.initializer.zip_tie import ZipTie
 from bailong.model.grow import grow
+from bailong.run.parse import choices
 
 OLD, NEW, WIDTH = 32_000, 27_271, 4_096
 
@@ -32,7 +33,7 @@ def main() -> None:
     pieces = made_up_pieces(generator)
     print(f"{torch.get_num_threads()} threads, {OLD:,} old rows, {NEW:,} new, d = {WIDTH:,}, bfloat16")
     old = model.get_input_embeddings().weight.detach().clone()
-    for name, cls in sorted(choices("initializer").items()):
+    for name, cls in sorted(choices(initializer).items()):
         rows, seconds = timed(cls().rows, old, pieces, torch.Generator().manual_seed(1))
         again = cls().rows(old, pieces, torch.Generator().manual_seed(1))
         distinct = len({row.tobytes() for row in rows.view(torch.uint8).numpy()})

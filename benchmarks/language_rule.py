@@ -25,7 +25,7 @@ import opencc
 from rich.console import Console
 from rich.table import Table
 
-from bailong.judge.language import LABELS, language_of
+from bailong.evaluate.judge.language import LABELS, language_of
 
 #: file, field, language of the texts
 OTHERS = (

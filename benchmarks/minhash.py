@@ -119,8 +119,8 @@ def character_ids(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
 
 def write_shard(root: Path, name: str, ids: np.ndarray, starts: np.ndarray, names: list[str]) -> Any:
     """A clean shard as the steps see it; documents are hashed by their ids."""
-    from bailong.data import task
-    from bailong.step.base import ShardRef
+    from bailong.prepare.work import task
+    from bailong.prepare.work.shard import ShardRef
 
     folder = root / name
     folder.mkdir(parents=True)
@@ -135,8 +135,8 @@ def write_shard(root: Path, name: str, ids: np.ndarray, starts: np.ndarray, name
 
 def find(root: Path, shards: list[Any], **knobs: Any) -> tuple[np.ndarray, dict[str, Any]]:
     """The drops of the step `minhash`, run here one task after the other; its facts, and the peak memory of a task."""
-    from bailong.data import task
-    from bailong.step import minhash
+    from bailong.prepare.step import minhash
+    from bailong.prepare.work import task
 
     name = minhash.find({0: minhash.MinHash(**knobs)}, lambda tasks: [task.run(t, root) for t in tasks], shards)
     made = [json.loads(path.read_bytes()) for path in (root / "minhash").rglob("manifest.json")]
@@ -214,7 +214,7 @@ def worth(files: list[list[tuple[str, str]]], drops: np.ndarray) -> dict[str, fl
 
 def parts(options: argparse.Namespace) -> dict[str, Any]:
     """The four inner stages alone."""
-    from bailong.dedup import bands, signatures, star, verify
+    from bailong.prepare.dedup import bands, signatures, star, verify
 
     ids, starts = character_ids([text for rows in read_set(options.folder) for _, text in rows])
     count = len(starts) - 1
@@ -412,7 +412,7 @@ def ngrams(options: argparse.Namespace) -> list[dict[str, Any]]:
 
     Last, at the threshold where it would find 98 % of the copies with 2 %: a fair comparison of the lengths.
     """
-    from bailong.dedup import verify
+    from bailong.prepare.dedup import verify
 
     texts = articles(options.texts)
     encode: Callable[[list[str]], tuple[np.ndarray, np.ndarray]] = character_ids

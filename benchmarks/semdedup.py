@@ -31,9 +31,9 @@ from rich.console import Console
 from rich.table import Table
 from threadpoolctl import threadpool_limits
 
-from bailong.dedup import clusters
-from bailong.dedup.cluster_pairs import compare
-from bailong.tracking.provenance import hardware
+from bailong.prepare.dedup import clusters
+from bailong.prepare.dedup.cluster_pairs import compare
+from bailong.run.provenance import hardware
 
 LIMITS = {"kmeans": 12.0, "largest": 3.0, "pairs": 25_000.0}
 EPS, MAX_EPS, MAX_EDGES = 0.1, 0.3, 100

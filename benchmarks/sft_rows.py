@@ -2,9 +2,9 @@
 
     OMP_NUM_THREADS=1 python benchmarks/sft_rows.py --tokenizer tokenizers/tiny
 
-Both ways train the same batches to the same gradients (tests/stage/test_sft.py); what differs is how many places of a
-batch are padding, and what attention costs. The two take turns in one process; times are CPU seconds. Limit: rows waste
-at most 5 % of their places.
+Both ways train the same batches to the same gradients (tests/train/stage/test_sft.py); what differs is how many
+places of a batch are padding, and what attention costs. The two take turns in one process; times are CPU seconds.
+Limit: rows waste at most 5 % of their places.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from pathlib import Path
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from bailong.config import Data, Source
 from bailong.data import tokens
 from bailong.data.batches import Sequences, Step, Steps
+from bailong.data.settings import Data, Source
 from bailong.model import adapters
 from bailong.model.head import head_loss
-from bailong.stage.sft import Sft
 from bailong.tokenizer.folder import byte_lengths, load_tokenizer
+from bailong.train.stage.sft import Sft
 
 SAMPLE = Source(path="sample:dialogues.jsonl", kind="dialogue")
 LIMIT = 0.05

@@ -26,7 +26,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bailong import step
+from bailong.prepare import step
 
 WIDE = str.maketrans(",;:!?()", "，；：！？（）")
 LIMITS = {

@@ -8,7 +8,10 @@ import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf, open_dict
 
-from bailong import config, launcher, step, workspace
+from bailong.app import launcher, schema, workspace
+from bailong.prepare import step
+from bailong.run.parse import choices, parse
+from bailong.train.settings import load
 
 ROOT = workspace.root()
 # groups of other commands than bailong-train
@@ -24,7 +27,7 @@ def options(group):
 
 @pytest.fixture(scope="module", autouse=True)
 def hydra():
-    config.register()
+    schema.register()
     workspace.register()
     launcher.register()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
@@ -35,7 +38,7 @@ def composed(command, *overrides):
     cfg = compose(command, list(overrides), return_hydra_config=True)
     with open_dict(cfg):
         del cfg["hydra"]
-    return config.parse(cfg)
+    return parse(cfg)
 
 
 def test_every_command_parses_with_its_defaults():
@@ -119,7 +122,7 @@ def test_setting_groups_list_every_knob_with_the_default_of_the_dataclass():
     for group, example in {"trainer": "default", "adapter": "all", "stage": "cpt"}.items():
         written = yaml.safe_load((ROOT / "conf" / group / f"{example}.yaml").read_text())
         written.pop("defaults")
-        cls = config.SETTINGS.get(group) or config.choices(group)[example]
+        cls = schema.SETTINGS.get(group) or choices(schema.CHOICES[group])[example]
         fields = {f.name for f in dataclasses.fields(cls)} - ({"name"} if "name" not in written else set())
         assert set(written) == fields, group
 
@@ -129,7 +132,7 @@ def test_a_run_reloads_from_its_own_config(tmp_path):
 
     settings = composed("train", "experiments=tiny", "initializer=mean", "initializer.covariance=0.5")
     Path(tmp_path / "config.yaml").write_text(yaml.safe_dump(dataclasses.asdict(settings)))
-    assert config.load(tmp_path) == settings
+    assert load(tmp_path) == settings
 
 
 @pytest.mark.parametrize(
@@ -156,7 +159,7 @@ def test_mistakes_are_refused_in_one_line(overrides, message):
 
 
 def test_known_keys_hold_every_key_that_composes():
-    keys = config.known_keys("train")
+    keys = schema.known_keys("train")
     flat = OmegaConf.to_container(compose("train"), resolve=True)
 
     def walk(node, prefix=""):

@@ -17,8 +17,9 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import open_dict
 
-from bailong import config, launcher, workspace
-from bailong.chat import serve_words
+from bailong.app import launcher, schema, workspace
+from bailong.evaluate.chat import serve_words
+from bailong.run.parse import parse
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ["README.md", "CONTRIBUTING.md", "experiments/README.md", "benchmarks/README.md"]
@@ -57,7 +58,7 @@ COMMANDS = [(page, line) for page in PAGES + HEADERS + OPTIONS for line in comma
 
 @pytest.fixture(scope="module", autouse=True)
 def hydra() -> Any:
-    config.register()
+    schema.register()
     workspace.register()
     launcher.register()
     with initialize_config_dir(str(workspace.root() / "conf"), version_base="1.3"):
@@ -78,7 +79,7 @@ def composed(command: str, overrides: list[str]) -> Any:
     cfg = compose(command, first_values([*folder, *mine]), return_hydra_config=True)
     with open_dict(cfg):
         del cfg["hydra"]
-    return config.parse(cfg)
+    return parse(cfg)
 
 
 def test_there_are_commands_to_check() -> None:

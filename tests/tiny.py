@@ -9,22 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from bailong.config import (
-    Adapter,
-    Data,
-    Extend,
-    Model,
-    Optimizer,
-    Shape,
-    Source,
-    Tokenizer,
-    Tracking,
-    Train,
-    Trainer,
-)
+from bailong.data.settings import Data, Source
+from bailong.extend.settings import Extend
 from bailong.initializer.zip_tie import ZipTie
-from bailong.stage.cpt import Cpt
-from bailong.workspace import Run
+from bailong.model.settings import Adapter, Model, Shape
+from bailong.run.folder import Run
+from bailong.run.settings import Tracking
+from bailong.tokenizer.settings import Tokenizer
+from bailong.train.settings import Optimizer, Train, Trainer
+from bailong.train.stage.cpt import Cpt
 
 SHAPE = {"hidden": 64, "layers": 2, "heads": 2, "kv_heads": 2, "intermediate": 128, "context": 256}
 CHINESE = Source(path="sample:corpus.jsonl", text="zht", language="zh-Hant")
@@ -48,7 +41,7 @@ def build(place: Path) -> Path:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from bailong.extend import extend
+    from bailong.extend.extend import extend
     from bailong.tokenizer.folder import TokenizerFolder
 
     base, extended = place / "tokenizers" / "base", place / "tokenizers" / "extended"
@@ -102,7 +95,7 @@ def run(outputs: Path, name: str = "default", **changes) -> Run:
 @contextmanager
 def dying_after(step: int) -> Iterator[None]:
     """Training that dies when it has done `step` steps and recorded them."""
-    from bailong.model.module import Training
+    from bailong.train.module import Training
 
     real = Training._count
 

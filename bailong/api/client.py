@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import email.utils
-import hashlib
 import json
 import logging
 import math
@@ -21,16 +20,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from bailong.api.cache import Cache
+from bailong.api.call import Call, Reply, base_url, key, shown
 from bailong.api.cost import Totals, estimate_tokens
-from bailong.checks import hidden
-from bailong.config.evaluation import Api, Prices
-from bailong.process import ASKING
+from bailong.api.settings import Api, Prices
+from bailong.run.process import ASKING
 
 STATUSES = ("ok", "truncated", "refused", "empty", "api_error")
 
@@ -41,70 +39,6 @@ DOWN_AFTER = 20
 
 _ACCOUNT = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "account_deactivated")
 _UNSUPPORTED = ("unsupported_parameter", "unsupported_value")
-
-
-@dataclass(frozen=True)
-class Call:
-    """What is asked. `temperature: None`, `top_p: 1` and `seed: None` are left to the server.
-
-    `salt` tells apart calls of the same content that want answers of their own (the version of a template, the number
-    of a sample). `kind` is a word for the record; it changes nothing.
-    """
-
-    messages: list[dict[str, str]]
-    temperature: float | None
-    max_tokens: int
-    top_p: float = 1.0
-    seed: int | None = None
-    salt: str = ""
-    kind: str = ""
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What came of a call.
-
-    Attributes:
-        status: `ok`; `truncated` (it met max_tokens: `text` is a beginning); `refused` (by the content filter or by
-            the model itself, whose words are then in `error`); `empty` (nothing but white space, or no choice at
-            all); `api_error` (no reply, for the reason in `error`).
-        model: as the server names it, which is more precise than what was asked.
-        seconds: of the last try, without waits.
-        attempts, retries: tries in all, and their causes (`429`, `500`, `timeout`, `connection`, `garbage`, ...).
-        cached: from the disk, or the same as another call of this batch: nothing was asked or paid for it.
-    """
-
-    key: str
-    status: str
-    text: str | None = None
-    finish_reason: str | None = None
-    prompt_tokens: int | None = None
-    answer_tokens: int | None = None
-    cached_tokens: int | None = None
-    model: str | None = None
-    fingerprint: str | None = None
-    seconds: float = 0.0
-    attempts: int = 0
-    retries: dict[str, int] = field(default_factory=dict)
-    error: str | None = None
-    cached: bool = False
-
-
-def key(api: Api, call: Call) -> str:
-    """SHA-256 of all that decides the answer: endpoint, model, messages, sampling, salt, effort."""
-    temperature = None if call.temperature is None else float(call.temperature)
-    content = [
-        _base(api),
-        api.model,
-        call.messages,
-        temperature,
-        int(call.max_tokens),
-        float(call.top_p),
-        call.seed,
-        call.salt,
-        api.effort,
-    ]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 class Client:
@@ -223,7 +157,7 @@ class Client:
         for name in ("httpx", "httpx2", "openai"):
             logging.getLogger(name).setLevel(logging.WARNING)  # a line for every request, else
         # A proxy in the environment is for the world, never for a server on this machine.
-        outside = urlsplit(_base(self.api)).hostname not in ("localhost", "127.0.0.1", "::1")
+        outside = urlsplit(base_url(self.api)).hostname not in ("localhost", "127.0.0.1", "::1")
         try:
             http = openai.DefaultAsyncHttpxClient(trust_env=outside, timeout=self.api.timeout)
         except (ImportError, ValueError) as error:
@@ -243,7 +177,7 @@ class Client:
                         f"last with {reply.error}; replies so far are kept: ask again when it is back"
                     )
 
-        base = _base(self.api)  # always given: a null one would be whatever OPENAI_BASE_URL says
+        base = base_url(self.api)  # always given: a null one would be whatever OPENAI_BASE_URL says
         async with (
             openai.AsyncOpenAI(api_key=secret, base_url=base, max_retries=0, http_client=http) as client,
             asyncio.TaskGroup() as group,
@@ -371,8 +305,8 @@ def _read(name: str, completion: Any) -> Reply:
 def _run(work: Coroutine[Any, Any, None]) -> None:
     """`asyncio.run`, whose calls are cancelled in good order before a signal's own handler has its say.
 
-    A handler that raises (Ctrl-C's, or that of `bailong.process.interruptible`) would else do so in the middle of any
-    task, and asyncio would complain of it at length. A second signal is not held back.
+    A handler that raises (Ctrl-C's, or that of `bailong.run.process.interruptible`) would else do so in the middle of
+    any task, and asyncio would complain of it at length. A second signal is not held back.
     """
     held: list[tuple[int, Any]] = []
     with asyncio.Runner() as runner:
@@ -403,15 +337,6 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
         before[number](number, frame)
         raise KeyboardInterrupt  # its handler did not
     task.result()
-
-
-def _base(api: Api) -> str:
-    return (api.base_url or "https://api.openai.com/v1").rstrip("/")
-
-
-def shown(api: Api) -> str:
-    """The endpoint without the name and password that its address may hold."""
-    return hidden(_base(api))
 
 
 def _text(value: str) -> str:

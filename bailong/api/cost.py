@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bailong.config.evaluation import Prices
+from bailong.api.settings import Prices
 
 if TYPE_CHECKING:
-    from bailong.api.client import Reply
+    from bailong.api.call import Reply
 
 #: Tokens for a Chinese character in cl100k_base (GPT-3.5, GPT-4, GPT-4 Turbo), from Table 2 of the paper: on the same
 #: Traditional Chinese sentences its efficiency is 0.44, and that of single characters 0.63. (The same sum for Llama 2,

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bailong.config import Data, Source
+from bailong.data.settings import Data, Source
 
 
 def sources_of(data: Data) -> list[Source]:

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bailong.config import Source
-from bailong.config.text import SHAPES
-from bailong.dialogue.base import serialised, turns_of
+from bailong.data.settings import SHAPES, Source
+from bailong.data.turns import serialised, turns_of
 from bailong.reader.record import Bad, Fields, Item, Record
 
 SAMPLE = Path(__file__).parent / "sample"

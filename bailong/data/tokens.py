@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bailong.config import Data
 from bailong.data import prepared, sources
+from bailong.data.settings import Data
 
 IGNORE = -100  # target positions without a loss, as torch and transformers write it
 

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bailong.checks import require
 from bailong.initializer.base import Initializer
 from bailong.initializer.multivariate import deviations
+from bailong.run.checks import require
 
 if TYPE_CHECKING:
     import torch

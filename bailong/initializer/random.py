@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bailong.checks import require
 from bailong.initializer.base import Initializer, standard_normal
+from bailong.run.checks import require
 
 if TYPE_CHECKING:
     import torch

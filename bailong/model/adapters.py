@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from peft import LoraConfig, get_peft_model
 
-from bailong.config import Adapter
+from bailong.model.settings import Adapter
 from bailong.model.tie import is_tied
 
 LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")

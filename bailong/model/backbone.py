@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, LlamaConfig, LlamaForCausalLM
 
-from bailong.config import Model, Shape
+from bailong.model.settings import Model, Shape
 
 warnings.filterwarnings("ignore", message="Paged optimizers are not supported on CPU")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from bailong.checks import did_you_mean
+from bailong.run.checks import did_you_mean
 
 SLOT = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 

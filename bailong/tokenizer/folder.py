@@ -4,7 +4,7 @@ tokenizer.json, tokenizer_config.json   transformers' side; the artefact that tr
 tokenizer.model                         SentencePiece's side, with the same ids
 pieces.jsonl                            a line per new token in id order: {"id", "piece", "old": [old ids]}
 manifest.json                           sizes, hashes, recipe, corpus, versions
-card.json                               what was measured (bailong.tokenizer.card)
+card.json                               what was measured (bailong.extend.card)
 """
 
 from __future__ import annotations

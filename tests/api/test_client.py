@@ -16,8 +16,9 @@ import time
 import pytest
 
 from bailong.api import client as module
-from bailong.api.client import STATUSES, Call, Client, Reply, key
-from bailong.config.evaluation import Api, Prices
+from bailong.api.call import Call, Reply, key
+from bailong.api.client import STATUSES, Client
+from bailong.api.settings import Api, Prices
 from tests.api.server import (
     Behaviour,
     Scripted,
@@ -419,8 +420,8 @@ def test_a_plan_asks_nothing_and_knows_the_cache(tmp_path, monkeypatch):
 SCRIPT = """
 import sys
 from bailong.api.client import Call, Client
-from bailong.config.evaluation import Api
-from bailong.process import interruptible
+from bailong.api.settings import Api
+from bailong.run.process import interruptible
 url, cache, count, guarded = sys.argv[1:]
 api = Api(name="test", base_url=url, model="judge", key="NONE", cache=cache, first_wait=0.01, concurrency=4)
 calls = [Call([{"role": "user", "content": str(n)}], 0.0, 64) for n in range(int(count))]
@@ -504,7 +505,7 @@ def test_ctrl_c_is_immediate_and_keeps_what_is_there(tmp_path, guarded, busy):
         assert time.monotonic() - began < 2 and process.returncode != 0
     kept = [row for row in rows(tmp_path) if row and row["status"] == "ok"]
     assert len(kept) >= 8
-    assert err.rstrip().splitlines()[-1] in ("KeyboardInterrupt", "bailong.process.Interrupted: SIGINT")
+    assert err.rstrip().splitlines()[-1] in ("KeyboardInterrupt", "bailong.run.process.Interrupted: SIGINT")
     assert "unhandled" not in err and "never retrieved" not in err and "never awaited" not in err
 
 

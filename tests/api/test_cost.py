@@ -6,11 +6,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from bailong import config, workspace
 from bailong.api import cost as module
-from bailong.api.client import Reply
+from bailong.api.call import Reply
 from bailong.api.cost import Totals, cost, estimate_tokens, price_of
-from bailong.config.evaluation import Prices
+from bailong.api.settings import Prices
+from bailong.app import schema, workspace
 
 PRICES = Prices(
     as_of="2026-01-01",
@@ -105,7 +105,7 @@ def test_unknown_prices_are_said_and_never_nothing():
 
 
 def test_the_shipped_files():
-    config.register()
+    schema.register()
     with initialize_config_dir(str(workspace.root() / "conf"), version_base="1.3"):
         prices = OmegaConf.to_object(compose(overrides=["+prices=default"]).prices)
         openai = OmegaConf.to_object(compose(overrides=["+api=openai"]).api)

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from bailong.config import Source
+from bailong.data.settings import Source
 from bailong.data.sources import digest, documents, lines
 
 

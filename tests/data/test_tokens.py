@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bailong.config import Data, Source
 from bailong.data import sources, tokens
+from bailong.data.settings import Data, Source
 from bailong.data.tokens import Encoded
 
 

@@ -13,17 +13,19 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from bailong.config import choices, parse, register
+import bailong.initializer
+from bailong.app.schema import register
+from bailong.run.parse import choices, parse
 
 CONF = Path(__file__).parents[2] / "conf"
-NAMES = sorted(choices("initializer"))
+NAMES = sorted(choices(bailong.initializer))
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
 V, D = 300, 32
 PIECES = [[7], [3, 4, 5], [250, 9], [9, 250, 9, 9], [299], [0, 1, 2, 3, 4, 5, 6], [11, 12], [200, 100, 50]]
 
 
 def make(name: str) -> Any:
-    return choices("initializer")[name]()
+    return choices(bailong.initializer)[name]()
 
 
 def old_rows(dtype: torch.dtype = torch.float32, seed: int = 0, vocabulary: int = V) -> torch.Tensor:
@@ -144,7 +146,7 @@ def test_yaml_lists_every_knob_with_its_default(name: str) -> None:
     assert all("#" in line for line in lines[2:]), "every knob has a comment"
     written: Any = OmegaConf.to_container(OmegaConf.load(path))  # type: ignore[arg-type]
     assert written.pop("defaults") == [f"/schema/initializer/{name}@_here_"]
-    knobs = {f.name: f.default for f in dataclasses.fields(choices("initializer")[name]) if f.name != "name"}
+    knobs = {f.name: f.default for f in dataclasses.fields(choices(bailong.initializer)[name]) if f.name != "name"}
     assert written == knobs
     assert {key: type(value) for key, value in written.items()} == {key: type(value) for key, value in knobs.items()}
 
@@ -162,11 +164,11 @@ def test_yaml_composes_to_the_choice(name: str) -> None:
 )
 def test_nonsense_is_refused_in_one_sentence(name: str, knob: str, value: float) -> None:
     with pytest.raises(ValueError, match=rf"^initializer\.{knob}={value} is not accepted: it must be "):
-        choices("initializer")[name](**{knob: value})
+        choices(bailong.initializer)[name](**{knob: value})
 
 
 def test_import_is_light() -> None:
     """Every command imports the choices before it knows whether it needs torch."""
-    code = "import sys; from bailong.config import choices; choices('initializer'); print('torch' in sys.modules)"
+    code = "import sys; from bailong.app import schema; schema.register(); print('torch' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=CONF.parent)
     assert run.stdout.strip() == "False"

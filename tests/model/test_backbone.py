@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from bailong.config import Model
 from bailong.model import backbone
+from bailong.model.settings import Model
 
 
 def load(bench, **changes):

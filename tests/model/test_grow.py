@@ -11,17 +11,18 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from bailong.config import choices
+import bailong.initializer
 from bailong.initializer.base import Initializer
 from bailong.initializer.mean import Mean
 from bailong.initializer.random import Random
 from bailong.initializer.zip_tie import ZipTie
 from bailong.model.grow import grow, stream
 from bailong.model.tie import ends, is_tied, tie_input
+from bailong.run.parse import choices
 
 V, D = 97, 32
 PIECES = [[5], [6, 7], [7, 6], [10, 11, 12], [96], [11, 12, 10], [3, 3, 4], [0, 1, 2, 3, 4, 5]]
-NAMES = sorted(choices("initializer"))
+NAMES = sorted(choices(bailong.initializer))
 DRAWING = ("random", "random_matched", "mean", "multivariate")
 
 
@@ -69,7 +70,7 @@ class Recorder(Initializer):
 def test_every_initializer_grows_every_model(name: str, dtype: torch.dtype, tied: bool) -> None:
     model = llama(tied, dtype)
     before = weights(model)
-    report = grow(model, PIECES, choices("initializer")[name](), seed=0)
+    report = grow(model, PIECES, choices(bailong.initializer)[name](), seed=0)
     for old, new in zip(before, weights(model), strict=True):
         assert new.shape == (V + len(PIECES), D) and new.dtype == dtype
         assert torch.equal(new[:V], old), "old rows are bit-identical"
@@ -88,7 +89,7 @@ def test_the_grown_model_runs_trains_and_reloads(name: str, tmp_path: Path) -> N
     ids = torch.tensor([[1, V, V + 3, 5, V + 7, 2]])
     with torch.no_grad():
         before = model(input_ids=torch.tensor([[1, 5, 2]])).logits
-    grow(model, PIECES, choices("initializer")[name](), seed=0)
+    grow(model, PIECES, choices(bailong.initializer)[name](), seed=0)
     with torch.no_grad():
         after = model(input_ids=torch.tensor([[1, 5, 2]])).logits
     torch.testing.assert_close(after[..., :V], before)  # old text, old targets: as before
@@ -122,7 +123,7 @@ def test_no_side_reads_the_other(name: str, poisoned: int) -> None:
     with torch.no_grad():
         ends(poison)[poisoned].weight.mul_(-1e6)
     for model in (clean, poison):
-        grow(model, PIECES, choices("initializer")[name](), seed=0)
+        grow(model, PIECES, choices(bailong.initializer)[name](), seed=0)
     assert torch.equal(weights(clean)[1 - poisoned], weights(poison)[1 - poisoned])
 
 
@@ -164,7 +165,7 @@ def test_embedding_and_head_have_their_own_streams() -> None:
 @pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
 @pytest.mark.parametrize("name", NAMES)
 def test_same_seed_same_hash(name: str, tied: bool) -> None:
-    initializer = choices("initializer")[name]()
+    initializer = choices(bailong.initializer)[name]()
     torch.manual_seed(1)
     first = grow(llama(tied), PIECES, initializer, seed=3)
     torch.manual_seed(2)
@@ -267,7 +268,7 @@ def test_ends_of_different_length_are_refused() -> None:
 @pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
 @pytest.mark.parametrize("name", NAMES)
 def test_cuda_gives_the_rows_of_the_cpu(name: str, tied: bool) -> None:
-    initializer = choices("initializer")[name]()
+    initializer = choices(bailong.initializer)[name]()
     here, there = llama(tied, torch.bfloat16), llama(tied, torch.bfloat16).cuda()
     on_cpu, on_cuda = grow(here, PIECES, initializer, seed=0), grow(there, PIECES, initializer, seed=0)
     assert on_cpu.rows_sha256 == on_cuda.rows_sha256

@@ -9,10 +9,10 @@ import torch
 from peft import PeftModel
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from bailong.config import Adapter
 from bailong.model import adapters, backbone
 from bailong.model.agreement import Agreement, compare, first_windows, logits
 from bailong.model.merge import cast, merge, to_float32
+from bailong.model.settings import Adapter
 from bailong.model.tie import is_tied
 
 IDS = torch.arange(60).view(2, 30)

@@ -1,0 +1,123 @@
+"""Hydra glue: where config is found, how experiments/ and sweeps/ become groups, how runs are named."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.object_type import ObjectType
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigResult, ConfigSource
+from omegaconf import DictConfig, OmegaConf
+
+from bailong.prepare.place import MADE
+from bailong.run.folder import Run
+from bailong.run.provenance import root
+
+
+class WorkspaceSource(ConfigSource):
+    """Config source `workspace://`: only experiments/ and sweeps/, from here and from the installation.
+
+    Beside them the corpora that were made here, as `data=<name>` (`data/<name>.yaml`). A plain `file://` entry would
+    offer every folder of the repository as a config group.
+    """
+
+    def __init__(self, provider: str, path: str) -> None:
+        super().__init__(provider, path)
+        places = dict.fromkeys([Path.cwd().resolve(), root()])
+        self.places = [FileConfigSource(provider, f"file://{place}") for place in places]
+
+    @staticmethod
+    def scheme() -> str:
+        return "workspace"
+
+    def _places(self, config_path: str) -> list[FileConfigSource]:
+        group = config_path.strip("/").split("/")[0]
+        if group == MADE:
+            return self.places[:1]  # its folder is relative to here
+        return self.places if group in GROUPS else []
+
+    def available(self) -> bool:
+        return True
+
+    def is_group(self, config_path: str) -> bool:
+        if config_path.strip("/").startswith(f"{MADE}/"):
+            return False  # a corpus is a folder beside its file, and no group
+        return any(place.is_group(config_path) for place in self._places(config_path))
+
+    def is_config(self, config_path: str) -> bool:
+        return any(place.is_config(config_path) for place in self._places(config_path))
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        places = self._places(config_path)
+        return next(place for place in places if place.is_config(config_path)).load_config(config_path)
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        if config_path.strip("/") == "":
+            return [] if results_filter == ObjectType.CONFIG else [g for g in (*GROUPS, MADE) if self.is_group(g)]
+        kind = ObjectType.CONFIG if config_path.strip("/") == MADE else results_filter
+        found = [p.list(config_path, kind) for p in self._places(config_path) if p.is_group(config_path)]
+        return sorted(set().union(*found))
+
+
+def run_of(cfg: DictConfig) -> Run:
+    """The run that a composed config (with its `hydra` node) stands for."""
+    hydra = cfg.hydra
+    selected = {str(k): v for k, v in OmegaConf.to_container(hydra.runtime.choices).items()}  # type: ignore[union-attr]
+    overrides = list(hydra.overrides.task)
+    experiment, sweep = selected.get("experiments"), selected.get("sweeps")
+    swept = "MULTIRUN" in str(hydra.mode)
+    name = slug(overrides)
+    place = sweep or ("sweep" if swept else "runs")
+    folder = Path(cfg.outputs) / (experiment or "adhoc") / place / name
+    passed = (*GROUPS, "local")
+    groups = {k: str(v) for k, v in selected.items() if v is not None and "/" not in k and k not in passed}
+    command = shlex.join(["bailong-train", *overrides])
+    return Run(folder, name, experiment, place if swept else None, overrides, groups, command)
+
+
+def _choice(group: str, default: str, *, _root_: Any) -> str:
+    return _root_.hydra.runtime.choices.get(group) or default
+
+
+def _suite(*, _root_: Any) -> str:
+    """The suite of benchmarks that was chosen, or the names of those that were listed."""
+    return HydraConfig.get().runtime.choices.get("evaluation") or "+".join(_root_.evaluation)
+
+
+def register() -> None:
+    """Make `workspace://` and the `${choice:}` and `${suite:}` resolvers known to Hydra."""
+    Plugins.instance().register(WorkspaceSource)
+    OmegaConf.register_new_resolver("choice", _choice, replace=True)
+    OmegaConf.register_new_resolver("suite", _suite, replace=True)
+    # Hydra would hide the traceback of a bug and print user errors over several lines; cli.py does both.
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+
+
+#: top-level folders that are config groups of their own
+GROUPS = ("experiments", "sweeps")
+
+
+#: overrides that say how a job is run rather than what it is; they never name a folder
+UNNAMED = ("experiments", "sweeps", "tracking", "trainer.threads", "plan", "rerun", "outputs", "hydra")
+
+
+def slug(overrides: Sequence[str]) -> str:
+    """A folder name that is a function of what was asked, whatever the order of the overrides."""
+    named = sorted(o.lstrip("+~") for o in overrides if not _unnamed(o))
+    text = re.sub(r"[^\w.,=+-]+", "_", ",".join(named)) or "default"
+    if len(text.encode()) > 120:
+        text = f"{text.encode()[:100].decode(errors='ignore')}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    return text
+
+
+def _unnamed(override: str) -> bool:
+    key = override.lstrip("+~").split("=")[0].split("@")[0]
+    return any(key == word or key.startswith(word + ".") or key.startswith(word + "/") for word in UNNAMED)

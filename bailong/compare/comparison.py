@@ -1,0 +1,326 @@
+"""Runs grouped by a choice and set against a baseline: every number of the report is made here.
+
+Statistics are over finished runs. A pair is two runs, one of them the baseline's, that agree in the seed and in
+every setting that varies within a choice, so the difference between them is what the choice made.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bailong.compare.runs import Run, Runs
+from bailong.compare.statistics import Estimate, area, estimate, first_reach
+from bailong.run.checks import did_you_mean
+from bailong.run.folder import IGNORED
+
+#: what choices are compared in, all in bits per byte: comparable across tokenizers, unlike the loss
+METRICS = ("bpb_step0", "auc", "bpb_final")
+#: settings that are nobody's business in a comparison
+HIDDEN = ("tracking", "outputs", "plan", "rerun")
+
+
+@dataclass
+class Reach:
+    """Tokens to the baseline's final loss. `tokens`, `speedup` (the baseline's tokens over the choice's) and
+    `saved` (the difference, pair by pair) only where every run reached it: a mean over those that did would
+    flatter the choice."""
+
+    reached: int
+    of: int
+    tokens: Estimate | None = None
+    speedup: float | None = None
+    saved: Estimate | None = None
+
+
+@dataclass
+class Choice:
+    """One value of the compared key and its runs."""
+
+    name: str
+    runs: list[Run]
+    baseline: bool = False
+    metrics: dict[str, Estimate | None] = field(default_factory=dict)
+    paired: dict[str, Estimate | None] = field(default_factory=dict)
+    reach: Reach | None = None
+
+    @property
+    def finished(self) -> list[Run]:
+        return [run for run in self.runs if run.finished]
+
+    @property
+    def seeds(self) -> list[Any]:
+        return sorted({run.seed for run in self.runs}, key=str)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One condition of a fair comparison. `ok` is None while it cannot be told."""
+
+    name: str
+    ok: bool | None
+    detail: str
+
+
+@dataclass
+class Comparison:
+    """What the report shows. `baseline` is None when no run has it; `horizon` is the tokens that every finished
+    run reaches; `differing` maps a settings key to its values per choice."""
+
+    by: str
+    asked_baseline: str
+    runs: Runs
+    choices: list[Choice]
+    baseline: Choice | None
+    horizon: float
+    differing: dict[str, list[list[Any]]]
+    checks: list[Check]
+    #: per run folder: tokens to the baseline's final loss; None is "not reached", absence "cannot be told"
+    tokens_to_baseline: dict[str, float | None]
+
+    @property
+    def label(self) -> str:
+        """The compared key in a word: `initializer` for `initializer.name`."""
+        return self.by.removesuffix(".name")
+
+    @property
+    def warnings(self) -> list[Check]:
+        return [check for check in self.checks if check.ok is False]
+
+    @property
+    def bases(self) -> list[dict[str, Any]]:
+        """The base models' own scores before extension: one entry unless runs start from different models."""
+        found = [run.result["base"] for run in self.runs.runs if isinstance(run.result.get("base"), dict)]
+        return list({(base.get("bpb_untouched"), base.get("bpb_tied")): base for base in found}.values())
+
+
+def measure(run: Run, metric: str, horizon: float) -> float | None:
+    """`metric` of one run, None while it is unknown."""
+    if metric == "bpb_step0":
+        return run.at_start("eval/bpb")
+    if metric == "bpb_final":
+        return run.at_end("eval/bpb")
+    return area(*run.curve("eval/bpb"), horizon) if run.finished else None
+
+
+def compare_runs(runs: Runs, by: str = "initializer.name", baseline: str = "random") -> Comparison:
+    """Group, pair and check.
+
+    Raises:
+        ValueError: no run has the settings key `by`.
+    """
+    known = sorted({key for run in runs.runs for key in run.config})
+    if runs.runs and by not in known:
+        raise ValueError(f"by={by} is not accepted: it must be a settings key of the runs{did_you_mean(by, known)}")
+    groups: dict[str, list[Run]] = {}
+    for run in runs.runs:
+        groups.setdefault(_word(run.config.get(by)), []).append(run)
+    choices = [
+        Choice(name, sorted(groups[name], key=lambda run: _natural(run.seed)), name == baseline)
+        for name in sorted(groups, key=lambda name: (name != baseline, _natural(name)))
+    ]
+    ends = [run.curve("eval/bpb")[0][-1] for run in runs.runs if run.finished and len(run.curve("eval/bpb")[0])]
+    differing = _differing(choices)
+    comparison = Comparison(
+        by=by,
+        asked_baseline=baseline,
+        runs=runs,
+        choices=choices,
+        baseline=next((choice for choice in choices if choice.baseline), None),
+        horizon=float(min(ends, default=0.0)),
+        differing=differing,
+        checks=[],
+        tokens_to_baseline={},
+    )
+    pair = _pair_key(differing)
+    _fill(comparison, pair)
+    comparison.checks = _checks(comparison, pair)
+    return comparison
+
+
+def _fill(comparison: Comparison, pair: Callable[[Run], tuple]) -> None:
+    """Means, paired differences and tokens to the baseline."""
+    horizon, baseline = comparison.horizon, comparison.baseline
+    partners = {pair(run): run for run in baseline.finished} if baseline else {}
+    targets = [t for run in partners.values() if (t := run.at_end("eval/bpb")) is not None]
+    for choice in comparison.choices:
+        for metric in METRICS:
+            choice.metrics[metric] = estimate(
+                [v for run in choice.finished if (v := measure(run, metric, horizon)) is not None]
+            )
+            pairs = [(run, partners[pair(run)]) for run in choice.finished if pair(run) in partners]
+            values = [(measure(a, metric, horizon), measure(b, metric, horizon)) for a, b in pairs]
+            choice.paired[metric] = (
+                estimate([a - b for a, b in values if a is not None and b is not None]) if not choice.baseline else None
+            )
+        if not targets:
+            continue
+        tokens: list[float | None] = []
+        base_tokens: list[float] = []
+        for run in choice.finished:
+            partner = partners.get(pair(run))
+            # An unpaired run is set against the baseline's mean, which is the same text and so the same target.
+            target = partner.at_end("eval/bpb") if partner else math.fsum(targets) / len(targets)
+            if target is None:
+                continue
+            reached = first_reach(*run.curve("eval/bpb"), target)
+            comparison.tokens_to_baseline[str(run.folder)] = reached
+            tokens.append(reached)
+            own = [partner] if partner else list(partners.values())
+            base_tokens.append(statistics.fmean(_tokens_to(base, target) for base in own))
+        choice.reach = _reach(tokens, base_tokens)
+
+
+def _tokens_to(run: Run, target: float) -> float:
+    """Tokens to `target`, or all of the run's tokens where it stayed above."""
+    reached = first_reach(*run.curve("eval/bpb"), target)
+    return float(run.curve("eval/bpb")[0][-1]) if reached is None else reached
+
+
+def _reach(tokens: Sequence[float | None], base: Sequence[float]) -> Reach | None:
+    reached = [t for t in tokens if t is not None]
+    if not tokens:
+        return None
+    if len(reached) < len(tokens):
+        return Reach(len(reached), len(tokens))
+    mean = estimate(reached)
+    assert mean is not None
+    speedup = statistics.fmean(base) / mean.mean if mean.mean > 0 else math.inf
+    saved = estimate([b - t for b, t in zip(base, reached, strict=True)])
+    return Reach(len(reached), len(tokens), mean, speedup, saved)
+
+
+def _differing(choices: list[Choice]) -> dict[str, list[list[Any]]]:
+    """Settings that are not the same in all runs: key -> per choice its distinct values, in order."""
+    keys = sorted({key for choice in choices for run in choice.runs for key in run.config})
+    found = {}
+    for key in keys:
+        if _below(key, HIDDEN):
+            continue
+        values = [_distinct(run.config.get(key) for run in choice.runs) for choice in choices]
+        if len(_distinct(value for per_choice in values for value in per_choice)) > 1:
+            found[key] = values
+    return found
+
+
+def _varying(differing: dict[str, list[list[Any]]]) -> list[str]:
+    """Settings, other than the machine's, that vary within a choice."""
+    return [key for key, values in differing.items() if not _below(key, IGNORED) and any(len(v) > 1 for v in values)]
+
+
+def _pair_key(differing: dict[str, list[list[Any]]]) -> Callable[[Run], tuple]:
+    keys = sorted({"seed", *_varying(differing)})
+    return lambda run: tuple(_word(run.config.get(key)) for key in keys)
+
+
+def _checks(comparison: Comparison, pair: Callable[[Run], tuple]) -> list[Check]:
+    """What must hold before two curves may be compared."""
+    finished = [run for choice in comparison.choices for run in choice.finished]
+    checks = []
+    if len(comparison.choices) > 1:
+        group = comparison.by.removesuffix("name") if comparison.by.endswith(".name") else comparison.by
+        others = [
+            key
+            for key, values in comparison.differing.items()
+            if not key.startswith(group)
+            and key != "seed"
+            and not _below(key, IGNORED)
+            and any(_distinct(v) != _distinct(values[0]) for v in values)
+        ]
+        checks.append(
+            Check(
+                "Only the choice differs",
+                not others,
+                f"choices also differ in {', '.join(others)}" if others else f"{comparison.label}, and the seed",
+            )
+        )
+    within = [key for key in _varying(comparison.differing) if key != "seed"]
+    if within:
+        detail = f"runs of one choice also differ in {', '.join(within)}: their mean and interval mix these"
+        checks.append(Check("One setting per choice", False, detail))
+    if len(comparison.choices) > 1:
+        checks.append(_same_seeds(comparison, pair))
+    checks += [
+        _same("Same data order", finished, "data_order", "batches come in another order", pair),
+        _same("Same data", finished, "data_sha256", "they were trained on different data"),
+        _same("Same tokenizer", finished, "tokenizer_sha256", "compare bits per byte only, never the loss"),
+        _same("Same number of steps", finished, "steps", "the shorter runs had less training"),
+        _same("Same code", finished, "git_commit", "they were made by different versions"),
+    ]
+    dirty = [run.name for run in finished if run.git_dirty]
+    if any(run.provenance for run in finished):
+        detail = f"{len(dirty)} of {len(finished)} runs had changes that are in no commit (kept in their folders)"
+        checks.append(Check("Clean working tree", not dirty, detail if dirty else "nothing uncommitted"))
+    if finished:
+        odd = [run.name for run in finished if not _agrees(run)]
+        detail = f"metrics.jsonl says otherwise in {', '.join(odd)}" if odd else "result.json agrees with metrics.jsonl"
+        checks.append(Check("Results match the record", not odd, detail))
+    return checks
+
+
+def _same_seeds(comparison: Comparison, pair: Callable[[Run], tuple]) -> Check:
+    """Whether every choice has the same finished seeds, once each."""
+    per_choice = {choice.name: Counter(pair(run) for run in choice.finished) for choice in comparison.choices}
+    counts = {name: sum(counter.values()) for name, counter in per_choice.items()}
+    if not any(counts.values()):
+        return Check("Same seeds", None, "no run is finished yet")
+    if any(n > 1 for counter in per_choice.values() for n in counter.values()):
+        return Check("Same seeds", False, "a choice has several runs of one seed; one of them is paired")
+    if len({frozenset(counter) for counter in per_choice.values()}) > 1:
+        told = ", ".join(f"{name} {n}" for name, n in counts.items())
+        if comparison.runs.waiting or any(run.status == "running" for run in comparison.runs.runs):
+            return Check("Same seeds", None, f"still running; finished so far: {told}")
+        return Check("Same seeds", False, f"finished runs: {told}; only those with a partner are paired")
+    return Check("Same seeds", True, f"{next(iter(counts.values()))} finished per choice")
+
+
+def _same(name: str, runs: list[Run], key: str, otherwise: str, pair: Callable[[Run], tuple] | None = None) -> Check:
+    """Whether `key` is one value over all runs, or within the runs that `pair` puts together."""
+    values: dict[Any, set[str]] = {}
+    for run in runs:
+        value = run.git_commit if key == "git_commit" else run.result.get(key)
+        if value not in (None, ""):
+            values.setdefault(pair(run) if pair else None, set()).add(str(value))
+    if not values:
+        return Check(name, None, "not recorded yet")
+    differing = [where for where, found in values.items() if len(found) > 1]
+    if differing:
+        shown = sorted({value[:10] for where in differing for value in values[where]})
+        where = f" for {len(differing)} of {len(values)} seeds" if pair else ""
+        return Check(name, False, f"{', '.join(shown[:4])}{'…' if len(shown) > 4 else ''}{where}: {otherwise}")
+    if pair:
+        return Check(name, True, f"for each of {len(values)} seed{'s' if len(values) > 1 else ''}")
+    return Check(name, True, next(iter(values[None]))[:10])
+
+
+def _agrees(run: Run) -> bool:
+    for key, mine in (("bpb_step0", run.at_start("eval/bpb")), ("bpb_final", run.at_end("eval/bpb"))):
+        told = run.result.get(key)
+        if mine is None or not isinstance(told, int | float) or not math.isclose(mine, told, rel_tol=1e-6):
+            return False
+    return True
+
+
+def _below(key: str, words: Sequence[str]) -> bool:
+    return any(key == word or key.startswith(f"{word}.") for word in words)
+
+
+def _distinct(values: Any) -> list[Any]:
+    """In natural order, without repeats."""
+    return sorted({_word(value): value for value in values}.values(), key=_natural)
+
+
+def _word(value: Any) -> str:
+    return "–" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _natural(value: Any) -> tuple[int, float, str]:
+    """Numbers by size, before words by spelling."""
+    try:
+        return 0, float(value), ""
+    except (TypeError, ValueError):
+        return 1, 0.0, str(value)

@@ -1,0 +1,262 @@
+"""The comparison in words and cells: findings, the tables (shared by terminal and page) and `runs.csv`."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bailong.compare.comparison import METRICS, Choice, Comparison, measure
+from bailong.compare.runs import STATUSES, Run
+from bailong.compare.statistics import Estimate
+from bailong.report.units import NONE, short
+
+NAMES = {"bpb_step0": "at step 0", "auc": "mean over the run (AUC)", "bpb_final": "final"}
+CSV_COLUMNS = (
+    "run",
+    "status",
+    "reason",
+    "choice",
+    "initializer",
+    "seed",
+    "experiment",
+    "sweep",
+    "bpb_step0",
+    "bpb_final",
+    "loss_step0",
+    "loss_final",
+    "auc",
+    "tokens",
+    "steps",
+    "seconds",
+    "tokens_per_second",
+    "peak_memory_gb",
+    "trainable_share_packed",
+    "trainable_share_true",
+    "tokens_to_baseline",
+    "started",
+    "git_commit",
+    "folder",
+)
+
+
+# --- cells -------------------------------------------------------------------------------------------
+
+
+def number(value: Estimate | None, digits: int = 3, signed: bool = False) -> tuple[str, str]:
+    """Mean and `± half width of the 95 % interval` as two cells, so that a column's digits line up."""
+    if value is None:
+        return NONE, ""
+    mean = f"{value.mean:+.{digits}f}" if signed else f"{value.mean:.{digits}f}"
+    return mean.replace("-", "−"), f"± {value.half:.{digits}f}" if value.half is not None else f"± {NONE}"
+
+
+def seeds(choice: Choice) -> str:
+    """`3`, or `1 of 3` while some are not finished."""
+    done = {run.seed for run in choice.finished}
+    return str(len(done)) if len(done) == len(choice.seeds) else f"{len(done)} of {len(choice.seeds)}"
+
+
+def reach(choice: Choice) -> tuple[str, str, str]:
+    """Tokens to the baseline's final loss, their interval, and the speed-up."""
+    found = choice.reach
+    if found is None:
+        return NONE, "", NONE
+    if found.tokens is None:
+        told = "not reached" if found.reached == 0 else f"{found.reached} of {found.of} runs"
+        return told, "", NONE
+    if found.tokens.mean == 0:
+        return "0 (at step 0)", "", NONE
+    half = f"± {short(found.tokens.half)}" if found.tokens.half is not None else f"± {NONE}"
+    assert found.speedup is not None
+    return short(found.tokens.mean), half, f"{found.speedup:.2f}×"
+
+
+def counts(comparison: Comparison) -> str:
+    """`9 runs: 7 finished, 1 running, 1 failed; 2 more have not started`."""
+    runs = comparison.runs.runs
+    parts = [f"{n} {status}" for status in STATUSES if (n := sum(run.status == status for run in runs))]
+    waiting = len(comparison.runs.waiting)
+    return (
+        f"{len(runs)} run{'s' if len(runs) != 1 else ''}"
+        + (f": {', '.join(parts)}" if parts else "")
+        + (f"; {waiting} more not started" if waiting else "")
+    )
+
+
+def title(comparison: Comparison) -> str:
+    names = [choice.name for choice in comparison.choices]
+    if len(names) > 1:
+        return f"Does {'' if '.' in comparison.label else 'the '}{comparison.label} matter?"
+    return f"{comparison.label}: {names[0]}" if names else "No run yet"
+
+
+def places(comparison: Comparison) -> str:
+    """`tiny / initializers`, for every experiment and sweep there is."""
+    pairs = {(run.experiment, run.sweep or "single runs") for run in comparison.runs.runs}
+    return ", ".join(f"{experiment} / {sweep}" for experiment, sweep in sorted(pairs))
+
+
+def commands(comparison: Comparison) -> list[str]:
+    """What to type for the same runs: the sweep's own command where there is one."""
+    sweeps = comparison.runs.sweeps
+    covered = {str(folder / str(job)) for folder, sweep in sweeps.items() for job in sweep.get("jobs", [])}
+    swept = [command for sweep in sweeps.values() for command in sweep.get("commands", {})]
+    single = [run.command for run in comparison.runs.runs if str(run.folder) not in covered and run.command]
+    return list(dict.fromkeys([*swept, *single]))
+
+
+def findings(comparison: Comparison) -> list[tuple[str, str]]:
+    """(choice, what came out) for each choice that has a pair. A difference is claimed only where the interval
+    leaves zero out; a single pair is told as what it is."""
+    base = comparison.baseline
+    if base is None:
+        return []
+    found = []
+    for choice in comparison.choices:
+        start, end = choice.paired.get("bpb_step0"), choice.paired.get("bpb_final")
+        if start is None or end is None:
+            continue
+        pairs = "one pair of runs, so no interval" if end.n == 1 else f"{end.n} pairs of seeds"
+        other = _spoken(base, comparison)
+        if _told(start):
+            text = f"starts {_apart(start)} {other}"
+            text += f" and ends {_apart(end)} it." if _told(end) else ". At the end the two cannot be told apart."
+        elif _told(end):
+            text = f"cannot be told from {other} at the start and ends {_apart(end)} it."
+        else:
+            text = f"cannot be told from {other}, neither at the start nor at the end."
+        text = " ".join(part for part in (text, _saving(choice, other), f"({pairs})") if part)
+        found.append((_spoken(choice, comparison), text))
+    return found
+
+
+def _spoken(choice: Choice, comparison: Comparison) -> str:
+    """A bare number says nothing in a sentence: `adapter.rank 8`."""
+    return f"{comparison.label} {choice.name}" if choice.name[:1].isdigit() else choice.name
+
+
+def _told(difference: Estimate) -> bool:
+    return difference.n == 1 or difference.clear
+
+
+def _apart(difference: Estimate) -> str:
+    return f"{abs(difference.mean):.3f} bits per byte {'below' if difference.mean < 0 else 'above'}"
+
+
+def _saving(choice: Choice, base: str) -> str:
+    found = choice.reach
+    if found is None:
+        return ""
+    if found.tokens is None:
+        if found.reached == 0:
+            return f"It does not reach {base}’s final loss."
+        return f"It reaches {base}’s final loss in {found.reached} of {found.of} runs."
+    if not found.speedup or math.isinf(found.speedup):
+        return f"It is at {base}’s final loss before the first step."
+    doubt = "" if found.saved and _told(found.saved) else ", a saving that these seeds cannot tell from none"
+    return f"It reaches {base}’s final loss with {1 / found.speedup:.0%} of {base}’s tokens{doubt}."
+
+
+# --- csv ---------------------------------------------------------------------------------------------
+
+
+def csv_row(run: Run, comparison: Comparison) -> dict[str, Any]:
+    """One run; empty where a value is unknown, `not reached` where it is known that there is none."""
+    reached = comparison.tokens_to_baseline.get(str(run.folder), "")
+    row = {
+        "run": run.name,
+        "status": run.status,
+        "reason": run.reason,
+        "choice": run.config.get(comparison.by),
+        "initializer": run.config.get("initializer.name"),
+        "seed": run.seed,
+        "experiment": run.experiment,
+        "sweep": run.sweep,
+        "bpb_step0": measure(run, "bpb_step0", 0),
+        "bpb_final": measure(run, "bpb_final", 0),
+        "loss_step0": run.at_start("eval/loss"),
+        "loss_final": run.at_end("eval/loss"),
+        "auc": measure(run, "auc", comparison.horizon),
+        "tokens_to_baseline": "not reached" if reached is None else reached,
+        "started": run.record.get("started"),
+        "git_commit": run.git_commit,
+        "folder": str(run.folder),
+    }
+    for key in CSV_COLUMNS:
+        if key not in row:
+            row[key] = run.fact(key)
+    return row
+
+
+def csv_text(comparison: Comparison) -> str:
+    """`runs.csv`: a row a run, choices in the report's order."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for choice in comparison.choices:
+        for run in choice.runs:
+            row = csv_row(run, comparison)
+            writer.writerow([row[column] for column in CSV_COLUMNS])
+    return out.getvalue()
+
+
+# --- terminal ----------------------------------------------------------------------------------------
+
+
+def show(comparison: Comparison, console: Console) -> None:
+    """The report's headline in the terminal."""
+    console.print(Text(title(comparison), "bold"))
+    console.print(Text(f"{places(comparison)} · {counts(comparison)}", "dim"))
+    if comparison.choices:
+        console.print()
+        console.print(_headline(comparison))
+        console.print()
+    if comparison.baseline is None and comparison.choices:
+        console.print(Text(no_baseline(comparison), "yellow"))
+    for name, text in findings(comparison):
+        console.print(Text.assemble((name, "bold"), " ", text))
+    for run in comparison.runs.runs:
+        if run.reason:
+            console.print(Text(f"{run.status}: {run.name}: {run.reason}", "yellow"))
+    for problem in comparison.runs.problems:
+        console.print(Text(problem, "yellow"))
+    for check in comparison.warnings:
+        console.print(Text(f"warning: {check.name.lower()}? {check.detail}", "bold yellow"))
+
+
+def no_baseline(comparison: Comparison) -> str:
+    return f"No run has {comparison.by}={comparison.asked_baseline}: there is nothing to take differences to."
+
+
+def _headline(comparison: Comparison) -> Table:
+    """One line a choice, and under it, dim, its difference to the baseline. It fits 80 columns, and wraps
+    rather than cutting digits."""
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", pad_edge=False)
+    table.add_column(comparison.label)
+    for name in ("seeds", "bpb step 0", "bpb mean", "bpb final"):
+        table.add_column(name, justify="right")
+    if comparison.baseline:
+        table.add_column("to baseline", justify="right")
+        table.add_column("speed", justify="right")
+    for choice in comparison.choices:
+        cells = [choice.name, seeds(choice)]
+        cells += [_joined(number(choice.metrics[metric])) for metric in METRICS]
+        if comparison.baseline:
+            tokens, _, speedup = reach(choice)
+            cells += [tokens, speedup]
+        table.add_row(*cells)
+        if any(choice.paired.values()):
+            differences = [_joined(number(choice.paired[metric], signed=True)) for metric in METRICS]
+            table.add_row(f"  − {comparison.asked_baseline}", "", *differences, style="dim")
+    return table
+
+
+def _joined(cells: Sequence[str]) -> str:
+    return " ".join(cell for cell in cells if cell)

@@ -1,0 +1,92 @@
+"""Settings of text: where it comes from, what is held out, and the tokenizer that reads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import MISSING
+
+from bailong.run.checks import one_of, require
+
+KINDS = ("auto", "jsonl", "text", "parquet", "wiki", "html", "warc", "epub", "hub", "urls")
+#: what the records of a source of dialogues look like (bailong.prepare.dialogue.shapes)
+SHAPES = ("dialogue", "sharegpt", "alpaca", "moss", "squad", "gsm8k")
+
+
+@dataclass
+class Source:
+    """One body of text.
+
+    `path` is a file or glob (JSONL or TXT, plain, `.gz` or `.zst`, or Parquet), `sample:<file>` for text inside
+    the package, or `hub:<dataset id>` (or `hub:<dataset id>#<config>`, of which `split` is read). `text`
+    names the field that holds the text (TXT has none: there a blank line ends a document), or two as `a+b`, which
+    are joined. `fraction`
+    keeps that share of the documents, chosen by the hash of their text, so that the choice never depends
+    on their order. `language` is a label; `bailong-extend` trains on the sources that carry the language
+    of its tokenizer.
+
+    The rest is for `bailong-prepare`: `name` labels the source in the ledger (empty: the file's name), `kind` says
+    what the files are (`auto`: by their suffix), `revision` fixes a Hub dataset, `licence` is recorded with
+    every document, `url` names the field that holds a document's address, `limit` stops reading after so many
+    documents. `process: false` passes the text through every cleaning and deduplication step as it is (the
+    paper's RefinedWeb); `steps` overrides knobs of single steps, as in `{convert: {mode: "off"}}`.
+    """
+
+    path: str = MISSING
+    text: str = "text"
+    fraction: float = 1.0
+    split: str = "train"
+    language: str = ""
+    name: str = ""
+    kind: str = "auto"
+    revision: str | None = None
+    licence: str = ""
+    url: str = ""
+    limit: int | None = None
+    process: bool = True
+    steps: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        require(0 < self.fraction <= 1, "data.sources[].fraction", self.fraction, "in (0, 1]")
+        one_of("data.sources[].kind", self.kind, KINDS + SHAPES)
+        require(self.limit is None or self.limit > 0, "data.sources[].limit", self.limit, "above 0, or null")
+
+
+@dataclass
+class Data:
+    """What is trained on, and what is held out.
+
+    `folder` is what `bailong-prepare` fills from `sources`, and what training then reads; null: training reads the
+    sources as they are. `held_out` is the share of documents kept from training, in every source, chosen by the
+    hash of their text: every config that shares a text holds out the same documents. `evaluation_bytes` bounds the
+    evaluation text in bytes, which makes it the same text under any tokenizer; `evaluate_on` is the position of the
+    source that is evaluated. `expected_tokens` (of text) and `expected_dialogues` serve `plan=true` alone, where no
+    data is read. `kind` is `text`,
+    or `dialogue` for what `stage=sft` trains on.
+    """
+
+    name: str = MISSING
+    kind: str = "text"
+    folder: str | None = None
+    sources: list[Source] = field(default_factory=list)
+    held_out: float = 0.05
+    evaluate_on: int = 0
+    evaluation_bytes: int = 200_000
+    expected_tokens: int | None = None
+    expected_dialogues: int | None = None
+
+    def __post_init__(self) -> None:
+        one_of("data.kind", self.kind, ("text", "dialogue"))
+        require(0 < self.held_out < 1, "data.held_out", self.held_out, "between 0 and 1")
+        require(self.evaluation_bytes > 0, "data.evaluation_bytes", self.evaluation_bytes, "above 0")
+        if shape := next((s.kind for s in self.sources if self.kind == "text" and s.kind in SHAPES), None):
+            raise ValueError(f"data.sources[].kind={shape} is a shape of dialogues, which need data.kind=dialogue")
+        if self.sources or self.folder is None:  # a prepared folder knows its own sources
+            require(len(self.sources) > 0, "data.sources", self.sources, "a list of at least one source")
+            require(
+                0 <= self.evaluate_on < len(self.sources),
+                "data.evaluate_on",
+                self.evaluate_on,
+                f"a position in data.sources, 0 to {len(self.sources) - 1}",
+            )

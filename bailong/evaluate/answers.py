@@ -1,0 +1,391 @@
+"""`answers.jsonl`: what a model said to each question, whether it is loaded here, served, or answered elsewhere.
+
+A row is a question with all its turns:
+
+    {"benchmark", "id", "key", "turns": [{"prompt", "answer", "finish_reason", "prompt_tokens", "answer_tokens", ...}],
+     "settings": {...}}
+
+`finish_reason` is `stop` or `length`; `refused` (an endpoint's content filter); `api_error` or `empty`, which are asked
+again next time; null for an answer from elsewhere. A turn may also have `truncated` (something of its prompt was left
+out), `batch` and `error`. `key` stands for all that decides the answer, so what has been answered under the same
+settings is not asked again, whatever its id. The last row of a question is the one that counts.
+
+Turn k of all questions is asked as one wave. Turns of questions that have more to come wait in `turns.jsonl` beside it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import importlib.metadata
+import itertools
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from bailong.api.call import Call, Reply
+from bailong.api.client import Client
+from bailong.api.settings import Api, Prices
+from bailong.evaluate import model_folder
+from bailong.evaluate.benchmark.item import Item
+from bailong.evaluate.prompt import messages
+from bailong.evaluate.settings import Generator, Sampling, Subject
+from bailong.run.checks import did_you_mean
+from bailong.run.journal import Journal
+
+#: finish reasons of a question that is asked again next time
+FAILED = ("api_error", "empty")
+
+Turn = dict[str, Any]
+#: a question of a wave: the item and the turns before
+Asked = tuple[Item, list[Turn]]
+
+
+class Folder:
+    """A model that is loaded here, and only when something is to be asked."""
+
+    def __init__(self, path: str, generator: Generator, say: Callable[[str], None] = print) -> None:
+        self.path, self.generator, self.say = path, generator, say
+        self.digest = model_folder.digest(path)
+        self._local: Any = None
+
+    def facts(self, item: Item, sampling: Sampling) -> dict[str, Any]:
+        return {
+            "model": self.digest,
+            "dtype": self.precision,
+            "context": self.generator.context,
+            "template": self.generator.template,
+            "passage": item.context,
+            **_sampled(sampling, ("temperature", "top_p", "top_k", "seed"), ("repetition_penalty", "max_new_tokens")),
+        }
+
+    def settings(self) -> dict[str, Any]:
+        return {"path": self.path, "device": self.local.device.type, "strict": self.generator.strict} | _versions(
+            "transformers", "torch"
+        )
+
+    @functools.cached_property
+    def precision(self) -> str:
+        from bailong.evaluate import generate
+
+        return str(generate.dtype(self.generator, generate.device(self.generator))).removeprefix("torch.")
+
+    @property
+    def local(self) -> Any:
+        """The model (`bailong.evaluate.generate.Local`), loaded at the first look."""
+        if self._local is None:
+            from bailong.evaluate.generate import Local
+
+            self._local = Local(self.path, self.generator, self.say)
+        return self._local
+
+    def check(self, items: Sequence[Item], sampling: Sampling) -> None:
+        """Refuse now what would be refused in the middle: a question that fills the context all by itself."""
+        for item in items:
+            for number, instruction in enumerate(item.prompts):
+                passage = item.context if number == 0 else ""
+                self.local.fit(_question(item, [instruction], [], passage), sampling.max_new_tokens)
+
+    def ask(self, wave: Sequence[Asked], sampling: Sampling, done: Callable[[int, Turn], None]) -> None:
+        def told(place: int, answer: Any) -> None:
+            item, turns = wave[place]
+            turn = {"prompt": item.prompts[len(turns)], "answer": answer.text, "finish_reason": answer.finish_reason}
+            turn |= {"prompt_tokens": answer.prompt_tokens, "answer_tokens": answer.answer_tokens}
+            done(place, turn | ({"truncated": True} if answer.truncated else {}) | {"batch": answer.batch})
+
+        questions = [
+            _question(item, item.prompts[: len(turns) + 1], [turn["answer"] for turn in turns], item.context)
+            for item, turns in wave
+        ]
+        self.local.answers(questions, sampling, told)
+
+
+class Served:
+    """A model behind an OpenAI-compatible endpoint, asked through its chat messages."""
+
+    def __init__(self, api: Api, prices: Prices | None = None, say: Callable[[str], None] = print) -> None:
+        self.api, self.say = api, say
+        self.client = Client(api, prices)
+        self._warned = False
+
+    def facts(self, item: Item, sampling: Sampling) -> dict[str, Any]:
+        return {
+            "base_url": self.api.base_url,
+            "model": self.api.model,
+            **_sampled(sampling, ("temperature", "top_p", "seed"), ("max_new_tokens",)),
+        }
+
+    def settings(self) -> dict[str, Any]:
+        return {"api": self.api.name} | _versions("openai")
+
+    def check(self, items: Sequence[Item], sampling: Sampling) -> None:
+        """Say once what an endpoint is not told."""
+        unsent = [f"sampling.repetition_penalty={sampling.repetition_penalty}"] * (sampling.repetition_penalty != 1)
+        if sampling.temperature > 0 and sampling.top_k:
+            unsent.append(f"sampling.top_k={sampling.top_k}")
+        if unsent and not self._warned:
+            self.say(f"api {self.api.name}: {' and '.join(unsent)} cannot be asked of it: it is no field of this API")
+        self._warned = True
+
+    def calls(self, wave: Sequence[Asked], sampling: Sampling) -> list[Call]:
+        """What `ask` asks."""
+        return [
+            Call(
+                messages(item.prompts[: len(turns) + 1], [turn["answer"] for turn in turns]),
+                temperature=sampling.temperature,
+                max_tokens=sampling.max_new_tokens,
+                top_p=sampling.top_p if sampling.temperature > 0 else 1.0,
+                seed=sampling.seed if sampling.temperature > 0 else None,
+                kind="answer",
+            )
+            for item, turns in wave
+        ]
+
+    def ask(self, wave: Sequence[Asked], sampling: Sampling, done: Callable[[int, Turn], None]) -> None:
+        calls = self.calls(wave, sampling)
+        places: dict[str, list[int]] = {}
+        for place, call in enumerate(calls):
+            places.setdefault(self.client.key(call), []).append(place)
+
+        def told(reply: Reply) -> None:
+            place = places[reply.key].pop(0)
+            item, turns = wave[place]
+            done(place, _turn(item.prompts[len(turns)], reply, self.client.cost(reply)))
+
+        self.client.ask(calls, told)
+
+
+class Given:
+    """Answers from elsewhere: a JSONL of `{"id", "answers": [one a turn]}`, with `benchmark` where ids repeat.
+
+    Raises:
+        ValueError: no such file, or a line of it is not that.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.known: dict[tuple[str, str], list[str]] = {}
+        if not Path(path).is_file():
+            raise ValueError(f"answers={path} is not there: it must be a JSONL file of {{id, answers: [..]}}")
+        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+                name = str(row.get("benchmark") or ""), str(row["id"])
+                answers = row["answers"]
+            except (ValueError, KeyError, TypeError, AttributeError):
+                answers = name = None
+            if name is None or not isinstance(answers, list) or not all(isinstance(text, str) for text in answers):
+                raise ValueError(f'{path}, line {number}: expected {{"id": .., "answers": [one text a turn]}}')
+            if name in self.known:
+                raise ValueError(
+                    f"{path}, line {number}: {name[1]} is answered twice; if two benchmarks have this id, say which "
+                    'with a field "benchmark"'
+                )
+            self.known[name] = answers
+
+    def answers(self, item: Item) -> list[str] | None:
+        return self.known.get((item.benchmark, item.id), self.known.get(("", item.id)))
+
+    def facts(self, item: Item, sampling: Sampling) -> dict[str, Any]:
+        return {"given": self.answers(item)}
+
+    def settings(self) -> dict[str, Any]:
+        return {"answers": self.path}
+
+    def check(self, items: Sequence[Item], sampling: Sampling) -> None:
+        """Every question needs its answers, one a turn."""
+        missing = [item.id for item in items if self.answers(item) is None]
+        if missing:
+            ids = {name for _, name in self.known}
+            shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+            raise ValueError(
+                f"{self.path} has no answer to {len(missing)} of {len(items)} questions of {items[0].benchmark}: "
+                f"{shown}{did_you_mean(missing[0], ids)}"
+            )
+        for item in items:
+            given = len(self.answers(item) or ())
+            if given != len(item.prompts):
+                raise ValueError(
+                    f"{self.path}: {item.id} has {given} answers, and the question has {len(item.prompts)} turns"
+                )
+
+    def ask(self, wave: Sequence[Asked], sampling: Sampling, done: Callable[[int, Turn], None]) -> None:
+        for place, (item, turns) in enumerate(wave):
+            known = (self.answers(item) or [])[len(turns)]
+            turn = {"prompt": item.prompts[len(turns)], "answer": known, "finish_reason": None}
+            done(place, turn | {"prompt_tokens": None, "answer_tokens": None})
+
+
+Source = Folder | Served | Given
+
+
+def source(
+    subject: Subject, generator: Generator, prices: Prices | None = None, say: Callable[[str], None] = print
+) -> Source:
+    """Where a subject's answers come from; nothing is loaded or asked yet.
+
+    Raises:
+        ValueError: no such folder or file, or unknown knobs of an endpoint.
+    """
+    if subject.path is not None:
+        return Folder(subject.path, generator, say)
+    if subject.answers is not None:
+        return Given(subject.answers)
+    known = [f.name for f in dataclasses.fields(Api)]
+    asked = {"name": subject.name} | (subject.api or {})
+    for key in asked:
+        if key not in known:
+            raise ValueError(
+                f"models[{subject.name}].api.{key} is not accepted{did_you_mean(key, known)}; accepted: "
+                + ", ".join(known)
+            )
+    if not asked.get("model"):
+        raise ValueError(f"models[{subject.name}].api.model has no value: give the model's name on that server")
+    try:
+        api = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Api), asked))
+    except OmegaConfBaseException as error:
+        raise ValueError(f"models[{subject.name}].api: {str(error).splitlines()[0]}") from error
+    assert isinstance(api, Api)
+    return Served(api, prices, say)
+
+
+def collect(
+    source: Source,
+    items: Sequence[Item],
+    sampling: Sampling,
+    path: Path,
+    done: Callable[[int, int], None] | None = None,
+) -> list[dict[str, Any]]:
+    """A row for each item, in their order: from `path`, or asked now and appended to it as it comes.
+
+    Killed at any moment, it loses what was under way and nothing else.
+
+    Args:
+        path: `answers.jsonl`.
+        done: sees how many answers (turns) of how many are there.
+
+    Raises:
+        ValueError: another process writes to the file; or nothing more can be asked (rows so far are kept).
+    """
+    keys = [key(source, item, sampling) for item in items]
+    waiting = path.with_name("turns.jsonl")
+    with Journal(path) as journal:
+        last = {(row["benchmark"], row["id"]): row for row in journal.rows}
+        same = {row["key"]: row for row in journal.rows}  # of any id: what two benchmarks share is asked once
+        with Journal(waiting) as begun:
+            early = {(row["key"], row["number"]): row["turn"] for row in begun.rows}
+            turns = [_known(name, item, same, early) for name, item in zip(keys, items, strict=True)]
+            total, held = sum(len(item.prompts) for item in items), sum(map(len, turns))
+            settings: dict[str, Any] = {}
+
+            def finish(place: int, settings: dict[str, Any]) -> None:
+                item = items[place]
+                row = {"benchmark": item.benchmark, "id": item.id, "key": keys[place], "turns": turns[place]}
+                last[item.benchmark, item.id] = row | {"settings": settings}
+                journal.append(last[item.benchmark, item.id])
+
+            def told(place: int, turn: Turn) -> None:
+                nonlocal held
+                turns[place].append(turn)
+                held += 1
+                if len(turns[place]) == len(items[place].prompts) or turn["finish_reason"] in FAILED:
+                    finish(place, settings)
+                else:
+                    begun.append({"key": keys[place], "number": len(turns[place]), "turn": turn})
+                if done is not None:
+                    done(held, total)
+
+            for wave in _waves(items, turns):
+                if not settings:  # the first: a source that has nothing to say is not even opened
+                    source.check(
+                        [items[i] for i in range(len(items)) if len(turns[i]) < len(items[i].prompts)], sampling
+                    )
+                    settings = source.settings() | {"sampling": dataclasses.asdict(sampling)} | _versions("bailong")
+                source.ask(
+                    [(items[i], turns[i]) for i in wave],
+                    sampling,
+                    lambda at, turn, wave=wave: told(wave[at], turn),
+                )
+            for place, item in enumerate(items):
+                row = last.get((item.benchmark, item.id))
+                if row is None or row["key"] != keys[place]:  # known under another id, or from before other settings
+                    finish(place, same[keys[place]]["settings"])
+        complete = {row["key"] for row in last.values() if not _failed(row["turns"])}
+        if complete.issuperset(row["key"] for row in begun.rows):
+            waiting.unlink()
+    return [last[item.benchmark, item.id] for item in items]
+
+
+def key(source: Source, item: Item, sampling: Sampling) -> str:
+    """SHA-256 of all that decides an answer: the model, the prompts, the sampling, and what else `facts` names."""
+    content = [item.prompts, source.facts(item, sampling)]
+    text = json.dumps(content, ensure_ascii=False, sort_keys=True)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _known(name: str, item: Item, same: dict[str, dict[str, Any]], early: dict[tuple[str, int], Turn]) -> list[Turn]:
+    """The turns of a question that need not be asked."""
+    row = same.get(name)
+    if row is not None and not _failed(row["turns"]):
+        return list(row["turns"])
+    return list(itertools.takewhile(bool, (early.get((name, number), {}) for number in range(1, len(item.prompts)))))
+
+
+def _failed(turns: Sequence[Turn]) -> bool:
+    return turns[-1]["finish_reason"] in FAILED
+
+
+def _waves(items: Sequence[Item], turns: Sequence[list[Turn]]) -> Iterator[list[int]]:
+    """Places of the questions whose turn is next, those that are furthest behind first, until none is left."""
+    while True:
+        behind = [
+            i
+            for i, item in enumerate(items)
+            if len(turns[i]) < len(item.prompts) and not (turns[i] and _failed(turns[i]))
+        ]
+        if not behind:
+            return
+        depth = min(len(turns[i]) for i in behind)
+        yield [i for i in behind if len(turns[i]) == depth]
+
+
+def _question(item: Item, instructions: Sequence[str], outputs: Sequence[str], passage: str) -> Any:
+    from bailong.evaluate.generate import Question
+
+    return Question(list(instructions), list(outputs), passage, f"{item.benchmark}, question {item.id}")
+
+
+def _turn(prompt: str, reply: Reply, cost: float | None) -> Turn:
+    reasons = {"ok": "stop", "truncated": "length", "refused": "refused", "api_error": "api_error"}
+    # A model that ends its answer at once has answered, with nothing; a reply without a reason to end is none.
+    finish = reasons.get(reply.status, "stop" if reply.finish_reason else "empty")
+    turn = {
+        "prompt": prompt,
+        "answer": (reply.text or "").strip() if finish in ("stop", "length") else "",
+        "finish_reason": finish,
+        "prompt_tokens": reply.prompt_tokens,
+        "answer_tokens": reply.answer_tokens,
+        "model": reply.model,
+        "fingerprint": reply.fingerprint,
+        "seconds": round(reply.seconds, 3),
+        "cost": cost,
+    }
+    return turn | ({"error": reply.error} if reply.error else {})
+
+
+def _sampled(sampling: Sampling, drawn: Sequence[str], always: Sequence[str]) -> dict[str, Any]:
+    """The knobs that matter: of a greedy answer not those of drawing, save that it is greedy."""
+    names = [*always, *(drawn if sampling.temperature > 0 else ("temperature",))]
+    return {name: getattr(sampling, name) for name in names}
+
+
+def _versions(*packages: str) -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in packages}

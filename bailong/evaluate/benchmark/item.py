@@ -1,0 +1,40 @@
+"""One question of a benchmark, ready to be asked."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Item:
+    """What a model is asked, and what its answer is held against.
+
+    Attributes:
+        id: unique within its benchmark.
+        language: of the question (`zh-Hant`, `zh-Hans`, `en`); `answer_language` of a good answer.
+        prompts: the user turns, in order; never empty.
+        context: the passage inside `prompts[0]`, or empty. Only it may be cut when a prompt is too long.
+        references: what a judge is shown, one per turn or none (empty strings for turns that have none).
+        golds: the accepted answers of a metric; the best match counts.
+        language_free: no rule on the language of the answer applies (a translation, or another one was asked for).
+        paragraph: `bailong.data.turns.paragraph_digest` of the passage, or empty.
+        meta: what the reader knows beside (title, notes, labels); JSON values.
+    """
+
+    id: str
+    benchmark: str
+    prompts: list[str]
+    category: str = ""
+    language: str = ""
+    answer_language: str = ""
+    context: str = ""
+    references: list[str] = field(default_factory=list)
+    golds: list[str] = field(default_factory=list)
+    language_free: bool = False
+    paragraph: str = ""
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    def row(self) -> dict[str, Any]:
+        """The item as a JSON object."""
+        return asdict(self)

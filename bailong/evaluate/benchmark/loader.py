@@ -1,0 +1,74 @@
+"""From the settings of a benchmark to its items."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+
+from bailong.evaluate.benchmark import bench, passages, rows, shapes
+from bailong.evaluate.benchmark.item import Item
+from bailong.evaluate.settings import Benchmark
+from bailong.run.checks import one_of
+
+SHAPES = {
+    "squad": passages.questions,
+    "fgc": passages.questions,
+    "labelled": shapes.labelled,
+    "summary": shapes.summary,
+    "ttqa": shapes.ttqa,
+    "gsm8k": shapes.gsm8k,
+    "text": shapes.text,
+    "mt_bench": bench.mt_bench,
+    "bench": bench.bench,
+}
+
+
+def load(benchmark: Benchmark, say: Callable[[str], None] = lambda line: None) -> list[Item]:
+    """The items of a benchmark, `limit` of them if it says so, in the file's order.
+
+    Args:
+        say: hears of what is odd and no error: fewer items than expected, other categories.
+
+    Raises:
+        ValueError: for whatever keeps it from being read, with evaluation.<name>.<key>.
+    """
+    where = f"evaluation.{benchmark.name}"
+    one_of(f"{where}.shape", benchmark.shape, SHAPES)
+    if benchmark.shape == "mt_bench":
+        benchmark = bench.questions_file(benchmark)
+    read: Callable[..., Iterator[Item]] = SHAPES[benchmark.shape]
+    if benchmark.shape == "bench":
+        read = partial(read, say=say)
+    items = list(read(benchmark, rows.read(benchmark)))
+    twice = [name for name, count in Counter(item.id for item in items).items() if count > 1]
+    if twice:
+        raise ValueError(f"{where}: {len(twice)} ids stand for several items ({', '.join(twice[:3])}): columns.id?")
+    if not items:
+        raise ValueError(f"{where}.path={benchmark.path} holds no items")
+    if benchmark.expected is not None and len(items) != benchmark.expected:
+        say(f"{where}: {len(items):,} items where {benchmark.expected:,} are expected (evaluation of another split?)")
+    return drawn(items, benchmark.limit, benchmark.seed)
+
+
+def drawn(items: list[Item], limit: int | None, seed: int) -> list[Item]:
+    """`limit` items by the hash of seed and id, in their order: a larger limit draws the same ones and more."""
+    if limit is None or limit >= len(items):
+        return items
+
+    def place(item: Item) -> bytes:
+        return hashlib.sha256(f"{seed}|{item.id}".encode()).digest()
+
+    border = sorted(map(place, items))[limit - 1]
+    return [item for item in items if place(item) <= border]
+
+
+def digest(items: Iterable[Item]) -> str:
+    """SHA-256 of everything that the items say."""
+    total = hashlib.sha256()
+    for item in items:
+        total.update(json.dumps(item.row(), ensure_ascii=False, sort_keys=True).encode("utf-8", "surrogatepass"))
+        total.update(b"\n")
+    return total.hexdigest()

@@ -1,0 +1,27 @@
+"""Scores that need no judge: what is measured of an answer, and which number stands for it."""
+
+from __future__ import annotations
+
+from bailong.evaluate.benchmark import choice, extractive, number
+from bailong.evaluate.benchmark.item import Item
+
+#: the number of each metric that goes into tables; all are in [0, 1], higher is better
+HEADLINE = {"extractive": "f1", "number": "exact_match", "choice": "accuracy"}
+#: what is measured beside the judge, by the shape of the benchmark
+BESIDE = {"squad": "extractive", "fgc": "extractive", "ttqa": "extractive", "labelled": "choice", "gsm8k": "number"}
+
+
+def measure(metric: str, item: Item, answer: str) -> dict[str, float]:
+    """The scores of one answer.
+
+    Args:
+        metric: a key of `HEADLINE`.
+        item: with at least one gold answer.
+    """
+    assert item.golds, f"{item.benchmark}/{item.id} has no gold answer"
+    if metric == "extractive":
+        return extractive.score(answer, item.golds, item.answer_language)
+    if metric == "number":
+        return {"exact_match": number.exact(answer, item.golds), "read": float(number.last(answer) is not None)}
+    assert metric == "choice", metric
+    return {"accuracy": choice.accuracy(answer, item.golds), "read": float(choice.label(answer) is not None)}

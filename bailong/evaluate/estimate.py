@@ -1,0 +1,107 @@
+"""What an evaluation would ask and cost, before anything is asked: `bailong-evaluate plan=true`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bailong.api.client import Client
+from bailong.api.cost import Totals
+from bailong.evaluate.benchmark.item import Item
+from bailong.evaluate.benchmark.loader import load
+from bailong.evaluate.judge import asking, pairwise, single, template
+from bailong.evaluate.judge.asking import Question
+from bailong.evaluate.settings import Benchmark, Evaluate
+
+# Nobody has answered yet, so lengths are assumed: Table 4 of the paper has outputs of 477 characters on average, and a
+# verdict is a short explanation with a rating.
+ANSWER_TOKENS = 480
+VERDICT_TOKENS = 250
+#: of a question whose text is not at hand; FGC and DRCD ask about a passage of some hundred characters
+QUESTION_TOKENS = 500
+
+
+@dataclass
+class Share:
+    """What one benchmark asks of the judge for one model.
+
+    Attributes:
+        counted: whether the items were read; else their number and length are assumed.
+        expected: with verdicts of `VERDICT_TOKENS`. most: with verdicts as long as `judge.max_tokens` lets them be.
+    """
+
+    benchmark: Benchmark
+    items: int
+    counted: bool
+    expected: Totals
+    most: Totals
+
+
+def estimate(settings: Evaluate) -> list[Share]:
+    """The calls to the judge for one model, benchmark by benchmark.
+
+    Raises:
+        ValueError: a benchmark can neither be read nor says how many items it expects.
+    """
+    return [_share(settings, benchmark) for benchmark in settings.evaluation.values()]
+
+
+def pairs(settings: Evaluate) -> list[Share]:
+    """The calls that compare one model with `judge.pairwise`, in both orders; none where that names nobody."""
+    if settings.judge.pairwise is None:
+        return []
+    return [_share(settings, benchmark, settings.judge.pairwise) for benchmark in settings.evaluation.values()]
+
+
+def total(shares: list[Share], settings: Evaluate) -> tuple[Totals, Totals]:
+    """Expected and greatest account of all benchmarks together."""
+    sums = Totals(settings.prices), Totals(settings.prices)
+    for share in shares:
+        for whole, part in zip(sums, (share.expected, share.most), strict=True):
+            for name in ("calls", "prompt_tokens", "answer_tokens", "dollars"):
+                setattr(whole, name, getattr(whole, name) + getattr(part, name))
+            whole.unpriced.update(part.unpriced)
+    return sums
+
+
+def _share(settings: Evaluate, benchmark: Benchmark, against: str | None = None) -> Share:
+    client = Client(settings.judge.api, settings.prices)
+    # A plan reads what lies on this machine and downloads nothing
+    items: list[Item] | None = None
+    reason = "it is on the Hub" if benchmark.path.startswith("hub:") else ""
+    if not reason:
+        try:
+            items = load(benchmark)
+        except (ValueError, OSError) as error:
+            reason = str(error)
+    if items is None and benchmark.expected is None:
+        raise ValueError(f"evaluation.{benchmark.name} cannot be counted ({reason}), and has no `expected`")
+    count = len(items) if items is not None else min(benchmark.expected or 0, benchmark.limit or 10**9)
+    expected, most = (Totals(settings.prices) for _ in range(2))
+    if settings.judge.enabled and benchmark.metric == "judge":
+        length = min(ANSWER_TOKENS, benchmark.max_new_tokens or settings.sampling.max_new_tokens)
+        calls = asking.calls(settings.judge, _questions(settings, benchmark, items, length, against))
+        if items is not None:
+            expected, most = client.plan(calls, answer_tokens=VERDICT_TOKENS), client.plan(calls)
+        else:
+            for sums, length in ((expected, VERDICT_TOKENS), (most, settings.judge.max_tokens)):
+                one = client.plan(calls, answer_tokens=length)
+                for_each = one.prompt_tokens // len(calls), one.answer_tokens // len(calls)
+                sums.expect(settings.judge.api.model, *for_each, calls=count * len(calls))
+    return Share(benchmark, count, items is not None, expected, most)
+
+
+def _questions(
+    settings: Evaluate, benchmark: Benchmark, items: list[Item] | None, length: int, against: str | None
+) -> list[Question]:
+    """About made-up answers of so many characters. A pair's differ: both orders of equal ones are but one call."""
+    asked = items or [_typical(benchmark)]
+    mine, theirs = ([[sign * length] * len(item.prompts) for item in asked] for sign in "字詞")
+    if against is None:
+        return single.questions(settings.judge, benchmark, zip(asked, mine, strict=True))
+    return pairwise.questions(settings.judge, benchmark, zip(asked, mine, theirs, strict=True), against)
+
+
+def _typical(benchmark: Benchmark) -> Item:
+    turns = template.TURNS.get(benchmark.template or "", 1)
+    question, reference = "字" * QUESTION_TOKENS, "字" * ANSWER_TOKENS
+    return Item("typical", benchmark.name, prompts=[question] * turns, references=[reference] * turns)

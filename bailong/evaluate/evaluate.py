@@ -1,0 +1,309 @@
+"""Recipe of `bailong-evaluate`: models answer, a judge or a metric scores, tables are written (paper, section 5).
+
+Answers and verdicts are rows of append-only files, found again by all that decides them. So the same command goes on
+wherever it was stopped, a new model or benchmark asks only what is new, and tables can be made again from files alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bailong.api.client import Client
+from bailong.evaluate import answers, estimate, harness, scores
+from bailong.evaluate.benchmark import contamination, loader
+from bailong.evaluate.benchmark.item import Item
+from bailong.evaluate.judge import pairwise, single
+from bailong.evaluate.outcome import GIVEN
+from bailong.evaluate.pages import score_files, score_report
+from bailong.evaluate.pages.scores import read
+from bailong.evaluate.settings import Benchmark, Evaluate
+from bailong.run import folder, provenance
+from bailong.run.checks import hidden, require
+from bailong.run.progress import Reporter
+from bailong.run.provenance import command_line
+
+Answered = dict[tuple[str, str], list[tuple[Item, Sequence[str]]]]
+
+
+def evaluate(settings: Evaluate) -> Path | None:
+    """Answer, judge, tabulate.
+
+    Returns:
+        `settings.to`, with `scores.json`, `table.md`, `table.csv`, `table.tex`, `report.html`, the items, and a folder
+        of answers and verdicts for each model; None after a plan.
+
+    Raises:
+        ValueError: what a user can mend. Rows so far are kept, and the same command goes on.
+    """
+    rival = settings.judge.pairwise if settings.judge.enabled else None
+    names = [model.name for model in settings.models]
+    require(rival is None or rival in names, "judge.pairwise", rival, f"the name of a model: {', '.join(names)}")
+    if settings.plan:
+        show_plan(settings)
+        return None
+    to = Path(settings.to)
+    require(not to.exists() or to.is_dir(), "to", settings.to, "a folder, there or to be made")
+    with folder.locked(to):
+        reporter = Reporter(to / "evaluate.log")
+        try:
+            _evaluate(settings, to, reporter)
+        finally:
+            reporter.close()
+    score_files.show(read(to), Console())
+    print(f"report: {to / 'report.html'}")
+    return to
+
+
+def _evaluate(settings: Evaluate, to: Path, reporter: Reporter) -> None:
+    items = {name: loader.load(one, reporter.say) for name, one in settings.evaluation.items()}
+    for name, loaded in items.items():
+        rows = (json.dumps(item.row(), ensure_ascii=False) for item in loaded)
+        folder.write(to / "items" / f"{name}.jsonl", "".join(f"{row}\n" for row in rows))
+    overlaps = _require_unseen(settings, items, reporter)
+    if settings.harness:
+        harness.write(Path(settings.harness), settings.evaluation, items, settings.sampling.max_new_tokens)
+        reporter.say(f"tasks for lm-evaluation-harness: {settings.harness}")
+    answered = {
+        (model.name, name): rows
+        for model in settings.models
+        for name, rows in _answer(settings, model, items, to, reporter)
+    }
+    keys, account = _judge(settings, answered, to, reporter)
+    origin, _ = provenance.collect(provenance.root())
+    scores.collect(
+        to,
+        [model.name for model in settings.models],
+        settings.evaluation,
+        enforce=settings.judge.enforce,
+        samples=settings.judge.samples if settings.judge.enabled else 0,
+        keys=keys,
+        resamples=settings.resamples,
+        seed=settings.seed,
+        facts={
+            "command": command_line(),
+            "created": origin["when"],
+            "commit": origin["git"]["commit"],
+            "packages": origin["packages"],
+            "models": [_told(model) for model in settings.models],
+            "sampling": dataclasses.asdict(settings.sampling),
+            "generator": dataclasses.asdict(settings.generator),
+            "judge": _told(settings.judge) if settings.judge.enabled else None,
+            "pairwise": settings.judge.pairwise,
+            "prices": settings.prices.as_of,
+            "this_run": account,
+            "trained_on": [overlap.row() for overlap in overlaps],
+        },
+    )
+    score_report.write(to)
+
+
+def _told(settings: Any) -> dict[str, Any]:
+    """Settings as JSON values, without the passwords that addresses may hold."""
+    return json.loads(hidden(json.dumps(dataclasses.asdict(settings))))
+
+
+def _require_unseen(
+    settings: Evaluate, items: dict[str, list[Item]], reporter: Reporter
+) -> list[contamination.Overlap]:
+    """Refuse benchmarks of which a passage or prompt was trained on."""
+    if settings.sft is None:
+        return []
+    against = contamination.trained(Path(settings.sft))
+    overlaps = [contamination.compare(loaded, against) for loaded in items.values()]
+    contamination.require_clean(overlaps, against)
+    reporter.say(
+        f"{settings.sft}: none of its {against.dialogues:,} dialogues has a passage or prompt of these benchmarks"
+    )
+    return overlaps
+
+
+def _answer(
+    settings: Evaluate, model: Any, items: dict[str, list[Item]], to: Path, reporter: Reporter
+) -> Iterator[tuple[str, list[tuple[Item, Sequence[str]]]]]:
+    """Answers of one model to every benchmark; those that failed are left out (their rows say why)."""
+    source = answers.source(model, settings.generator, settings.prices, reporter.say)
+    for name, one in settings.evaluation.items():
+        if one.metric == "bits_per_byte":
+            _measure(settings, source, one, items[name], to / model.name / "measures.json", reporter)
+            continue
+        most = min(settings.sampling.max_new_tokens, one.max_new_tokens or settings.sampling.max_new_tokens)
+        sampling = dataclasses.replace(settings.sampling, max_new_tokens=most)
+        with _progress(reporter, f"{model.name} answers {name}") as advance:
+            rows = answers.collect(source, items[name], sampling, to / model.name / "answers.jsonl", advance)
+        given = []
+        for item, row in zip(items[name], rows, strict=True):
+            turns = row["turns"]
+            if len(turns) == len(item.prompts) and all(turn["finish_reason"] in GIVEN for turn in turns):
+                given.append((item, [turn["answer"] for turn in turns]))
+        if failed := len(rows) - len(given):
+            reporter.say(
+                f"{model.name}: {failed} of {len(rows)} questions of {name} have no answer (see answers.jsonl)"
+            )
+        yield name, given
+
+
+def _measure(
+    settings: Evaluate, source: Any, one: Benchmark, items: list[Item], path: Path, reporter: Reporter
+) -> None:
+    """Bits per byte of a text under a local model, kept with what it rests on."""
+    if not isinstance(source, answers.Folder):
+        reporter.say(f"{one.name}: bits per byte need the model itself (models[].path), not its answers")
+        return
+    known = scores.measured(path)
+    facts = {
+        "model": source.digest,
+        "items": loader.digest(items),
+        "context": settings.generator.context,
+        "dtype": source.precision,
+    }
+    if (known.get(one.name) or {}).get("facts") == facts:
+        return
+    from bailong.evaluate.benchmark.perplexity import bits_per_byte
+
+    reporter.say(f"{path.parent.name}: bits per byte of {one.name}")
+    local = source.local
+    documents = [item.prompts[0] for item in items]
+    found = bits_per_byte(local.model, local.tokenizer, documents, local.context, settings.generator.batch)
+    folder.write_json(path, known | {one.name: found | {"facts": facts}})
+
+
+def _judge(
+    settings: Evaluate, answered: Answered, to: Path, reporter: Reporter
+) -> tuple[dict[str, set[str]] | None, dict[str, Any] | None]:
+    """Verdicts on every answer, and on pairs.
+
+    Returns:
+        The keys of the verdicts that count, per model, and the account of this run; None without a judge.
+    """
+    if not settings.judge.enabled:
+        return None, None
+    client = Client(settings.judge.api, settings.prices)
+    keys: dict[str, set[str]] = {model.name: set() for model in settings.models}
+    for (model, name), given in answered.items():
+        one = settings.evaluation[name]
+        if one.metric != "judge":
+            continue
+        total = len(single.questions(settings.judge, one, given))
+        with _progress(reporter, f"{settings.judge.api.model} judges {model} on {name}") as advance:
+            done = _counted(advance, total)
+            rows = single.judge(client, settings.judge, one, given, to / model / "verdicts.jsonl", done)
+        keys[model].update(row["key"] for row in rows)
+    for model, rows in _compare(settings, client, answered, to, reporter):
+        keys[model].update(row["key"] for row in rows)
+    reporter.say(f"judge: {client.totals.line()}")
+    return keys, client.totals.row()
+
+
+def _compare(
+    settings: Evaluate, client: Client, answered: Answered, to: Path, reporter: Reporter
+) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Every model against `judge.pairwise`, in both orders, on the questions that both have answered."""
+    rival = settings.judge.pairwise
+    if rival is None:
+        return
+    for (model, name), given in answered.items():
+        if model == rival or settings.evaluation[name].metric != "judge":
+            continue
+        theirs = {item.id: texts for item, texts in answered[rival, name]}
+        pairs = [(item, mine, theirs[item.id]) for item, mine in given if item.id in theirs]
+        with _progress(reporter, f"{settings.judge.api.model} compares {model} with {rival} on {name}") as advance:
+            done = _counted(advance, 2 * len(pairs) * settings.judge.samples)
+            path = to / model / "pairwise.jsonl"
+            rows = pairwise.compare(client, settings.judge, settings.evaluation[name], pairs, rival, path, done)
+        yield model, rows
+
+
+@contextmanager
+def _progress(reporter: Reporter, what: str) -> Iterator[Any]:
+    """A bar on a terminal, a line now and then elsewhere; nothing for work that is done already."""
+    began = time.monotonic()
+    first: int | None = None
+
+    def advance(done: int, total: int) -> None:
+        nonlocal first
+        if first is None:
+            first = done - 1
+            reporter.begin(total, first, what, spoken=True)
+        reporter.advance(done)
+
+    try:
+        yield advance
+    finally:
+        reporter.end()
+    if first is not None and (took := time.monotonic() - began) >= 1:
+        reporter.say(f"{what}: done in {took:.0f} s")
+
+
+def _counted(advance: Any, total: int) -> Any:
+    """Turns "one more" into "so many of so many"."""
+    count = 0
+
+    def done(_: Any) -> None:
+        nonlocal count
+        count += 1
+        advance(count, total)
+
+    return done
+
+
+def show_plan(settings: Evaluate) -> None:
+    """Print the calls to the judge, their tokens and their cost, for one model and for all."""
+    console = Console()
+    shares = estimate.estimate(settings)
+    judge = settings.judge.api.model if settings.judge.enabled else "off"
+    table = Table(title=f"judge {judge}, for one model", title_justify="left")
+    table.add_column("benchmark", overflow="fold")
+    for head in ("items", "calls", "tokens in", "out", "expected", "at most"):
+        table.add_column(head, justify="right")
+    rows = [(share.benchmark.name, share.items, share.counted, share.expected, share.most) for share in shares]
+    expected, most = estimate.total(shares, settings)
+    rows.append(("all", sum(share.items for share in shares), True, expected, most))
+    for name, count, counted, likely, longest in rows:
+        table.add_section() if name == "all" else None
+        table.add_row(
+            name,
+            f"{count:,}{'' if counted else '*'}",
+            f"{likely.calls:,}",
+            f"{likely.prompt_tokens:,}",
+            f"{likely.answer_tokens:,}",
+            _dollars(likely),
+            _dollars(longest),
+        )
+    if not all(share.counted for share in shares):
+        table.caption, table.caption_justify = "* assumed: what is not on this machine is not fetched by a plan", "left"
+    console.print(table)
+    models = len(settings.models)
+    times = f" x {models} models = {expected.calls * models:,}" if models > 1 else ""
+    console.print(f"{expected.calls:,} judge calls per model{times}; {_between(expected, most)}")
+    if settings.judge.enabled and settings.judge.pairwise and models > 1:
+        expected, most = estimate.total(estimate.pairs(settings), settings)
+        times = f" x {models - 1} models = {expected.calls * (models - 1):,}" if models > 2 else ""
+        told = f"{expected.calls:,} more per model against {settings.judge.pairwise}{times}"
+        console.print(f"{told}; {_between(expected, most)}")
+    if served := [model.name for model in settings.models if model.api is not None]:
+        console.print(f"not counted: the answers of {', '.join(served)}, which are asked of an endpoint too")
+    console.print(
+        f"prices of {settings.prices.as_of} ({settings.prices.source}); answers assumed at {estimate.ANSWER_TOKENS} "
+        f"tokens, verdicts at {estimate.VERDICT_TOKENS}, at most judge.max_tokens={settings.judge.max_tokens}"
+    )
+
+
+def _between(expected: Any, most: Any) -> str:
+    if expected.unpriced:
+        return f"no price for {', '.join(expected.unpriced)}"
+    return f"{_dollars(expected)} a model, {_dollars(most)} at most"
+
+
+def _dollars(totals: Any) -> str:
+    if totals.unpriced and not totals.dollars:
+        return "no price"
+    return f"${totals.dollars:,.2f}"

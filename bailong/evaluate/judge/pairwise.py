@@ -1,0 +1,121 @@
+"""Two models' answers side by side, judged in both orders: judges prefer what they read first (Zheng et al. 2023)."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bailong.api.client import Client
+from bailong.evaluate.benchmark.item import Item
+from bailong.evaluate.judge.asking import Question, settle
+from bailong.evaluate.judge.rating import example, plainly
+from bailong.evaluate.judge.template import pair
+from bailong.evaluate.settings import Benchmark, Judge
+
+_BOXED = re.compile(r"\[\s*+\[\s*+(?P<choice>[abc])\s*+\]\s*+\]")
+_LABELLED = re.compile(r"(?:結論|结论|判定|(?<![a-z])(?:verdict|winner))\s*+[:=]?\s*+\[?(?P<choice>[abc])(?![a-z])")
+_ALONE = re.compile(r"\s*+(?P<choice>[abc])\s*+[。.]?\s*+")
+OUTCOMES = ("win", "loss", "tie", "inconsistent", "failed")
+
+
+class Choice(NamedTuple):
+    """`first`, `second` or `tie`, with status `ok` or `repaired`; else None, and why."""
+
+    status: str
+    choice: str | None
+    matched: str = ""
+
+
+class Duel(NamedTuple):
+    """A model against another. `rate` is its share of wins, a tie or an inconsistent pair counting as half.
+
+    It is None when nothing could be decided; `failed` pairs are in `counts` and not in the rate.
+    """
+
+    counts: dict[str, int]
+    rate: float | None
+
+
+def parse(text: str | None, finish_reason: str | None = "stop") -> Choice:
+    """Read the last `[[A]]`, `[[B]]` or `[[C]]` of a reply, as bailong.evaluate.judge.rating reads ratings."""
+    if not text and finish_reason == "content_filter":
+        return Choice("refused", None)
+    if finish_reason == "length":
+        return Choice("truncated", None)
+    plain = plainly(text or "")
+    for pattern in (_BOXED, _LABELLED):
+        if found := [match for match in pattern.finditer(plain) if not example(plain, match)]:
+            return _choice(found[-1], text or "")
+    alone = _ALONE.fullmatch(plain)
+    return _choice(alone, text or "") if alone else Choice("parse_error", None)
+
+
+def compare(
+    client: Client,
+    settings: Judge,
+    benchmark: Benchmark,
+    answered: Iterable[tuple[Item, Sequence[str], Sequence[str]]],
+    against: str,
+    path: Path,
+    done: Callable[[dict[str, Any]], None] | None = None,
+) -> list[dict[str, Any]]:
+    """Verdicts on pairs (item, a model's answers, its opponent's) as rows: each pair twice, the orders swapped.
+
+    In a row, `against` names the opponent; `order` 0 shows the model first, 1 its opponent; `choice` is the place that
+    won.
+    """
+    return settle(client, settings, questions(settings, benchmark, answered, against), path, done)
+
+
+def questions(
+    settings: Judge, benchmark: Benchmark, answered: Iterable[tuple[Item, Sequence[str], Sequence[str]]], against: str
+) -> list[Question]:
+    """What the judge is asked about pairs: both orders, `settings.samples` times."""
+    return [
+        Question(
+            {"benchmark": benchmark.name, "id": item.id, "against": against, "order": order},
+            pair(benchmark.template or "", item, *((mine, theirs) if order == 0 else (theirs, mine))),
+            sample,
+            parse,
+        )
+        for item, mine, theirs in answered
+        for sample in range(settings.samples)
+        for order in (0, 1)
+    ]
+
+
+def outcomes(rows: Iterable[dict[str, Any]]) -> list[tuple[str, str]]:
+    """(id, one of OUTCOMES) of every pair and sample, from the model's side.
+
+    A win or loss is what both orders say; `tie` what both call one; orders that disagree are `inconsistent`.
+    """
+    pairs: dict[tuple[str, int], dict[int, str | None]] = {}
+    for row in rows:
+        pairs.setdefault((row["id"], row["sample"]), {})[row["order"]] = row["choice"]
+    return [(name, _outcome(orders[0], orders[1])) for (name, _), orders in pairs.items()]
+
+
+def duel(rows: Iterable[dict[str, Any]]) -> Duel:
+    """All pairs in numbers."""
+    found = Counter(outcome for _, outcome in outcomes(rows))
+    counts = {outcome: found[outcome] for outcome in OUTCOMES}
+    decided = sum(counts.values()) - counts["failed"]
+    points = counts["win"] + (counts["tie"] + counts["inconsistent"]) / 2
+    return Duel(counts, points / decided if decided else None)
+
+
+def _outcome(straight: str | None, swapped: str | None) -> str:
+    if straight is None or swapped is None:
+        return "failed"
+    mine = {"first": "win", "second": "loss", "tie": "tie"}[straight]
+    again = {"first": "loss", "second": "win", "tie": "tie"}[swapped]
+    return mine if mine == again else "inconsistent"
+
+
+def _choice(match: re.Match[str], text: str) -> Choice:
+    place = {"a": "first", "b": "second", "c": "tie"}[match["choice"]]
+    usual = f"[[{match['choice'].upper()}]]" in text
+    return Choice("ok" if usual else "repaired", place, match[0].strip())

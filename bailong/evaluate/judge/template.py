@@ -1,0 +1,142 @@
+"""The judge's templates: files of `templates/`, and an item with its answers filled into one.
+
+`single`, `reference`, `multi_turn` and `mt_bench_bailong` are the prompts of arXiv 2404.00862, appendix A, figures 2 to
+5, word for word, with what is odd in them (two zero rules in another order in figure 4, "You evaluation" in figure 5).
+Ours are two corrections: figure 5's `\\ "[[rating]]\\ "`, a trace of how the text was read, is `"[[rating]]"` again and
+loses its backticks; figure 4 shows three turns, and here its turn is a block for any number of them. The other files
+are in our own words: `mt_bench_1` and `mt_bench_2` rate each turn from 1 to 10, with references where the item has
+some, as FastChat does; `pairwise` compares; `ask_*` asks once more for the mark alone.
+
+A file is the prompt, then parts of it under lines `--- turn` and `--- reference`. A judge gets one user message. An
+empty answer leaves its slot empty: the judge sees that nothing was said, and rates that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from bailong.evaluate.benchmark.item import Item
+from bailong.run.checks import one_of
+from bailong.text.fill import fill
+
+FOLDER = Path(__file__).with_name("templates")
+#: what a benchmark's `template` may be
+ROUTES = ("single", "reference", "by_turns", "mt_bench_bailong", "mt_bench")
+#: turns of an item, where a route takes but one number of them
+TURNS = {"single": 1, "reference": 1, "mt_bench_bailong": 2, "mt_bench": 2}
+#: routes whose judge is spoken to in English
+ENGLISH = ("mt_bench_bailong", "mt_bench")
+
+
+class Template(NamedTuple):
+    """A file's prompt and parts, by name; `version` is the beginning of its SHA-256."""
+
+    name: str
+    prompt: str
+    parts: dict[str, str]
+    version: str
+
+
+class Prompt(NamedTuple):
+    """What a judge is asked.
+
+    Attributes:
+        template, version: where it comes from.
+        turn: that is rated, from 1; 0 when it is all of them.
+        text: the one user message.
+        low, high: the scale.
+        again: asks for the rating alone, if the reply has none.
+    """
+
+    template: str
+    version: str
+    turn: int
+    text: str
+    low: int
+    high: int
+    again: str
+
+
+def prompts(route: str, item: Item, answers: Sequence[str]) -> list[Prompt]:
+    """The prompts that rate the answers to an item, one per turn (section 5.2): two for `mt_bench`, else one.
+
+    Raises:
+        ValueError: the item does not fit the route: too many or too few turns, or no reference answer.
+    """
+    one_of(f"evaluation.{item.benchmark}.template", route, ROUTES)
+    assert len(answers) == len(item.prompts), f"{item.id}: {len(answers)} answers to {len(item.prompts)} turns"
+    if route == "by_turns":
+        route = "multi_turn" if len(item.prompts) > 1 else "single"
+    turns = TURNS.get(route, len(item.prompts))
+    if len(item.prompts) != turns:
+        hint = "; by_turns takes any number" if turns == 1 else ""
+        raise ValueError(
+            f"{item.benchmark}: item {item.id} has {len(item.prompts)} turns, and template {route} rates {turns}{hint}"
+        )
+    if route == "reference" and not any(item.references):
+        raise ValueError(f"{item.benchmark}: item {item.id} has no reference answer, which template reference shows")
+    if route == "mt_bench":
+        return [_prompt(f"mt_bench_{turn}", item, answers, turn, low=1) for turn in (1, 2)]
+    return [_prompt(route, item, answers)]
+
+
+def pair(route: str, item: Item, first: Sequence[str], second: Sequence[str]) -> Prompt:
+    """The prompt that compares two models' answers to an item, in this order."""
+    suffix = "_english" if route in ENGLISH else ""
+    template = load(f"pairwise{suffix}")
+    values = {
+        "reference": _reference(template, item, len(item.prompts)),
+        "first": _turns(template, item.prompts, first),
+        "second": _turns(template, item.prompts, second),
+    }
+    text = fill(template.prompt, values, template.name)
+    return Prompt(template.name, template.version, 0, text, 0, 0, load(f"ask_choice{suffix}").prompt)
+
+
+@cache
+def load(name: str) -> Template:
+    """A template of the folder."""
+    content = (FOLDER / f"{name}.txt").read_text(encoding="utf-8")
+    prompt, *rest = re.split(r"^--- ([a-z]+)\n", content, flags=re.M)
+    parts = {part: text.rstrip("\n") for part, text in zip(rest[::2], rest[1::2], strict=True)}
+    return Template(name, prompt.rstrip("\n"), parts, hashlib.sha256(content.encode()).hexdigest()[:12])
+
+
+def _prompt(name: str, item: Item, answers: Sequence[str], turn: int = 0, low: int = 0) -> Prompt:
+    template = load(name)
+    if name in ("single", "reference"):
+        values = {"question": item.prompts[0], "answer": answers[0]}
+        if name == "reference":
+            values["ref_answer"] = next(filter(None, item.references))
+    elif name == "mt_bench_bailong":
+        values = {f"question{i}": text for i, text in enumerate(item.prompts, 1)}
+        values |= {f"answer{i}": text for i, text in enumerate(answers, 1)}
+    elif name == "mt_bench_1":
+        values = {"question": item.prompts[0], "answer": answers[0], "reference": _reference(template, item, 1)}
+    else:
+        values = {"turns": _turns(template, item.prompts, answers)}
+        if "reference" in template.parts:
+            values["reference"] = _reference(template, item, len(item.prompts))
+    language = "_english" if name.startswith("mt_bench") else ""
+    again = fill(load(f"ask_rating{language}").prompt, {"low": str(low), "high": "10"})
+    return Prompt(name, template.version, turn, fill(template.prompt, values, name), low, 10, again)
+
+
+def _turns(template: Template, questions: Sequence[str], answers: Sequence[str]) -> str:
+    block = template.parts["turn"]
+    pairs = zip(questions, answers, strict=True)
+    return "\n\n".join(fill(block, {"question": question, "answer": answer}) for question, answer in pairs)
+
+
+def _reference(template: Template, item: Item, turns: int) -> str:
+    """The part that shows reference answers of the first turns, or nothing."""
+    shown = [(q, r) for q, r in zip(item.prompts[:turns], item.references[:turns], strict=False) if r]
+    if not shown:
+        return ""
+    text = shown[0][1] if len(shown) == 1 else _turns(template, *zip(*shown, strict=True))
+    return fill(template.parts["reference"], {"reference": text}) + "\n\n"

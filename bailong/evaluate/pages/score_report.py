@@ -1,0 +1,27 @@
+"""Everything that people look at after an evaluation, from the files in its folder alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bailong.evaluate.pages import score_files, score_page
+from bailong.evaluate.pages.scores import read
+from bailong.run import folder
+
+
+def write(to: Path) -> Path:
+    """Write `table.md`, `table.csv`, `table.tex` and `report.html` beside `scores.json`.
+
+    Returns:
+        The path of `report.html`.
+
+    Raises:
+        ValueError: there are no scores in `to`.
+    """
+    scores = read(to)
+    # half a surrogate pair of an answer is no text
+    folder.write(to / "table.md", score_files.markdown(scores), "replace")
+    folder.write(to / "table.csv", score_files.csv_text(scores), "replace")
+    folder.write(to / "table.tex", score_files.latex(scores), "replace")
+    folder.write(to / "report.html", score_page.page(scores, to), "replace")
+    return to / "report.html"

@@ -1,0 +1,119 @@
+"""From turns to the ids a local model reads: the folder's chat template, and what gives way when there are too many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from bailong.data import template
+
+#: instructions and earlier outputs (one fewer) -> ids of the prompt
+Render = Callable[[Sequence[str], Sequence[str]], list[int]]
+
+
+def renderer(tokenizer: Any, name: str, source: str = "folder") -> Render:
+    """How prompts for this tokenizer are made.
+
+    Args:
+        name: of the model, for messages.
+        source: `folder` (its own chat template) or `bailong` (equation 8, whatever the folder says).
+
+    Raises:
+        ValueError: the folder has no chat template and equation 8 was not asked for.
+    """
+    if source == "bailong" or tokenizer.chat_template == template.JINJA:
+        return lambda instructions, outputs: template.prompt_ids(tokenizer, instructions, outputs)
+    if not tokenizer.chat_template:
+        raise ValueError(
+            f"{name} has no chat template, so it is not known how it wants to be asked: put its chat_template.jinja "
+            "into the folder, or ask in the paper's format (equation 8) with generator.template=bailong"
+        )
+
+    def render(instructions: Sequence[str], outputs: Sequence[str]) -> list[int]:
+        # In one go: a rendered string that is tokenized once more would begin with two <s>
+        ids = tokenizer.apply_chat_template(
+            messages(instructions, outputs), add_generation_prompt=True, tokenize=True, return_dict=False
+        )
+        return list(ids)
+
+    return render
+
+
+def messages(instructions: Sequence[str], outputs: Sequence[str]) -> list[dict[str, str]]:
+    """The same turns as the API's messages; the last instruction has no output yet."""
+    assert len(outputs) == len(instructions) - 1
+    listed = []
+    for number, instruction in enumerate(instructions):
+        listed.append({"role": "user", "content": instruction})
+        if number < len(outputs):
+            listed.append({"role": "assistant", "content": outputs[number]})
+    return listed
+
+
+class Fitted(NamedTuple):
+    """A prompt that fits: its ids, how many tokens its answer may have, and whether something was left out."""
+
+    ids: list[int]
+    room: int
+    truncated: bool
+
+
+def fit(
+    render: Render,
+    instructions: Sequence[str],
+    outputs: Sequence[str],
+    room: int,
+    limit: int,
+    passage: str = "",
+    name: str = "the question",
+) -> Fitted:
+    """The prompt within `limit` tokens less `room` for the answer; the last question always stays whole.
+
+    What gives way, in this order, and only as far as needed: the oldest turns (the one with the passage is not yet
+    among them), the end of the passage, the turn that it stood in. If the last question alone leaves less than
+    `room`, the answer gets what is left.
+
+    Args:
+        passage: the part of `instructions[0]` that may be shortened, or empty.
+        name: of the question, for the message.
+
+    Raises:
+        ValueError: the last question alone fills the context.
+    """
+    assert passage in instructions[0]
+    instructions, outputs = list(instructions), list(outputs)
+    ids = render(instructions, outputs)
+    if len(ids) + room <= limit:
+        return Fitted(ids, room, False)
+
+    oldest = 1 if passage else 0
+    while len(instructions) > oldest + 1:
+        del instructions[oldest], outputs[oldest]
+        ids = render(instructions, outputs)
+        if len(ids) + room <= limit:
+            return Fitted(ids, room, True)
+
+    if passage:
+
+        def with_characters(kept: int) -> list[int]:
+            return render([instructions[0].replace(passage, passage[:kept], 1), *instructions[1:]], outputs)
+
+        ids = with_characters(0)
+        low, high = 0, len(passage)  # `low` characters are known to fit, once none do
+        while len(ids) + room <= limit and high - low > 1:
+            middle = (low + high) // 2
+            tried = with_characters(middle)
+            if len(tried) + room <= limit:
+                low, ids = middle, tried
+            else:
+                high = middle
+        if len(ids) + room > limit and len(instructions) > 1:
+            ids = render(instructions[-1:], [])
+
+    left = limit - len(ids)
+    if left < 1:
+        raise ValueError(
+            f"{name} alone takes {len(ids)} of generator.context={limit} tokens, which leaves none for an answer: "
+            "raise generator.context if the model can read more, or leave the question out"
+        )
+    return Fitted(ids, min(room, left), len(ids) + room <= limit or bool(passage) or len(outputs) > 0)

@@ -1,0 +1,369 @@
+"""From the files of an evaluation to its numbers: Table 6 (paper, section 5.3) with intervals and failures.
+
+    <to>/items/<benchmark>.jsonl     items                          read
+    <to>/<model>/answers.jsonl       answers                        read
+    <to>/<model>/verdicts.jsonl      verdicts                       read
+    <to>/<model>/measures.json       {benchmark: bits per byte}     read
+    <to>/<model>/pairwise.jsonl      verdicts on pairs              read
+    <to>/<model>/outcomes.jsonl      what came of every question    written
+    <to>/scores.json                 everything below               written
+
+Files may be absent or unfinished: what they lack is counted as pending, and never as 0.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from bailong.evaluate.benchmark.item import Item
+from bailong.evaluate.benchmark.metrics import BESIDE, HEADLINE
+from bailong.evaluate.bootstrap import Interval, average, difference, generator, interval, means
+from bailong.evaluate.judge.pairwise import duel
+from bailong.evaluate.judge.rating import STATUSES
+from bailong.evaluate.outcome import PENDING, UNANSWERED, Outcome, current, outcome
+from bailong.evaluate.settings import Benchmark
+from bailong.run import folder, journal
+
+#: of the layout of scores.json
+VERSION = 1
+PAPER = Path(__file__).with_name("paper_scores.yaml")
+
+
+def collect(
+    to: Path,
+    models: Sequence[str],
+    benchmarks: Mapping[str, Benchmark],
+    *,
+    enforce: str = "flag",
+    samples: int = 1,
+    keys: Mapping[str, Collection[str]] | None = None,
+    resamples: int = 10_000,
+    seed: int = 0,
+    facts: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Compute every number of the tables, and write `outcomes.jsonl` per model and `scores.json`.
+
+    Args:
+        to: folder of the evaluation, laid out as above.
+        models: names, in the order of the tables; each is a folder of `to`.
+        benchmarks: by name, in the order of the tables; each has a file in `items/`.
+        enforce: what the language rule does (`Judge.enforce`): with `zero` it is the headline that counts a violation
+            as 0; both numbers stand in the tables unless it is `off`.
+        samples: `Judge.samples`; 0 where no judge is asked.
+        keys: per model, the keys of the verdicts that count, on answers and on pairs; None takes the last of each
+            question. Without a judge none counts.
+        facts: what the report shall also say (command, config, versions, cost of this run); JSON values.
+
+    Returns:
+        What is written to `scores.json`.
+
+    Raises:
+        ValueError: a file is damaged.
+    """
+    items = {name: [Item(**row) for row in journal.read(to / "items" / f"{name}.jsonl")] for name in benchmarks}
+    found: dict[str, dict[str, list[Outcome]]] = {}
+    told: dict[str, Any] = {}
+    for model in models:
+        wanted = {(name, item.id) for name in benchmarks for item in items[name]}
+        answers = {(row["benchmark"], row["id"]): row for row in journal.read(to / model / "answers.jsonl")}
+        answers = {of: row for of, row in answers.items() if of in wanted}
+        verdicts = journal.read(to / model / "verdicts.jsonl")
+        of_today = () if samples == 0 else None if keys is None else keys.get(model, ())
+        counting = current(verdicts, of_today)
+        found[model] = {
+            # of running text bits per byte are measured, and no question is asked
+            name: [
+                outcome(benchmark, item, answers.get((name, item.id)), counting.get((name, item.id), ()), samples)
+                for item in (items[name] if benchmark.metric != "bits_per_byte" else ())
+            ]
+            for name, benchmark in benchmarks.items()
+        }
+        every = itertools.chain.from_iterable(found[model].values())
+        folder.write(to / model / "outcomes.jsonl", "".join(_line(one.row()) for one in every), "surrogatepass")
+        told[model] = {
+            "usage": usage(answers.values(), verdicts),
+            "judges": _judges(row for rows in counting.values() for row in rows),
+            "duels": _duels(journal.read(to / model / "pairwise.jsonl"), of_today),
+            "measured": measured(to / model / "measures.json"),
+        }
+    scores = {
+        "version": VERSION,
+        "facts": dict(facts or {}),
+        "enforce": enforce,
+        "samples": samples,
+        "resamples": resamples,
+        "seed": seed,
+        "statuses": list(STATUSES),
+        "benchmarks": {name: _about(one, items[name], to) for name, one in benchmarks.items()},
+        **tabulate(found, benchmarks, enforce=enforce, judged=samples > 0, resamples=resamples, seed=seed),
+        "paper": paper(),
+    }
+    for model, more in told.items():
+        scores["models"][model] |= more
+    folder.write(to / "scores.json", json.dumps(scores, ensure_ascii=False, indent=1) + "\n", "surrogatepass")
+    return scores
+
+
+def tabulate(
+    found: Mapping[str, Mapping[str, Sequence[Outcome]]],
+    benchmarks: Mapping[str, Benchmark],
+    *,
+    enforce: str = "flag",
+    judged: bool = True,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """`models` and `differences` of `scores.json`.
+
+    Args:
+        found: model -> benchmark -> outcomes.
+    """
+    by_judge = [name for name, one in benchmarks.items() if judged and one.metric == "judge"]
+    columns = [name for name in by_judge if benchmarks[name].paper]
+    models: dict[str, Any] = {}
+    for model, of in found.items():
+        drawn: dict[str, np.ndarray] = {}
+        rows = {
+            name: _benchmark(of[name], name in by_judge, enforce, resamples, seed, (model, name), drawn)
+            for name in benchmarks
+        }
+        headline = {name: Interval(**rows[name]["headline"]) for name in drawn}
+        models[model] = {
+            "benchmarks": rows,
+            "average": _average(by_judge, headline, drawn),
+            "paper_average": _average(columns, headline, drawn),
+        }
+    pairs = itertools.combinations(found, 2)
+    return {
+        "models": models,
+        "columns": by_judge,
+        "paper_columns": columns,
+        "differences": [_difference(found, a, b, by_judge, enforce, resamples, seed) for a, b in pairs],
+    }
+
+
+def usage(answers: Iterable[Mapping[str, Any]], verdicts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Tokens of the answers that count, and tokens, dollars and seconds of every verdict that was ever asked.
+
+    `dollars` is of the verdicts that have a price, `unpriced` counts the others.
+    """
+    turns = [turn for row in answers for turn in row["turns"]]
+    asked = list(verdicts)
+    costs = [row.get("cost") for row in asked]
+    return {
+        "answer_prompt_tokens": sum(turn.get("prompt_tokens") or 0 for turn in turns),
+        "answer_tokens": sum(turn.get("answer_tokens") or 0 for turn in turns),
+        "answer_dollars": sum(turn.get("cost") or 0.0 for turn in turns),
+        "verdicts": len(asked),
+        "reasked": sum(bool(row.get("reasked")) for row in asked),
+        "attempts": sum(row.get("attempts") or 0 for row in asked),
+        "judge_prompt_tokens": sum((row.get("tokens") or {}).get("prompt") or 0 for row in asked),
+        "judge_answer_tokens": sum((row.get("tokens") or {}).get("answer") or 0 for row in asked),
+        "judge_cached_tokens": sum((row.get("tokens") or {}).get("cached") or 0 for row in asked),
+        "dollars": sum(cost for cost in costs if cost is not None),
+        "unpriced": costs.count(None),
+        "retries": dict(sum((Counter(row.get("retries") or {}) for row in asked), Counter()).most_common()),
+        "judge_seconds": round(sum(row.get("seconds") or 0.0 for row in asked), 1),
+    }
+
+
+def measured(path: Path) -> dict[str, Any]:
+    """What `measures.json` holds, by benchmark; nothing where there is none.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON ({error}): the file is damaged; move it away to begin anew") from None
+
+
+def paper() -> dict[str, Any]:
+    """Table 6 as printed."""
+    return yaml.safe_load(PAPER.read_text(encoding="utf-8"))
+
+
+# --- one benchmark -----------------------------------------------------------------------------------
+
+
+def _benchmark(
+    outcomes: Sequence[Outcome],
+    judged: bool,
+    enforce: str,
+    resamples: int,
+    seed: int,
+    labels: tuple[str, ...],
+    drawn: dict[str, np.ndarray],
+) -> dict[str, Any]:
+    """One cell of the table and what stands behind it; the headline's resampled means go into `drawn`."""
+
+    def measured(values: Sequence[float], *label: str) -> tuple[Interval, np.ndarray]:
+        draws = means(np.asarray(values, dtype=float), resamples, generator(seed, *labels, *label))
+        return interval(values, draws), draws
+
+    row: dict[str, Any] = {
+        "questions": len(outcomes),
+        "pending": sum(one.status in PENDING for one in outcomes),
+        "unanswered": sum(one.status == UNANSWERED for one in outcomes),
+        "finish": _counts(one.finish for one in outcomes),
+        "measures": {
+            name: measured([one.measures[name] for one in outcomes if name in one.measures], name)[0].row()
+            for name in dict.fromkeys(key for one in outcomes for key in one.measures)
+        },
+        "language": {
+            "labels": _counts(one.language for one in outcomes),
+            "rulings": _counts(one.ruling for one in outcomes),
+        },
+    }
+    scored = [one for one in outcomes if one.score is not None]
+    settled = [one.floor for one in outcomes if one.floor is not None]
+    if not judged:
+        return row
+    row["statuses"] = _counts(one.status for one in outcomes)
+    row["verdicts"] = dict(sum((Counter(one.verdicts) for one in outcomes), Counter()).most_common())
+    row["errors"] = dict(sum((Counter(one.errors) for one in outcomes), Counter()).most_common())
+    row["failed"] = len(settled) - len(scored)
+    row["failures_as_zero"] = float(np.mean(settled)) if settled else None
+    row["mean"] = row["headline"] = row["language_as_zero"] = None
+    row["categories"] = {}
+    row["language"]["disagreement"] = {
+        "both": sum(one.score == 0 and one.ruling == "violation" for one in scored),
+        "judge_only": sum("judge_only" in one.flags for one in scored),
+        "rule_only": sum("rule_only" in one.flags for one in scored),
+        "scored": len(scored),
+    }
+    if not scored:
+        return row
+    kinds = {"mean": "off", "language_as_zero": "zero"} if enforce != "off" else {"mean": "off"}
+    for kind, rule in kinds.items():
+        mean, draws = measured([headline(one, rule) for one in scored], kind)
+        row[kind] = mean.row()
+        if rule == ("zero" if enforce == "zero" else "off"):
+            row["headline"] = mean.row()
+            drawn[labels[-1]] = draws
+    row["zeros"] = sum(one.score == 0 for one in scored)
+    row["zero_rate"] = row["zeros"] / len(scored)
+    for name in dict.fromkeys(one.category for one in scored if one.category):
+        inside = [headline(one, enforce) for one in scored if one.category == name]
+        row["categories"][name] = measured(inside, "category", name)[0].row()
+    return row
+
+
+def headline(one: Outcome, enforce: str) -> float:
+    """The score that counts: the judge's, or 0 on a violation where the rule is enforced."""
+    assert one.score is not None
+    return 0.0 if enforce == "zero" and one.ruling == "violation" else one.score
+
+
+def _average(
+    names: Sequence[str], headlines: Mapping[str, Interval], drawn: Mapping[str, np.ndarray]
+) -> dict[str, Any] | None:
+    """The macro average, only where every benchmark has a mean: over fewer it would be another number."""
+    if not names or any(name not in drawn for name in names):
+        return None
+    return average([headlines[name] for name in names], [drawn[name] for name in names]).row() | {"over": list(names)}
+
+
+def _difference(
+    found: Mapping[str, Mapping[str, Sequence[Outcome]]],
+    first: str,
+    second: str,
+    names: Sequence[str],
+    enforce: str,
+    resamples: int,
+    seed: int,
+) -> dict[str, Any]:
+    """First minus second per benchmark and for the macro average, on the questions that both have a score of."""
+    pairs: dict[str, list[tuple[float, float]]] = {}
+    for name in names:
+        theirs = {one.id: headline(one, enforce) for one in found[second][name] if one.score is not None}
+        pairs[name] = [
+            (headline(one, enforce), theirs[one.id])
+            for one in found[first][name]
+            if one.score is not None and one.id in theirs
+        ]
+
+    def apart(label: str, of: Sequence[Sequence[tuple[float, float]]]) -> dict[str, Any] | None:
+        return difference(of, resamples, generator(seed, first, second, label)).row() if of and all(of) else None
+
+    return {
+        "first": first,
+        "second": second,
+        "benchmarks": {name: apart(name, [of]) for name, of in pairs.items()},
+        "average": apart("", list(pairs.values())),
+    }
+
+
+# --- files -------------------------------------------------------------------------------------------
+
+
+def _about(benchmark: Benchmark, items: Sequence[Item], to: Path) -> dict[str, Any]:
+    """What a benchmark was, and the SHA-256 of its file of items."""
+    path = to / "items" / f"{benchmark.name}.jsonl"
+    content = path.read_bytes() if path.is_file() else b""
+    beside = BESIDE.get(benchmark.shape) if benchmark.metric == "judge" else benchmark.metric
+    return {
+        "metric": benchmark.metric,
+        "measure": HEADLINE.get(beside or ""),
+        "template": benchmark.template,
+        "paper": benchmark.paper,
+        "shape": benchmark.shape,
+        "language": benchmark.language,
+        "path": benchmark.path,
+        "revision": benchmark.revision,
+        "limit": benchmark.limit,
+        "seed": benchmark.seed,
+        "expected": benchmark.expected,
+        "source": benchmark.source,
+        "licence": benchmark.licence,
+        "items": len(items),
+        "multi_turn": sum(len(item.prompts) > 1 for item in items),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+
+
+def _judges(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Which models, as they call themselves, gave the verdicts; several are several judges, and are said to be."""
+    named = Counter((row.get("model"), row.get("fingerprint")) for row in rows if row.get("model"))
+    return [{"model": model, "fingerprint": print_, "verdicts": n} for (model, print_), n in named.most_common()]
+
+
+def _duels(rows: Iterable[Mapping[str, Any]], keys: Collection[str] | None) -> list[dict[str, Any]]:
+    """Position-swapped comparisons, per opponent and benchmark; of those with these keys the last of each pair."""
+    last = {
+        (row["against"], row["benchmark"], row["id"], row["sample"], row["order"]): dict(row)
+        for row in rows
+        if keys is None or row["key"] in keys
+    }
+    grouped: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in last.values():
+        grouped.setdefault((row["against"], row["benchmark"]), []).append(row)
+    return [
+        {"against": against, "benchmark": name, **duel(whole)._asdict()}
+        for (against, name), of in grouped.items()
+        if (whole := _whole(of))
+    ]
+
+
+def _whole(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Pairs of which both orders have been judged."""
+    there = Counter((row["id"], row["sample"]) for row in rows)
+    return [row for row in rows if there[row["id"], row["sample"]] == 2]
+
+
+def _counts(values: Iterable[str]) -> dict[str, int]:
+    return dict(Counter(value for value in values if value).most_common())
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    return json.dumps(row, ensure_ascii=False) + "\n"

@@ -1,0 +1,224 @@
+"""Settings of what comes after training: endpoints, sampling, benchmarks, judge, and the commands that use them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from omegaconf import MISSING
+
+from bailong.api.settings import Api, Prices
+from bailong.run.checks import one_of, require
+
+METRICS = ("judge", "extractive", "number", "choice", "bits_per_byte")
+ENFORCE = ("off", "flag", "zero")
+
+
+@dataclass
+class Sampling:
+    """How answers are drawn. `temperature: 0` is greedy: nothing is drawn, and top-p and top-k play no part.
+
+    `max_new_tokens` bounds one answer; a benchmark may ask for less. `seed` fixes what is drawn, per question:
+    neither batch size nor order changes it.
+    """
+
+    name: str = MISSING
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    repetition_penalty: float = 1.0
+    max_new_tokens: int = 1024
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require(self.temperature >= 0, "sampling.temperature", self.temperature, "0 (greedy) or above")
+        require(0 < self.top_p <= 1, "sampling.top_p", self.top_p, "in (0, 1]")
+        require(self.top_k >= 0, "sampling.top_k", self.top_k, "0 (all tokens) or above")
+        require(self.repetition_penalty > 0, "sampling.repetition_penalty", self.repetition_penalty, "above 0")
+        require(self.max_new_tokens > 0, "sampling.max_new_tokens", self.max_new_tokens, "above 0")
+
+
+@dataclass
+class Subject:
+    """A model under evaluation: a folder or Hub id (`path`), a served one (`api`), or a file of answers (`answers`).
+
+    Exactly one of the three. `name` is its row in the tables and its folder beside `items`, the questions.
+    """
+
+    name: str = MISSING
+    path: str | None = None
+    api: dict[str, Any] | None = None
+    answers: str | None = None
+
+    def __post_init__(self) -> None:
+        plain = isinstance(self.name, str) and bool(self.name) and "/" not in self.name
+        # the first is what stands where nothing was given
+        require(plain and self.name not in (MISSING, ".", "..", "items"), "models[].name", self.name, "a file name")
+        given = sum(x is not None for x in (self.path, self.api, self.answers))
+        require(given == 1, f"models[{self.name}]", given, "exactly one of path, api, answers")
+        for key in ("path", "answers"):
+            value = getattr(self, key)
+            require(value is None or isinstance(value, str), f"models[{self.name}].{key}", value, "a text")
+        known = self.api is None or isinstance(self.api, dict)
+        require(known, f"models[{self.name}].api", self.api, "{base_url: .., model: ..}")
+
+
+@dataclass
+class Generator:
+    """The machine's side of answering with a local model.
+
+    `template` is `folder` (the chat template of the model's folder) or `bailong` (equation 8, whatever that says).
+    `strict` is float32, one question at a time.
+    """
+
+    name: str = MISSING
+    template: str = "folder"
+    device: str = "auto"
+    dtype: str = "auto"
+    batch: int = 8
+    context: int = 2048
+    threads: int = 1
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        one_of("generator.template", self.template, ("folder", "bailong"))
+        one_of("generator.device", self.device, ("auto", "cpu", "cuda"))
+        one_of("generator.dtype", self.dtype, ("auto", "float32", "bfloat16", "float16"))
+        for key in ("batch", "context", "threads"):
+            require(getattr(self, key) > 0, f"generator.{key}", getattr(self, key), "above 0")
+
+
+@dataclass
+class Benchmark:
+    """One benchmark: where its items are, how they become prompts, how answers are scored.
+
+    `path` is a local file, `sample:<file>` or `hub:<id>[#config]` (`data_files` names the files of a Hub dataset,
+    `split` its split). `shape` names the reader (bailong.evaluate.benchmark.loader), `columns` maps the reader's names
+    to the file's. `prompt` is a template file in bailong/evaluate/benchmark/prompts (or a path), for shapes that are
+    filled into one. `metric` is one of METRICS; `template` names the judge's template for it (`by_turns`: the
+    multi-turn one for items of several turns). `limit` items are drawn with `seed`; `expected` is the size of the
+    whole, for plans without data. `max_context` keeps that many characters of a passage, `max_new_tokens` bounds an
+    answer. `paper` is its column of Table 6, if it has one.
+    """
+
+    name: str = MISSING
+    path: str = MISSING
+    data_files: str | None = None
+    split: str = "test"
+    revision: str | None = None
+    shape: str = MISSING
+    columns: dict[str, str] = field(default_factory=dict)
+    prompt: str | None = None
+    language: str = "zh-Hant"
+    metric: str = "judge"
+    template: str | None = None
+    limit: int | None = None
+    seed: int = 0
+    expected: int | None = None
+    max_new_tokens: int | None = None
+    max_context: int | None = None
+    paper: str | None = None
+    source: str = ""
+    licence: str = ""
+
+    def __post_init__(self) -> None:
+        where = f"evaluation.{self.name}"
+        one_of(f"{where}.metric", self.metric, METRICS)
+        require(self.limit is None or self.limit > 0, f"{where}.limit", self.limit, "above 0, or null")
+        require(self.metric != "judge" or bool(self.template), f"{where}.template", self.template, "a judge template")
+
+
+@dataclass
+class Judge:
+    """How a judge is asked and how its word is taken.
+
+    `temperature: null` leaves it to the server. `samples` verdicts a question are averaged; `reask` asks once more when
+    no rating can be read. `enforce` says what the deterministic language rule does beside the judge: `off`, `flag`
+    (reported), or `zero` (scores 0 as well). `pairwise` names the model against which every other is also compared, in
+    both orders.
+    """
+
+    name: str = MISSING
+    enabled: bool = True
+    api: Api = MISSING
+    temperature: float | None = 0.0
+    max_tokens: int = 2048
+    samples: int = 1
+    reask: bool = True
+    enforce: str = "flag"
+    pairwise: str | None = None
+
+    def __post_init__(self) -> None:
+        one_of("judge.enforce", self.enforce, ENFORCE)
+        require(self.samples >= 1, "judge.samples", self.samples, "1 or more")
+        require(
+            self.temperature is None or self.temperature >= 0,
+            "judge.temperature",
+            self.temperature,
+            "0 or above, or null",
+        )
+        require(self.max_tokens > 0, "judge.max_tokens", self.max_tokens, "above 0")
+        if self.samples > 1 and self.temperature == 0:
+            raise ValueError(
+                "judge.samples above 1 needs judge.temperature above 0: else they are copies of one verdict"
+            )
+
+
+@dataclass
+class Evaluate:
+    """Settings of `bailong-evaluate`: models answer benchmarks, a judge or a metric scores them, tables are written.
+
+    `models` is a folder or Hub id, or a list of those and of subjects (`{name: .., path: .. | api: {..} | answers:
+    ..}`). `evaluation` holds the chosen benchmarks by name. Everything goes to the folder `to`. Intervals rest on
+    `resamples` bootstrap samples drawn with `seed`. `sft` is a prepared folder of dialogues, whose passages no item may
+    share. `harness` is a folder to which the benchmarks are written as tasks of lm-evaluation-harness. `plan` counts
+    calls, tokens and cost, and asks nothing.
+    """
+
+    models: Any = MISSING  # a typed list would refuse a bare `models=folder`
+    evaluation: dict[str, Benchmark] = field(default_factory=dict)
+    sampling: Sampling = MISSING
+    generator: Generator = MISSING
+    judge: Judge = MISSING
+    prices: Prices = MISSING
+    to: str = MISSING
+    resamples: int = 10_000
+    seed: int = 0
+    sft: str | None = None
+    harness: str | None = None
+    plan: bool = False
+
+    def __post_init__(self) -> None:
+        require(self.resamples > 0, "resamples", self.resamples, "above 0")
+        require(len(self.evaluation) > 0, "evaluation", list(self.evaluation), "at least one benchmark")
+        given = self.models if isinstance(self.models, list) else [self.models]
+        self.models = [_subject(model) for model in given]
+        names = [model.name for model in self.models]
+        require(len(names) > 0, "models", names, "at least one model")
+        require(len(set(names)) == len(names), "models", names, "names that differ")
+
+
+def _subject(model: Any) -> Subject:
+    if isinstance(model, str):
+        return Subject(name=model.rstrip("/").rpartition("/")[2], path=model)
+    accepted = [f.name for f in fields(Subject)]
+    if not isinstance(model, dict) or not set(model) <= set(accepted):
+        raise ValueError(
+            f"models holds {model}, which is not accepted: a folder, or a subject of {', '.join(accepted)}"
+        )
+    return Subject(**model)
+
+
+@dataclass
+class Chat:
+    """Settings of `bailong-chat`: the model folder, the card's sampling, and the address of `serve: true`."""
+
+    path: str = MISSING
+    sampling: Sampling = MISSING
+    generator: Generator = MISSING
+    serve: bool = False
+    host: str = "127.0.0.1"
+    port: int = 8000
+
+    def __post_init__(self) -> None:
+        require(0 < self.port < 65536, "port", self.port, "1 to 65535")

@@ -1,0 +1,96 @@
+"""Settings of a model: its architecture, the checkpoint, and where its adapters go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from omegaconf import MISSING
+
+from bailong.run.checks import one_of, require
+
+
+@dataclass
+class Shape:
+    """A Llama architecture, for models made from scratch and for `plan=true` without weights.
+
+    `tied` says whether embedding and head come as one matrix.
+    """
+
+    hidden: int = MISSING
+    layers: int = MISSING
+    heads: int = MISSING
+    kv_heads: int = MISSING
+    intermediate: int = MISSING
+    context: int = 2048
+    vocabulary: int = MISSING
+    rope_theta: float = 10_000.0
+    norm_eps: float = 1e-5
+    initializer_range: float = 0.02
+    tied: bool = False
+
+    def __post_init__(self) -> None:
+        for key in ("hidden", "layers", "heads", "kv_heads", "intermediate", "context", "vocabulary"):
+            require(getattr(self, key) > 0, f"model.shape.{key}", getattr(self, key), "above 0")
+        require(
+            self.hidden % self.heads == 0,
+            "model.shape.heads",
+            self.heads,
+            f"a divisor of model.shape.hidden ({self.hidden})",
+        )
+        require(
+            self.heads % self.kv_heads == 0,
+            "model.shape.kv_heads",
+            self.kv_heads,
+            f"a divisor of model.shape.heads ({self.heads})",
+        )
+
+
+@dataclass
+class Model:
+    """The base model.
+
+    `path` is a local folder or Hub id of a Llama-architecture checkpoint. `quantization` is `nf4`
+    (bitsandbytes, CUDA and CPU) or `none`; `dtype` is what unquantized weights are stored in.
+    `tie` is `input` (embedding and head share the input matrix, as in the paper's pre-training),
+    or `keep` (as the checkpoint has it).
+    """
+
+    name: str = MISSING
+    path: str | None = None
+    shape: Shape | None = None
+    quantization: str = "nf4"
+    double_quantization: bool = True
+    dtype: str = "bfloat16"
+    tie: str = "input"
+    attention: str = "sdpa"
+
+    def __post_init__(self) -> None:
+        one_of("model.quantization", self.quantization, ("nf4", "none"))
+        one_of("model.dtype", self.dtype, ("float32", "bfloat16", "float16"))
+        one_of("model.tie", self.tie, ("input", "keep"))
+        one_of("model.attention", self.attention, ("sdpa", "eager"))
+
+
+@dataclass
+class Adapter:
+    """LoRA (paper, section 3.4: on embedding, head and every linear layer).
+
+    `linears` and `pair` say where: the seven linear types of each layer, and the embedding/head pair with
+    a *separate* adapter on each. With both false every parameter of the model is trained instead.
+    """
+
+    name: str = MISSING
+    linears: bool = True
+    pair: bool = True
+    rank: int = 64
+    alpha: float = 16.0
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        require(self.rank > 0, "adapter.rank", self.rank, "above 0")
+        require(self.alpha > 0, "adapter.alpha", self.alpha, "above 0")
+        require(0 <= self.dropout < 1, "adapter.dropout", self.dropout, "in [0, 1)")
+
+    @property
+    def present(self) -> bool:
+        return self.linears or self.pair

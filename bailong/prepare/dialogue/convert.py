@@ -1,0 +1,57 @@
+"""Simplified to Traditional Chinese as written in Taiwan (paper, section 4.2: OpenCC). English stays as it is."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bailong.data.turns import Turn
+from bailong.prepare.dialogue.shapes import Piece, Question
+from bailong.prepare.dialogue.step import Context
+from bailong.prepare.step import convert
+
+#: a line of its own between the texts of a dialogue, which no dictionary holds
+_BETWEEN = "\n\x1e\n"
+
+
+@dataclass
+class Convert(convert.Convert):
+    """The knobs and the judgement of the text step (bailong/prepare/step/convert.py); a document is a whole dialogue,
+    so a short instruction follows the script of what is said around it. What is converted is labelled `zh-Hant`."""
+
+    def asks(self) -> bool:
+        return False
+
+    def run(self, pieces: Iterator[Piece], context: Context) -> Iterator[Piece]:
+        apply = self.open()
+        for piece in pieces:
+            texts = _texts(piece)
+            result = apply(_BETWEEN.join(texts))
+            after = (result.text or "").split(_BETWEEN)
+            if len(after) != len(texts):  # a text holds the mark itself
+                after = [apply(text).text or "" for text in texts]
+            context.flow.counts.update(result.counts)
+            if after == texts:
+                yield piece
+                continue
+            changed = next(i for i, text in enumerate(texts) if text != after[i])
+            context.flow.counts["dialogues changed"] += 1
+            context.flow.sample("changed", piece, before=texts[changed], after=after[changed])
+            yield _with(piece, after, "zh-Hant" if "converted" in result.counts else piece.language)
+
+
+def _texts(piece: Piece) -> list[str]:
+    if isinstance(piece, Question):
+        return [piece.paragraph, piece.question, *piece.answers]
+    return [text for turn in piece.turns for text in turn]
+
+
+def _with(piece: Piece, texts: list[str], language: str) -> Piece:
+    if isinstance(piece, Question):
+        paragraph, question, *answers = texts
+        return dataclasses.replace(
+            piece, paragraph=paragraph, question=question, answers=tuple(answers), language=language
+        )
+    turns = tuple(Turn(texts[i], texts[i + 1]) for i in range(0, len(texts), 2))
+    return dataclasses.replace(piece, turns=turns, language=language)

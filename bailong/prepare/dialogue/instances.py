@@ -1,0 +1,103 @@
+"""Questions about a passage made into dialogues: a template is filled, an API answers (paper, section 4.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from bailong.data.turns import Dialogue, Turn, paragraph_digest
+from bailong.prepare.dialogue import wording
+from bailong.prepare.dialogue.sample import rank
+from bailong.prepare.dialogue.shapes import Piece, Question
+from bailong.prepare.dialogue.step import Context, Step, batches
+from bailong.run.checks import one_of, require
+from bailong.text.fill import fill
+
+if TYPE_CHECKING:
+    from bailong.api.call import Call
+
+#: tokens of an answer, for a plan: 40 characters (paper, Table 4, DRCD) at 1.43 tokens each
+EXPECTED = 58
+
+
+@dataclass
+class Instances(Step):
+    """The instruction is one of the templates with passage and question in it; the API answers it as it stands.
+
+    Attributes:
+        templates: a file of templates with {paragraph} and {question}, `===` between them; which one a question gets
+            depends on its hash and `seed`.
+        answers: `api`, as the paper; `gold` takes the first answer of the data, mostly a few words, and asks nobody.
+        temperature, max_tokens: of the API. The paper does not give them.
+    """
+
+    templates: str = "instances.txt"
+    answers: str = "api"
+    temperature: float = 0.0
+    max_tokens: int = 512
+    seed: int = 0
+
+    name: ClassVar[str] = "instances"
+
+    def __post_init__(self) -> None:
+        one_of("dialogue.instances.answers", self.answers, ("api", "gold"))
+        require(self.temperature >= 0, "dialogue.instances.temperature", self.temperature, "0 or above")
+        require(self.max_tokens > 0, "dialogue.instances.max_tokens", self.max_tokens, "above 0")
+
+    def asks(self) -> bool:
+        return self.answers == "api"
+
+    def facts(self) -> dict[str, Any]:
+        return {"templates": wording.digest(self._text())}
+
+    def run(self, pieces: Iterator[Piece], context: Context) -> Iterator[Piece]:
+        templates = wording.parts(self._text())
+        for batch in batches(pieces):
+            questions = [piece for piece in batch if isinstance(piece, Question)]
+            assert len(questions) == len(batch), "pieces that are dialogues already"
+            instructions = [
+                fill(
+                    templates[rank(asked, self.seed) % len(templates)],
+                    {"paragraph": asked.paragraph.strip(), "question": asked.question.strip()},
+                )
+                for asked in questions
+            ]
+            yield from self._answered(questions, instructions, context)
+
+    def _answered(self, questions: list[Question], instructions: list[str], context: Context) -> Iterator[Piece]:
+        if self.answers == "gold":
+            for asked, instruction in zip(questions, instructions, strict=True):
+                if asked.answers:
+                    yield _made(asked, instruction, asked.answers[0])
+                else:
+                    context.flow.drop("no_answer", asked)
+            return
+        replies = context.ask([self._call(instruction) for instruction in instructions], EXPECTED)
+        for asked, instruction, reply in zip(questions, instructions, replies, strict=True):
+            if reply is None:  # a plan
+                yield _made(asked, instruction, next(iter(asked.answers), "?"))
+            elif reply.status == "ok" and reply.text:
+                made = _made(asked, instruction, reply.text.strip())
+                context.flow.sample("made", made, instruction=instruction, output=made.turns[0].output)
+                yield made
+            else:
+                context.flow.drop(reply.status, asked)
+                context.fail(
+                    {"id": asked.id, "status": reply.status, "error": reply.error, "key": reply.key}
+                    | {"instruction": instruction, "text": reply.text}
+                )
+
+    def _call(self, instruction: str) -> Call:
+        from bailong.api.call import Call
+
+        messages = [{"role": "user", "content": instruction}]
+        return Call(messages, self.temperature, self.max_tokens, kind=self.name)
+
+    def _text(self) -> str:
+        return wording.load(self.templates, "dialogue.instances.templates", ("paragraph", "question"))
+
+
+def _made(asked: Question, instruction: str, output: str) -> Dialogue:
+    digest = paragraph_digest(asked.paragraph)
+    return Dialogue(asked.id, (Turn(instruction, output),), asked.category, asked.language, digest)

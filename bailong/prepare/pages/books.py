@@ -1,0 +1,178 @@
+"""A corpus ledger as the numbers that its page and its terminal card show. Reads the ledger alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from bailong.prepare.work.books import MEASURES, SAMPLES, Flow, merged
+
+DOCUMENTS, CHARACTERS, BYTES, TOKENS = range(len(MEASURES))
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What is left after a step.
+
+    Attributes:
+        left, lost: documents, characters, bytes and tokens after the step, and fewer than before it (negative: more).
+        applied: whether the step was applied at all.
+        counted: whether there were tokens yet.
+    """
+
+    step: str
+    left: list[int]
+    lost: list[int]
+    applied: bool
+    counted: bool
+
+
+@dataclass
+class Reason:
+    """Why documents were dropped, or pieces cut.
+
+    Attributes:
+        size: documents, characters, bytes and tokens; of what was cut pieces, characters and bytes.
+        sources: source -> documents or pieces.
+        details: what stands behind the colon of `banned:<word>` -> documents.
+        samples: {key, source, text, ...}.
+    """
+
+    name: str
+    size: list[int]
+    sources: Counter[str] = field(default_factory=Counter)
+    details: Counter[str] = field(default_factory=Counter)
+    samples: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Books:
+    """The flows of a ledger.
+
+    Attributes:
+        sources: names, in the order of the ledger.
+        steps: step -> source -> flow, in the order of the steps.
+        problems: where the books do not balance; none if they do.
+        characters: whether a token is a character, so that counts of both are the same.
+    """
+
+    def __init__(self, ledger: dict[str, Any]) -> None:
+        self.sources: list[str] = [source["name"] for source in ledger["sources"]]
+        self.steps: dict[str, dict[str, Flow]] = {
+            name: {source: Flow.of(saved) for source, saved in step["sources"].items()}
+            for name, step in ledger["steps"].items()
+        }
+        tokenize = ledger["steps"].get("tokenize", {})
+        self.characters = tokenize.get("facts", {}).get("sha256") == "characters"
+        self.problems = _problems(self.steps)
+        self._stages = {source: _stages(self.steps, source) for source in self.sources}
+        if not any(stages[1].lost[i] for stages in self._stages.values() if stages[1:] for i in range(TOKENS)):
+            # the first step let everything through: what came in is what it left
+            self._stages = {source: stages[1:] or stages for source, stages in self._stages.items()}
+
+    def stages(self, source: str | None = None) -> list[Stage]:
+        """What each step of one source, or of all, left; before it `in`, what was read, if the first lost something."""
+        if source is not None:
+            return self._stages[source]
+        return [_sum(stages) for stages in zip(*self._stages.values(), strict=True)]
+
+    def came(self) -> list[int]:
+        return self.stages()[0].left if self.sources else [0] * len(MEASURES)
+
+    def left(self) -> list[int]:
+        return self.stages()[-1].left if self.sources else [0] * len(MEASURES)
+
+    def drops(self) -> int:
+        """Documents that the steps dropped, counted reason by reason."""
+        return sum(
+            size[DOCUMENTS] for flows in self.steps.values() for flow in flows.values() for size in flow.drops.values()
+        )
+
+    def tokens_at_first(self) -> int | None:
+        """Tokens of what was tokenized; None without tokens."""
+        return next((stage.left[TOKENS] for stage in self.stages() if stage.counted), None) if self.sources else None
+
+    def whole(self, step: str) -> Flow:
+        """All sources of a step together."""
+        return merged(self.steps[step].values())
+
+    def dropped(self, step: str) -> list[Reason]:
+        """Reasons for which the step dropped documents, the commonest first; `banned:<word>` is one reason."""
+        found: dict[str, Reason] = {}
+        for source, flow in self.steps[step].items():
+            for full, size in flow.drops.items():
+                name, _, detail = full.partition(":")
+                reason = found.setdefault(name, Reason(name, [0] * len(MEASURES)))
+                reason.size = [a + b for a, b in zip(reason.size, size, strict=True)]
+                reason.sources[source] += size[DOCUMENTS]
+                if detail:
+                    reason.details[detail] += size[DOCUMENTS]
+        return self._sampled(step, found)
+
+    def cut(self, step: str) -> list[Reason]:
+        """Reasons for which the step cut pieces out of documents that stayed, the commonest first."""
+        found: dict[str, Reason] = {}
+        for source, flow in self.steps[step].items():
+            for name, size in flow.removed.items():
+                reason = found.setdefault(name, Reason(name, [0] * len(size)))
+                reason.size = [a + b for a, b in zip(reason.size, size, strict=True)]
+                reason.sources[source] += size[0]
+        return self._sampled(step, found)
+
+    def other_samples(self, step: str) -> dict[str, list[dict[str, Any]]]:
+        """Samples that belong to no reason, `changed` (texts before and after) among them."""
+        flow = self.whole(step)
+        known = {name.partition(":")[0] for name in flow.drops} | set(flow.removed)
+        return {name: self._samples(step, name) for name in flow.samples if name not in known}
+
+    def _sampled(self, step: str, found: dict[str, Reason]) -> list[Reason]:
+        for name, reason in found.items():
+            reason.samples = self._samples(step, name)
+        return sorted(found.values(), key=lambda reason: (-reason.size[0], reason.name))
+
+    def _samples(self, step: str, name: str) -> list[dict[str, Any]]:
+        rows = [
+            {**row, "source": source} for source, flow in self.steps[step].items() for row in flow.samples.get(name, [])
+        ]
+        return sorted(rows, key=lambda row: row["rank"])[:SAMPLES]
+
+
+def _problems(steps: dict[str, dict[str, Flow]]) -> list[str]:
+    """Where something was lost or invented, in a step or between two."""
+    found = []
+    last: dict[str, tuple[str, list[int]]] = {}
+    for step, flows in steps.items():
+        for source, flow in flows.items():
+            try:
+                flow.check(f"{step}, {source}")
+            except AssertionError as error:
+                found.append(str(error))
+            if source in last and last[source][1][:TOKENS] != flow.came[:TOKENS]:
+                before, left = last[source]
+                found.append(f"{source}: {before} let {left[0]:,} documents through, {step} met {flow.came[0]:,}")
+            last[source] = (step, flow.left)
+    return found
+
+
+def _stages(steps: dict[str, dict[str, Flow]], source: str) -> list[Stage]:
+    flows = [(name, of_source.get(source)) for name, of_source in steps.items()]
+    now = next((flow.came for _, flow in flows if flow), [0] * len(MEASURES))
+    names = list(steps)
+    tokenized = names.index("tokenize") if "tokenize" in names else len(names)
+    found = [Stage("in", now, [0] * len(MEASURES), True, False)]
+    for number, (name, flow) in enumerate(flows):
+        left = flow.left if flow else now
+        lost = [a - b for a, b in zip(now, left, strict=True)]
+        if number == tokenized:
+            lost[TOKENS] = 0  # they are counted from here on
+        found.append(Stage(name, left, lost, flow is not None, number >= tokenized))
+        now = left
+    return found
+
+
+def _sum(stages: tuple[Stage, ...]) -> Stage:
+    left, lost = (
+        [sum(values) for values in zip(*sizes, strict=True)]
+        for sizes in ((stage.left for stage in stages), (stage.lost for stage in stages))
+    )
+    return Stage(stages[0].step, left, lost, any(stage.applied for stage in stages), stages[0].counted)

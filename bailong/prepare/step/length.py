@@ -1,0 +1,34 @@
+"""Documents of fewer than ten tokens are dropped (paper, section 3.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from bailong.prepare.step.base import Step
+from bailong.run.checks import require
+
+
+@dataclass
+class Length(Step):
+    """Bounds on a document's length in tokens of `tokenize`, both inclusive; null: no upper bound."""
+
+    min_tokens: int = 10
+    max_tokens: int | None = None
+
+    name: ClassVar[str] = "length"
+
+    def __post_init__(self) -> None:
+        require(self.min_tokens >= 0, "length.min_tokens", self.min_tokens, "0 or more")
+        require(
+            self.max_tokens is None or self.max_tokens >= self.min_tokens,
+            "length.max_tokens",
+            self.max_tokens,
+            f"at least min_tokens={self.min_tokens}, or null",
+        )
+
+    def reason(self, tokens: int) -> str:
+        """Why a document of so many tokens is dropped; empty where it stays."""
+        if tokens < self.min_tokens:
+            return "too_short"
+        return "too_long" if self.max_tokens is not None and tokens > self.max_tokens else ""

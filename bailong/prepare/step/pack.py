@@ -1,0 +1,97 @@
+"""Ids of the whole training text in one memory-mapped file, ready for training (paper, section 3.4)."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from bailong.prepare.step.base import Step
+from bailong.run.checks import one_of, require
+
+
+@dataclass
+class Pack(Step):
+    """Write the ids that `bailong-train` reads in place of tokenizing again, and say what a strategy makes of them.
+
+    The file holds whole documents back to back; how they fill sequences is decided when they are read
+    (`stage.packing`), so that strategies can be compared on one corpus. `strategy` and `context` are those of the
+    report: `truncate` (the paper: one document a sequence, cut at `context`), `concat` or `best_fit`.
+    """
+
+    strategy: str = "concat"
+    context: int = 2048
+
+    name: ClassVar[str] = "pack"
+
+    def __post_init__(self) -> None:
+        one_of("pack.strategy", self.strategy, ("concat", "truncate", "best_fit"))
+        require(self.context > 1, "pack.context", self.context, "above 1")
+
+
+def pack(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict[str, Any]:
+    """Task: join the ids of all published shards into the layout of `bailong.data.tokens`.
+
+    Args:
+        inputs: the published shards, in order.
+        arguments: `sources` (position of each shard's), `names`, `languages`, `dtype`, `strategy`, `context`,
+            `evaluation_bytes`, and for the evaluation text `tokenizer` (path) and `markers`.
+    """
+    import numpy as np
+
+    from bailong.data import packing, tokens
+    from bailong.data.sources import lines
+    from bailong.prepare.step.tokenize import Tokenize
+    from bailong.prepare.work.arrays import ArrayFile
+
+    per_source = [
+        {"path": name, "language": language, "documents": 0, "tokens": 0, "bytes": 0}
+        for name, language in zip(arguments["names"], arguments["languages"], strict=True)
+    ]
+    starts = ArrayFile(target / "training.starts.npy", np.dtype(np.int64))
+    starts.append([0])
+    total, lengths, text_bytes = 0, [], 0
+    with (target / "training.ids").open("wb") as stream:
+        for folder, position in zip(inputs, arguments["sources"], strict=True):
+            own = np.load(folder / "training.npy")
+            starts.append(total + np.cumsum(own))
+            total += int(own.sum())
+            lengths.append(own)
+            with (folder / "training.ids").open("rb") as part:
+                shutil.copyfileobj(part, stream, 1 << 22)
+            facts = json.loads((folder / "manifest.json").read_text())["facts"]["training"]
+            row = per_source[position]
+            for key, value in (("documents", len(own)), ("tokens", int(own.sum())), ("bytes", facts["bytes"])):
+                row[key] += value
+            text_bytes += facts["bytes"]
+    starts.close()
+
+    held_out = (json.loads(line) for folder in inputs for line in lines(folder / "evaluation.jsonl.zst"))
+    documents = tokens.evaluation_documents(held_out, arguments["evaluation_bytes"])
+    encode, dtype = Tokenize(tokenizer=arguments["tokenizer"]).open()
+    first, last = arguments["markers"]
+    ids = [np.concatenate([[first], row, [last]]).astype(dtype) for row in encode(documents)]
+    np.save(target / "evaluation.starts.npy", np.cumsum([0, *map(len, ids)], dtype=np.int64))
+    (target / "evaluation.ids").write_bytes(b"".join(row.tobytes() for row in ids))
+    (target / "evaluation.json").write_text(json.dumps(documents, ensure_ascii=False))
+    whole = np.concatenate(lengths) if lengths else np.empty(0, np.int64)
+    written = {
+        "dtype": dtype,
+        "training": {"documents": len(whole), "tokens": total, "text_bytes": text_bytes},
+        "evaluation": {
+            "documents": len(documents),
+            "tokens": sum(map(len, ids)),
+            "text_bytes": sum(len(text.encode("utf-8")) for text in documents),
+        },
+        "per_source": per_source,
+    }
+    (target / "corpus.json").write_text(json.dumps(written, ensure_ascii=False, indent=2))
+    return {
+        "training": written["training"],
+        "evaluation": written["evaluation"],
+        "strategies": {s: packing.summary(whole, s, arguments["context"]) for s in packing.STRATEGIES},
+        "strategy": arguments["strategy"],
+        "context": arguments["context"],
+    }

@@ -1,0 +1,142 @@
+"""From settings to the model that is trained: load, tie, grow, adapt. Training and export build it the same way."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bailong.model import adapters, backbone
+from bailong.model.grow import GrowReport, grow
+from bailong.model.tie import is_tied, tie_input
+from bailong.run.process import rank
+from bailong.tokenizer.folder import TokenizerFolder, load_tokenizer
+from bailong.train.settings import Train
+
+
+@dataclass
+class Assembled:
+    """A model ready to be trained, and what is known about it.
+
+    Attributes:
+        model: with adapters, in training mode, on `device`.
+        tokenizer: the one it is trained with. new_from: ids from here on are new tokens.
+        grown: what the initializer wrote; None without an extension.
+        base: bits per byte of the base on the evaluation text before anything was changed and after tying
+            (`bpb_untouched`, `bpb_tied`; None when not measured), and whether the checkpoint came tied.
+        counts: parameters `true`, `packed`, `trainable` (bailong.model.backbone.count).
+    """
+
+    model: Any
+    tokenizer: Any
+    new_from: int
+    grown: GrowReport | None
+    base: dict[str, Any]
+    counts: dict[str, int]
+    device: torch.device
+    precision: str
+
+
+def device_of(settings: Train) -> torch.device:
+    """The device that `trainer.accelerator` asks for; `auto` takes CUDA where there is one."""
+    wanted = settings.trainer.accelerator
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise ValueError("trainer.accelerator=cuda is not accepted: torch sees no CUDA device here; use cpu or auto")
+    use_cuda = wanted == "cuda" or (wanted == "auto" and torch.cuda.is_available())
+    if not use_cuda:
+        return torch.device("cpu")
+    return torch.device("cuda", rank())
+
+
+def precision_of(settings: Train, device: torch.device) -> str:
+    """`trainer.precision`, with `auto` resolved by device."""
+    wanted = settings.trainer.precision
+    return wanted if wanted != "auto" else ("bf16-mixed" if device.type == "cuda" else "32-true")
+
+
+def open_tokenizer(settings: Train) -> tuple[Any, TokenizerFolder | None]:
+    """The tokenizer of the run, with its folder when it is one that bailong-extend made.
+
+    Raises:
+        ValueError: there is none, or it lacks one of the two markers that stand around every document.
+    """
+    if settings.tokenizer.folder is None:
+        own = load_tokenizer(str(settings.model.path))
+        for marker in ("bos_token", "eos_token"):
+            if getattr(own, marker) is None:
+                raise ValueError(f"model.path={settings.model.path} is not accepted: its tokenizer has no {marker}")
+        return own, None
+    folder = TokenizerFolder.open(Path(settings.tokenizer.folder))
+    return folder.tokenizer(), folder
+
+
+def assemble(settings: Train, measure: Callable[[Any], float] | None = None) -> Assembled:
+    """Build the model of a run.
+
+    Args:
+        measure: bits per byte of the base under its own tokenizer; called before tying and, when tying changes
+            the model, after it, so that the damage of tying is never credited to an initializer.
+
+    Raises:
+        ValueError: tokenizer and checkpoint do not belong together.
+    """
+    device = device_of(settings)
+    precision = precision_of(settings, device)
+    compute = torch.bfloat16 if precision == "bf16-mixed" else torch.float32
+    tokenizer, folder = open_tokenizer(settings)
+    base: dict[str, Any] = {"bpb_untouched": None, "bpb_tied": None, "tied_checkpoint": None}
+    grown = None
+    if settings.stage.from_scratch:
+        assert settings.model.shape is not None
+        vocabulary = len(tokenizer)
+        model: Any = backbone.scratch(
+            settings.model.shape,
+            vocabulary,
+            tokenizer.bos_token_id,
+            tokenizer.eos_token_id,
+            settings.model.attention,
+            settings.seed,
+        ).to(device)
+        new_from = vocabulary
+    else:
+        model = backbone.load(settings.model, device, compute)
+        new_from = model.config.vocab_size
+        base["tied_checkpoint"] = is_tied(model)
+        base["bpb_untouched"] = measure(model) if measure else None
+        if settings.model.tie == "input":
+            tie_input(model)
+        tying_changed_it = is_tied(model) and not base["tied_checkpoint"]
+        base["bpb_tied"] = measure(model) if measure and tying_changed_it else base["bpb_untouched"]
+        if folder is not None:
+            _check_fit(settings, folder, new_from)
+            if pieces := folder.pieces():
+                grown = grow(model, pieces, settings.initializer, settings.seed)
+    positions = model.config.max_position_embeddings
+    if settings.stage.context > positions:
+        raise ValueError(
+            f"stage.context={settings.stage.context} is not accepted: the model knows at most {positions} positions"
+        )
+    if settings.trainer.gradient_checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    model = adapters.add(model, settings.adapter, settings.seed)
+    backbone.protect(model)
+    return Assembled(model, tokenizer, new_from, grown, base, backbone.count(model), device, precision)
+
+
+def _check_fit(settings: Train, folder: TokenizerFolder, rows: int) -> None:
+    if folder.base_vocabulary != rows:
+        raise ValueError(
+            f"tokenizer.folder={settings.tokenizer.folder} extends a vocabulary of {folder.base_vocabulary}, "
+            f"but model.path={settings.model.path} has {rows} rows: extend this model's own tokenizer"
+        )
+    own = Path(str(settings.model.path)) / "tokenizer.model"
+    expected = folder.manifest.get("base_sha256")
+    if own.exists() and expected and hashlib.sha256(own.read_bytes()).hexdigest() != expected:
+        raise ValueError(
+            f"tokenizer.folder={settings.tokenizer.folder} extends another tokenizer than {own}: "
+            "the pieces of its new tokens would name the wrong rows"
+        )

@@ -1,0 +1,488 @@
+"""What a run will cost, from its numbers alone: parameters, memory, FLOPs (`bailong-train plan=true`).
+
+Everything is in closed form, so that a 13B plan prints in milliseconds on a laptop; no torch, no weights.
+The tests hold each formula against a real model: PEFT's parameters, `FlopCounterMode`, saved tensors.
+
+Symbols: L layers, d hidden, k = d·kv_heads/heads, f intermediate, V vocabulary, s context, r rank,
+P = L(2d² + 2dk + 3df) weights of linear layers, A = their LoRA weights.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bailong.model.settings import Adapter, Shape
+from bailong.train.settings import Optimizer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+
+#: bytes a weight: 4 bits, an fp32 scale for each 64 of them
+NF4 = (4 + 32 / 64) / 8
+#: the scales are themselves 8-bit, with an fp32 scale for each 256 of them: 0.516
+NF4_DOUBLE = (4 + 8 / 64 + 32 / (64 * 256)) / 8
+
+#: two moments of fp32, or of 8 bits with an fp32 scale for each 256
+ADAM_BYTES = {"adamw": 8.0, "adamw_8bit": 2 * (1 + 4 / 256), "paged_adamw_8bit": 2 * (1 + 4 / 256)}
+
+
+# --- parameters --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Parameter counts. `adapters` is 0 and `trainable` everything when the whole model is trained."""
+
+    linears: int
+    pair: int
+    norms: int
+    adapters: int
+    trainable: int
+    quantized: bool
+
+    @property
+    def true(self) -> int:
+        """Every parameter counted once, a tied pair once."""
+        return self.linears + self.pair + self.norms + self.adapters
+
+    @property
+    def packed(self) -> int:
+        """As `sum(p.numel())` sees a 4-bit model, two weights a byte: the count behind the paper's 4.6 % and 4.12 %."""
+        return self.true - (self.linears // 2 if self.quantized else 0)
+
+    @property
+    def share_true(self) -> float:
+        return self.trainable / self.true
+
+    @property
+    def share_packed(self) -> float:
+        return self.trainable / self.packed
+
+
+def shape_of(config: dict[str, Any]) -> Shape:
+    """The architecture that a checkpoint's `config.json` describes."""
+    return Shape(
+        hidden=config["hidden_size"],
+        layers=config["num_hidden_layers"],
+        heads=config["num_attention_heads"],
+        kv_heads=config.get("num_key_value_heads") or config["num_attention_heads"],
+        intermediate=config["intermediate_size"],
+        context=config.get("max_position_embeddings", 2048),
+        vocabulary=config["vocab_size"],
+        tied=bool(config.get("tie_word_embeddings", False)),
+    )
+
+
+def linear_shapes(shape: Shape) -> list[tuple[int, int]]:
+    """[in, out] of the seven linear layers of one decoder layer: q, k, v, o, gate, up, down."""
+    d, f = shape.hidden, shape.intermediate
+    k = d * shape.kv_heads // shape.heads
+    return [(d, d), (d, k), (d, k), (d, d), (d, f), (d, f), (f, d)]
+
+
+def count_parameters(shape: Shape, vocabulary: int, tied: bool, adapter: Adapter, quantization: str) -> Parameters:
+    """Parameters of a Llama with `vocabulary` rows and its adapters.
+
+    The two ends of a tied pair share the base matrix, yet each has an adapter of its own: that alone gives
+    the paper's 4.6 % (one shared adapter 4.50 %, an untied base 4.32 %).
+    """
+    layer = linear_shapes(shape)
+    linears = shape.layers * sum(i * o for i, o in layer)
+    pair = vocabulary * shape.hidden * (1 if tied else 2)
+    norms = (2 * shape.layers + 1) * shape.hidden
+    adapters = 0
+    if adapter.linears:
+        adapters += shape.layers * adapter.rank * sum(i + o for i, o in layer)
+    if adapter.pair:
+        adapters += 2 * adapter.rank * (vocabulary + shape.hidden)
+    return Parameters(
+        linears=linears,
+        pair=pair,
+        norms=norms,
+        adapters=adapters,
+        trainable=adapters if adapter.present else linears + pair + norms,
+        quantized=quantization == "nf4",
+    )
+
+
+# --- FLOPs -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Flops:
+    """Floating-point operations of the matrix products per token (a multiply-add is two).
+
+    `attention` is the part of `forward` that causal attention takes, counted at half of the full square;
+    `recompute` is what gradient checkpointing and the flash backward do a second time.
+    """
+
+    forward: float
+    backward: float
+    attention: float
+    recompute: float
+
+    @property
+    def model(self) -> float:
+        """Work that the mathematics needs: the numerator of MFU."""
+        return self.forward + self.backward
+
+    @property
+    def hardware(self) -> float:
+        """Work that the device does: the numerator of HFU."""
+        return self.model + self.recompute
+
+
+def flops_per_token(
+    shape: Shape, vocabulary: int, adapter: Adapter, context: int, gradient_checkpointing: bool = False
+) -> Flops:
+    """FLOPs per token of a training step.
+
+    Full training is the familiar 6N: backward = 2 x forward. Under LoRA a frozen weight needs only dX, so
+    with adapters everywhere forward + backward = 4P + 4Vd + 6(A + A_pair) + 6Lsd, not 6N.
+    """
+    layer = linear_shapes(shape)
+    d, layers, r = shape.hidden, shape.layers, adapter.rank
+    linears = 2 * layers * sum(i * o for i, o in layer)
+    head = 2 * vocabulary * d
+    attention = 2 * layers * context * d
+    lora = 2 * layers * r * sum(i + o for i, o in layer) if adapter.linears else 0
+    # head: h·Aᵀ and u·Bᵀ; embedding: a lookup in A, then the product with B
+    pair = 2 * r * (vocabulary + d) + 2 * r * d if adapter.pair else 0
+
+    forward = linears + head + lora + pair + attention
+    if adapter.present:
+        backward = linears + head + 2 * (lora + pair + attention)
+        if not adapter.pair:  # nothing below the first layer's adapters asks for a gradient
+            backward -= 2 * sum(i * o for i, o in layer[:3]) + 2 * r * sum(i for i, _ in layer[:3])
+    else:
+        backward = 2 * forward
+    recompute = attention / 2  # flash attention forms Q·Kᵀ again in its backward
+    if gradient_checkpointing:
+        # non-reentrant checkpointing stops a layer's recomputation at the last tensor that it misses, so
+        # the last product (down_proj, or its adapter's B, which PEFT adds after) is not done again
+        last = r * d if adapter.linears else shape.intermediate * d
+        recompute += linears + lora + attention - 2 * layers * last
+    return Flops(forward, backward, attention, recompute)
+
+
+# --- memory ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes on one device, by what holds them: a first-order estimate.
+
+    It leaves out the CUDA context, fragmentation and the short-lived tensors of the backward pass: plan for
+    10 to 20 % more.
+    """
+
+    base: float
+    adapters: float
+    gradients: float
+    optimizer: float
+    casts: float
+    activations: float
+    head: float
+
+    @property
+    def total(self) -> float:
+        parts = (self.base, self.adapters, self.gradients, self.optimizer, self.casts, self.activations, self.head)
+        return sum(parts)
+
+
+def activation_bytes(shape: Shape, adapter: Adapter, compute: int, mask: int) -> float:
+    """Bytes that one decoder layer saves for its backward pass, per token, in transformers' Llama.
+
+    Counted from the saved tensors: an fp32 copy of each norm's input; q, k, v and the attention's output;
+    gate, silu(gate) and up; and the inputs of every trained product. Under LoRA these are the dropped
+    inputs of each A with their masks and the rank-r results; a frozen weight saves nothing.
+
+    Args:
+        compute: bytes an element of the products (2 under bf16 autocast).
+        mask: bytes an element of a dropout mask (1 on CUDA, 4 on CPU).
+    """
+    d, f = shape.hidden, shape.intermediate
+    k = d * shape.kv_heads // shape.heads
+    norms = 2 * (4 * d + 4)
+    attention = compute * (2 * d + 2 * k) + 4 * shape.heads
+    mlp = compute * 3 * f
+    if adapter.linears:
+        # q, k, v (and gate, up) share one input only if it is neither dropped nor cast for each
+        separate = adapter.dropout > 0 or compute == 2
+        inputs = compute * ((6 if separate else 2) * d + f) + compute * 7 * adapter.rank
+        if adapter.dropout > 0:
+            inputs += mask * (6 * d + f)
+    elif adapter.present:
+        inputs = 0
+    else:
+        inputs = compute * ((5 if compute == 2 else 2) * d + f)
+        norms += 2 * 4 * d  # the normalised states, for the gradient of the norms' weights
+    return norms + attention + mlp + inputs
+
+
+def estimate_memory(
+    shape: Shape,
+    adapter: Adapter,
+    optimizer: Optimizer,
+    parameters: Parameters,
+    *,
+    vocabulary: int,
+    tokens: int,
+    dtype: str,
+    double_quantization: bool,
+    gradient_checkpointing: bool,
+    head_chunk: int,
+    bf16: bool,
+    cuda: bool,
+) -> Memory:
+    """Peak bytes of a forward and backward over `tokens` tokens (micro-batch x context) on one device."""
+    d = shape.hidden
+    stored = DTYPE_BYTES[dtype]
+    compute, mask = (2 if bf16 else 4), (1 if cuda else 4)
+    nf4 = NF4_DOUBLE if double_quantization else NF4
+    base = parameters.linears * (nf4 if parameters.quantized else stored)
+    base += (parameters.pair + parameters.norms) * stored
+
+    layer = activation_bytes(shape, adapter, compute, mask)
+    residual = stored if adapter.present else DTYPE_BYTES["float32"]
+    per_token = (residual * d * shape.layers + layer) if gradient_checkpointing else shape.layers * layer
+    per_token += 4 * d + (3 * compute + mask) * d  # the last norm; the head's states, dropped states, mask, dh
+
+    # logits and their gradient in the compute dtype beside fp32, and the sums of dB or dW before they are added
+    head = min(head_chunk, tokens) * vocabulary * (4 if compute == 4 else 4 + compute)
+    head += vocabulary * (4 * adapter.rank if adapter.pair else 0 if adapter.present else 4 * d)
+
+    name = optimizer.name
+    if name == "auto":
+        name = "paged_adamw_8bit" if cuda else "adamw"
+    trained = 4 if adapter.present else stored  # adapters are fp32 masters
+    return Memory(
+        base=base,
+        adapters=4.0 * parameters.adapters,
+        gradients=float(trained * parameters.trainable),
+        optimizer=ADAM_BYTES[name] * parameters.trainable,
+        # autocast keeps a bf16 copy of every trained weight for the backward pass
+        casts=2.0 * parameters.trainable if bf16 and trained == 4 else 0.0,
+        activations=float(tokens * per_token),
+        head=float(head),
+    )
+
+
+# --- the plan ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A run in numbers. `steps`, `tokens` and `total_flops` are None where the length of the corpus is unknown."""
+
+    shape: Shape
+    adapter: Adapter
+    vocabulary: int
+    base_vocabulary: int
+    tied: bool
+    context: int
+    tokens_per_step: int
+    micro_batch: int
+    gradient_checkpointing: bool
+    parameters: Parameters
+    flops: Flops
+    memory: Memory
+    steps: int | None
+    tokens: int | None
+
+    @property
+    def total_flops(self) -> float | None:
+        """Model FLOPs of the whole run."""
+        return None if self.tokens is None else self.flops.model * self.tokens
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """(what, figure, how it is counted) in reading order; an empty figure starts a section."""
+        p, f, m = self.parameters, self.flops, self.memory
+        new = self.vocabulary - self.base_vocabulary
+        trained = (("linear layers", self.adapter.linears), ("embedding and head, separately", self.adapter.pair))
+        where = " + ".join(what for what, here in trained if here)
+        rows = [
+            ("Parameters", "", ""),
+            ("vocabulary", f"{self.vocabulary:,}", f"{self.base_vocabulary:,} and {new:,} new"),
+            ("in all", f"{p.true:,}", "embedding and head " + ("tied, counted once" if self.tied else "untied")),
+            ("in all, packed", f"{p.packed:,}", "4-bit weights two per byte, as the paper counts"),
+            (
+                "trainable",
+                f"{p.trainable:,}",
+                f"LoRA rank {self.adapter.rank}: {where}" if self.adapter.present else "every parameter",
+            ),
+            ("trainable share, packed", percent(p.share_packed), "as the paper counts"),
+            ("trainable share, true", percent(p.share_true), ""),
+            ("Work", "", ""),
+            ("tokens a step", f"{self.tokens_per_step:,}", f"{self.tokens_per_step // self.context} sequences"),
+            ("steps", "unknown" if self.steps is None else f"{self.steps:,}", ""),
+            ("tokens", "unknown" if self.tokens is None else f"{self.tokens:,}", ""),
+            ("FLOPs a token", f"{f.model / 1e9:,.4g} G", f"{f.forward / 1e9:.4g} forward, {f.backward / 1e9:.4g} back"),
+            (
+                "FLOPs a token, device",
+                f"{f.hardware / 1e9:,.4g} G",
+                "with full recomputation" if self.gradient_checkpointing else "with the flash backward's recomputation",
+            ),
+            ("FLOPs of the run", "unknown" if self.total_flops is None else f"{self.total_flops:.3g}", ""),
+            ("Memory of one device", "", ""),
+            ("base weights", gigabytes(m.base), "4-bit linear layers" if p.quantized else ""),
+            ("adapters", gigabytes(m.adapters), "float32"),
+            ("gradients", gigabytes(m.gradients), ""),
+            ("optimizer", gigabytes(m.optimizer), ""),
+            ("casts of trained weights", gigabytes(m.casts), "bf16 autocast"),
+            (
+                "activations",
+                gigabytes(m.activations),
+                f"{self.micro_batch} x {self.context:,} tokens"
+                + (", gradient checkpointing" if self.gradient_checkpointing else ""),
+            ),
+            ("head", gigabytes(m.head), "one chunk of logits"),
+            ("total", gigabytes(m.total), "an estimate: plan for 10 to 20 % more"),
+        ]
+        return [row for row in rows if row[0] != "adapters" or self.adapter.present]
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.2f} %"
+
+
+def gigabytes(size: float) -> str:
+    return f"{size / 1e9:,.2f} GB" if size >= 1e7 else f"{size / 1e6:,.2f} MB"
+
+
+def estimate(
+    shape: Shape,
+    adapter: Adapter,
+    optimizer: Optimizer,
+    *,
+    vocabulary: int,
+    base_vocabulary: int,
+    tied: bool,
+    context: int,
+    batch_size: int,
+    micro_batch: int,
+    steps: int | None = None,
+    tokens: int | None = None,
+    quantization: str = "nf4",
+    double_quantization: bool = True,
+    dtype: str = "bfloat16",
+    gradient_checkpointing: bool = False,
+    head_chunk: int = 1024,
+    bf16: bool = True,
+    cuda: bool = True,
+) -> Budget:
+    """The budget of a run.
+
+    Args:
+        vocabulary: rows after extension, `base_vocabulary` before.
+        batch_size: sequences of `context` tokens an optimizer step; `micro_batch` of them at once a device.
+        steps, tokens: the length; give the one that is known, or none.
+        bf16: whether the products run in bf16 (`trainer.precision`).
+        cuda: whether the run is for a CUDA device (decides `optimizer.name=auto` and the dropout masks).
+    """
+    parameters = count_parameters(shape, vocabulary, tied, adapter, quantization)
+    tokens_per_step = batch_size * context
+    if steps is None and tokens is not None:
+        steps = max(1, round(tokens / tokens_per_step))
+    memory = estimate_memory(
+        shape,
+        adapter,
+        optimizer,
+        parameters,
+        vocabulary=vocabulary,
+        tokens=micro_batch * context,
+        dtype=dtype,
+        double_quantization=double_quantization,
+        gradient_checkpointing=gradient_checkpointing,
+        head_chunk=head_chunk,
+        bf16=bf16,
+        cuda=cuda,
+    )
+    return Budget(
+        shape=shape,
+        adapter=adapter,
+        vocabulary=vocabulary,
+        base_vocabulary=base_vocabulary,
+        tied=tied,
+        context=context,
+        tokens_per_step=tokens_per_step,
+        micro_batch=micro_batch,
+        gradient_checkpointing=gradient_checkpointing,
+        parameters=parameters,
+        flops=flops_per_token(shape, vocabulary, adapter, context, gradient_checkpointing),
+        memory=memory,
+        steps=steps,
+        tokens=None if steps is None else steps * tokens_per_step,
+    )
+
+
+def plan_table(budget: Budget) -> Table:
+    """The budget as a table for the terminal."""
+    from rich.table import Table
+
+    shape = budget.shape
+    table = Table(
+        "",
+        "figure",
+        "how it is counted",
+        title=f"Plan: {shape.layers} layers, hidden {shape.hidden:,}, context {budget.context:,}",
+    )
+    table.columns[1].justify = "right"
+    for what, figure, how in budget.rows():
+        if not figure:
+            table.add_section()
+            table.add_row(f"[bold]{what}[/bold]")
+        else:
+            table.add_row(what, figure, how)
+    return table
+
+
+# --- peak rates --------------------------------------------------------------------------------------
+
+#: FLOP/s by the vendor's datasheet or whitepaper, *dense* (datasheets like to print twice that, for 2:4
+#: sparsity), with fp32 accumulation, at boost clock. float32 is the CUDA cores' rate: torch keeps TF32 off by default.
+#: First match wins, on the name that the driver reports.
+PEAK_FLOPS: tuple[tuple[str, dict[str, float]], ...] = (
+    (r"\bB200\b", {"bfloat16": 2250e12, "float16": 2250e12}),
+    (r"\bH100 PCIe\b", {"bfloat16": 756e12, "float16": 756e12, "float32": 51e12}),
+    (r"\bH100 NVL\b", {"bfloat16": 835e12, "float16": 835e12, "float32": 60e12}),
+    (r"\bH200 NVL\b", {"bfloat16": 835e12, "float16": 835e12, "float32": 60e12}),
+    (r"\b(H100|H200|GH200|H800)\b", {"bfloat16": 989e12, "float16": 989e12, "float32": 67e12}),
+    (r"\b(A100|A800)\b", {"bfloat16": 312e12, "float16": 312e12, "float32": 19.5e12}),
+    (r"\bA40\b", {"bfloat16": 149.7e12, "float16": 149.7e12, "float32": 37.4e12}),
+    (r"\bA10G\b", {"bfloat16": 70e12, "float16": 70e12}),
+    (r"\bA10\b", {"bfloat16": 125e12, "float16": 125e12, "float32": 31.2e12}),
+    (r"\bL40S\b", {"bfloat16": 362e12, "float16": 362e12, "float32": 91.6e12}),
+    (r"\bL40\b", {"bfloat16": 181e12, "float16": 181e12, "float32": 90.5e12}),
+    (r"\bL4\b", {"bfloat16": 121e12, "float16": 121e12, "float32": 30.3e12}),
+    (r"\bRTX 5090\b(?! Laptop)", {"bfloat16": 209.5e12, "float16": 209.5e12, "float32": 104.8e12}),
+    (r"\bRTX 4090 D\b", {"bfloat16": 147e12, "float16": 147e12, "float32": 73.5e12}),
+    (r"\bRTX 4090\b(?! Laptop)", {"bfloat16": 165.2e12, "float16": 165.2e12, "float32": 82.6e12}),
+    (r"\bRTX 3090 Ti\b", {"bfloat16": 80e12, "float16": 80e12, "float32": 40e12}),
+    (r"\bRTX 3090\b", {"bfloat16": 71e12, "float16": 71e12, "float32": 35.6e12}),
+    (r"\bV100-PCIE", {"float16": 112e12, "float32": 14e12}),
+    (r"\bV100-SXM", {"float16": 125e12, "float32": 15.7e12}),
+    (r"\bT4\b", {"float16": 65e12, "float32": 8.1e12}),
+)
+
+
+def peak_flops(device_name: str, dtype: str) -> float | None:
+    """Datasheet dense FLOP/s of a device, the denominator of MFU.
+
+    None where there is no honest figure: a CPU, a card that is not in the table, a dtype that it has no
+    units for, or a MIG slice of a card.
+
+    Args:
+        device_name: as `torch.cuda.get_device_name()` gives it.
+        dtype: `bfloat16`, `float16` or `float32`, the dtype of the products.
+    """
+    if re.search(r"\bMIG\b", device_name):
+        return None
+    for pattern, rates in PEAK_FLOPS:
+        if re.search(pattern, device_name):
+            return rates.get(dtype)
+    return None

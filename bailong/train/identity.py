@@ -1,0 +1,114 @@
+"""What a run is: the settings that decide what is learned, and the hashes of what they point to.
+
+Two runs with the same identity must give the same curve. Device, threads, tracking and paths are left out;
+the hashes of data, tokenizer and base model stand in for their paths. Import-light: a finished sweep is
+recognised without torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bailong.data import prepared, sources
+from bailong.run.folder import IGNORED
+from bailong.train.settings import Train
+
+
+def cache(settings: Train) -> Path:
+    """Where what jobs share is kept: tokenized data, file hashes, the base model's own scores."""
+    return Path(settings.outputs) / "cache"
+
+
+def data_digest(settings: Train) -> str:
+    """Hash of every source's text and of what is held out."""
+    parts = [sources.digest(source, cache(settings)) for source in prepared.sources_of(settings.data)]
+    data = settings.data
+    return _sha256([*parts, data.held_out, data.evaluate_on, data.evaluation_bytes])
+
+
+def tokenizer_digest(settings: Train) -> str | None:
+    """The tokenizer's hash from its manifest; None when the base model's own tokenizer is used."""
+    if settings.tokenizer.folder is None:
+        return None
+    manifest = Path(settings.tokenizer.folder) / "manifest.json"
+    if not manifest.exists():
+        raise ValueError(
+            f"tokenizer.folder={settings.tokenizer.folder} holds no tokenizer: "
+            f"make it with bailong-extend tokenizer={settings.tokenizer.name}"
+        )
+    return json.loads(manifest.read_text())["sha256"]
+
+
+def model_digest(settings: Train) -> str | None:
+    """Hash of a local checkpoint: config, tokenizer, sizes and samples of its weights; the id itself for the Hub.
+
+    Reading all of a 7B checkpoint would take minutes at each start; this notices every rebuilt model.
+    """
+    if settings.stage.from_scratch:
+        return None
+    folder = Path(str(settings.model.path))
+    if not folder.exists():
+        if folder.is_absolute() or len(folder.parts) != 2 or folder.parts[0] in (".", "..", "models", "outputs"):
+            raise ValueError(
+                f"model.path={settings.model.path} does not exist: give a checkpoint folder or a Hub id"
+                + (
+                    " (the tiny base is made by `make demo`, or by the commands in experiments/README.md)"
+                    if settings.model.name == "tiny"
+                    else ""
+                )
+            )
+        return str(settings.model.path)
+    weights = sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")])
+    if not weights:
+        raise ValueError(f"model.path={settings.model.path} holds no weights (*.safetensors)")
+    total = hashlib.sha256()
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json", "tokenizer.model"):
+        if (folder / name).exists():
+            total.update(name.encode() + (folder / name).read_bytes())
+    for path in weights:
+        total.update(f"{path.name}|{path.stat().st_size}".encode())
+        with path.open("rb") as stream:
+            total.update(stream.read(1 << 20))
+            stream.seek(path.stat().st_size // 2)
+            total.update(stream.read(1 << 20))
+    return total.hexdigest()
+
+
+def identity(settings: Train) -> dict[str, Any]:
+    """Flat `key: value` of everything that decides what is learned."""
+    flat = {
+        key: value
+        for key, value in _flatten(dataclasses.asdict(settings))
+        if not any(key == word or key.startswith(word + ".") for word in IGNORED)
+    }
+    if settings.model.shape is None or not settings.stage.from_scratch:
+        flat = {k: v for k, v in flat.items() if not k.startswith("model.shape")}
+    if settings.tokenizer.folder is None or settings.stage.from_scratch:
+        flat = {k: v for k, v in flat.items() if not k.startswith("initializer")}
+    return flat | {
+        "data": data_digest(settings),
+        "tokenizer": tokenizer_digest(settings),
+        "model": model_digest(settings),
+    }
+
+
+def fingerprint(facts: dict[str, Any]) -> str:
+    """Hash of an identity."""
+    return _sha256(facts)
+
+
+def _flatten(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _sha256(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,0 +1,229 @@
+"""Training as a LightningModule: one batch is one optimizer step, and every number of it is reproducible."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+
+from bailong.model import adapters
+from bailong.model.backbone import assert_unpacked
+from bailong.model.head import head_loss
+from bailong.model.score import Score, autocast
+from bailong.train import checkpoint, optim
+from bailong.train.settings import Train
+
+
+@dataclass
+class Counters:
+    """Where a run stands; saved with every checkpoint.
+
+    `since_*` sum over the steps since the last train row. `facts` are what a resumed run must find again: the
+    new rows, precision, optimizer and number of devices that it began with.
+    """
+
+    facts: dict[str, Any]
+    step: int = 0
+    tokens: int = 0
+    text_bytes: int = 0
+    digest: str = ""
+    since_nll: float = 0.0
+    since_targets: int = 0
+    since_bytes: int = 0
+    metrics_bytes: int = 0
+    speed_bytes: int = 0
+    seconds: float = 0.0
+
+
+class Training(pl.LightningModule):
+    """The loss of equation 7 (of equation 9 where the data says what is trained on), one optimizer step at a time.
+
+    Gradients are summed over the micro-batches of a step and divided by the step's target tokens, over all devices:
+    accumulation changes nothing but memory (dividing by micro-batches would weigh short ones more).
+
+    Args:
+        model: with adapters; `decoder` and `head` of bailong.model.adapters find their way in it.
+        evaluate: scores the evaluation text.
+        record: called with each metrics row. speed: called with (seconds, tokens) since the last evaluation.
+        sizes: bytes written so far of the two records, which a checkpoint remembers.
+        progress: called after each step. ready: called when Lightning has set itself up.
+        path: of the checkpoint.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        settings: Train,
+        precision: str,
+        total_steps: int,
+        counters: Counters,
+        evaluate: Callable[[], Score],
+        record: Callable[[dict[str, Any]], None],
+        speed: Callable[[float, int], None],
+        sizes: Callable[[], tuple[int, int]],
+        progress: Callable[[Counters, str], None],
+        ready: Callable[[], None],
+        path: Path,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.model = model
+        self.settings = settings
+        self.mixed = precision
+        self.total_steps = total_steps
+        self.counters = counters
+        self.evaluate, self.record, self.speed, self.sizes = evaluate, record, speed, sizes
+        self.progress, self.ready = progress, ready
+        self.path = path
+        self.resumed: dict[str, Any] | None = None
+        self.stop_signal: int | None = None
+        self.parameters_by_name = adapters.trainable(model)
+
+    # --- Lightning's hooks, in the order in which they happen
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return optim.build(self.parameters_by_name.values(), self.settings.optimizer, self.device)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        return batch  # a Step of numpy arrays; its micro-batches move one at a time
+
+    def on_fit_start(self) -> None:
+        if self.resumed is not None:
+            checkpoint.restore(self.resumed, self.parameters_by_name, self.path)
+
+    def on_train_start(self) -> None:
+        optimizer = self._optimizer()
+        if self.resumed is not None:
+            optimizer.load_state_dict(self.resumed["optimizer"])
+            self.resumed = None
+        self.ready()
+        self.clock = time.monotonic()
+        self.clock_seconds, self.clock_tokens = self.counters.seconds, self.counters.tokens
+        if self.counters.metrics_bytes == 0:  # else step 0 was evaluated before the interruption
+            self._evaluate_and_record({})
+            self._save()
+
+    def training_step(self, step: Any, batch_idx: int) -> None:
+        optimizer = self._optimizer()
+        rate = optim.learning_rate(self.settings.optimizer, step.number, self.total_steps)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        nll = torch.zeros((), dtype=torch.float64, device=self.device)
+        for number, micro in enumerate(step.micro_batches):
+            # Dropout draws from the global generator: seeding it here makes its masks a function of place in
+            # training, which is what makes a resumed run equal an unbroken one.
+            torch.manual_seed(self._dropout_seed(step.number, number))
+            inputs = torch.from_numpy(micro.inputs).to(self.device)
+            targets = torch.from_numpy(micro.targets).flatten().to(self.device)
+            # Where sequences share a row, positions that begin anew tell transformers to keep attention within each
+            places = None if micro.positions is None else torch.from_numpy(micro.positions).to(self.device)
+            last = number == len(step.micro_batches) - 1
+            with self._synchronised(last):
+                with autocast(self.device, self.mixed):
+                    decoder = adapters.decoder(self.model)
+                    hidden = decoder(input_ids=inputs, position_ids=places, use_cache=False).last_hidden_state
+                    chunk = self.settings.trainer.head_chunk
+                    total = head_loss(adapters.head(self.model), hidden.flatten(0, 1), targets, chunk=chunk).total
+                # DDP averages gradients over devices, and the step's loss is a sum over them
+                self.manual_backward(total * (self.trainer.world_size / step.targets))
+            nll += total.detach().double()
+        if self.trainer.world_size > 1:  # the sum, and whether any process was asked to stop: all must stop at once
+            asked = torch.tensor(float(self.stop_signal or 0), dtype=torch.float64, device=self.device)
+            torch.distributed.all_reduce(asked, torch.distributed.ReduceOp.MAX)
+            torch.distributed.all_reduce(nll)
+            self.stop_signal = int(asked) or None
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters_by_name.values(), self.settings.optimizer.clip)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        self._count(step, nll, norm, rate)
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if self.stop_signal is not None and self.counters.step < self.total_steps:
+            self._save()
+            self.trainer.should_stop = True
+
+    # --- what a step leaves behind
+
+    def _count(self, step: Any, nll: torch.Tensor, norm: torch.Tensor, rate: float) -> None:
+        counters, every = self.counters, self.settings.stage.evaluate_every_tokens
+        before = counters.tokens
+        counters.step = step.number + 1
+        counters.tokens += step.targets
+        counters.text_bytes += step.text_bytes
+        counters.digest = step.digest
+        counters.since_nll += float(nll)
+        counters.since_targets += step.targets
+        counters.since_bytes += step.text_bytes
+        self._demand_finite(counters.since_nll)
+        last = counters.step == self.total_steps
+        evaluated = last or before // every != counters.tokens // every
+        row: dict[str, Any] = {}
+        if evaluated or counters.step % self.settings.trainer.log_every_steps == 0:
+            row = {
+                "train/loss": counters.since_nll / counters.since_targets,
+                "train/bpb": counters.since_nll / math.log(2) / max(counters.since_bytes, 1),
+                "train/lr": rate,
+                "train/grad_norm": float(norm),
+            }
+            counters.since_nll, counters.since_targets, counters.since_bytes = 0.0, 0, 0
+        if evaluated:
+            self._evaluate_and_record(row)
+        elif row:
+            self._write(row)
+        self.progress(counters, f"loss {row['train/loss']:.3f}" if row else "")
+        if last or counters.step % self.settings.trainer.checkpoint_every_steps == 0:
+            self._save()
+
+    def _evaluate_and_record(self, row: dict[str, Any]) -> None:
+        self._count_seconds()
+        counters = self.counters
+        seconds, tokens = counters.seconds - self.clock_seconds, counters.tokens - self.clock_tokens
+        score = self.evaluate()
+        assert_unpacked(self.model)
+        self._demand_finite(score.nll)
+        self._write(row | score.row())
+        self.speed(seconds, tokens)
+        self.clock = time.monotonic()  # evaluation is not training
+        self.clock_seconds, self.clock_tokens = counters.seconds, counters.tokens
+
+    def _count_seconds(self) -> None:
+        now = time.monotonic()
+        self.counters.seconds += now - self.clock
+        self.clock = now
+
+    def _demand_finite(self, nll: float) -> None:
+        if not math.isfinite(nll):
+            rate = self.settings.optimizer.lr
+            raise ValueError(f"the loss is not finite at step {self.counters.step}: lower optimizer.lr={rate}")
+
+    def _write(self, row: dict[str, Any]) -> None:
+        c = self.counters
+        self.record({"step": c.step, "tokens": c.tokens, "bytes": c.text_bytes, **row})
+
+    def _save(self) -> None:
+        if self.trainer.is_global_zero:
+            assert_unpacked(self.model)
+            self._count_seconds()
+            self.counters.metrics_bytes, self.counters.speed_bytes = self.sizes()
+            checkpoint.save(self.path, self.parameters_by_name, self._optimizer(), asdict(self.counters))
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        assert isinstance(optimizer, torch.optim.Optimizer)
+        return optimizer
+
+    def _synchronised(self, last: bool) -> Any:
+        """DDP exchanges gradients once a step, at its last micro-batch."""
+        wrapped = self.trainer.strategy.model
+        return nullcontext() if last or not hasattr(wrapped, "no_sync") else wrapped.no_sync()  # type: ignore[union-attr]
+
+    def _dropout_seed(self, step: int, micro: int) -> int:
+        place = (step * 4096 + micro) * max(self.trainer.world_size, 1) + self.trainer.global_rank
+        return (self.settings.seed * 1_000_003 + place * 2_654_435_761 + 12_345) % 2**63

@@ -1,0 +1,175 @@
+"""Settings of training: the optimizer, the machine, and where the curves go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+from bailong import initializer
+from bailong.data.settings import Data
+from bailong.initializer.base import Initializer
+from bailong.model.settings import Adapter, Model
+from bailong.run.checks import one_of, require
+from bailong.run.parse import choices, parse
+from bailong.run.settings import Tracking
+from bailong.tokenizer.settings import Tokenizer
+from bailong.train import stage
+from bailong.train.stage.base import Stage
+
+OPTIMIZERS = ("auto", "adamw", "adamw_8bit", "paged_adamw_8bit")
+
+
+@dataclass
+class Optimizer:
+    """AdamW in one of its forms, and its cosine schedule (paper, section 3.4).
+
+    `auto` is `paged_adamw_8bit` on CUDA and torch's fused `adamw` on CPU. The learning rate rises
+    linearly over `warmup_steps` (or `warmup_ratio` of all steps, if that is more), then follows a cosine
+    to `final_lr_ratio` of its peak at the last step.
+    """
+
+    name: str = "auto"
+    lr: float = 3e-4
+    final_lr_ratio: float = 0.1
+    warmup_steps: int = 0
+    warmup_ratio: float = 0.0
+    weight_decay: float = 0.1
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+    clip: float = 1.0
+
+    def __post_init__(self) -> None:
+        one_of("optimizer.name", self.name, OPTIMIZERS)
+        require(0 < self.lr < float("inf"), "optimizer.lr", self.lr, "above 0 and finite")
+        require(0 <= self.final_lr_ratio <= 1, "optimizer.final_lr_ratio", self.final_lr_ratio, "in [0, 1]")
+        require(self.warmup_steps >= 0, "optimizer.warmup_steps", self.warmup_steps, "0 or more")
+        require(0 <= self.warmup_ratio < 1, "optimizer.warmup_ratio", self.warmup_ratio, "in [0, 1)")
+        require(self.weight_decay >= 0, "optimizer.weight_decay", self.weight_decay, "0 or more")
+        require(0 <= self.beta1 < 1, "optimizer.beta1", self.beta1, "in [0, 1)")
+        require(0 <= self.beta2 < 1, "optimizer.beta2", self.beta2, "in [0, 1)")
+        require(self.eps > 0, "optimizer.eps", self.eps, "above 0")
+        require(self.clip > 0, "optimizer.clip", self.clip, "above 0")
+
+
+@dataclass
+class Trainer:
+    """The machine's side of a run; nothing here may change what is learned, only how fast.
+
+    `micro_batch` is sequences a forward pass; gradients are summed over the whole optimizer step and
+    divided by its target tokens. `precision` is Lightning's (`auto`: bf16-mixed on CUDA, 32-true on
+    CPU). `threads` is CPU threads: with several jobs on a machine more than one each is far slower.
+    """
+
+    name: str = MISSING
+    accelerator: str = "auto"
+    devices: int = 1
+    precision: str = "auto"
+    threads: int = 1
+    micro_batch: int = 4
+    gradient_checkpointing: bool = False
+    head_chunk: int = 1024
+    checkpoint_every_steps: int = 200
+    log_every_steps: int = 10
+    deterministic: bool = False
+
+    def __post_init__(self) -> None:
+        one_of("trainer.accelerator", self.accelerator, ("auto", "cpu", "cuda"))
+        one_of("trainer.precision", self.precision, ("auto", "32-true", "bf16-mixed"))
+        for key in ("devices", "threads", "micro_batch", "head_chunk"):
+            require(getattr(self, key) > 0, f"trainer.{key}", getattr(self, key), "above 0")
+        for key in ("checkpoint_every_steps", "log_every_steps"):
+            require(getattr(self, key) > 0, f"trainer.{key}", getattr(self, key), "above 0")
+
+
+@dataclass
+class Train:
+    """Settings of `bailong-train`."""
+
+    initializer: Initializer = MISSING
+    stage: Stage = MISSING
+    data: Data = MISSING
+    tokenizer: Tokenizer = MISSING
+    model: Model = MISSING
+    adapter: Adapter = MISSING
+    optimizer: Optimizer = MISSING
+    trainer: Trainer = MISSING
+    tracking: Tracking = MISSING
+    seed: int = 0
+    outputs: str = "outputs"
+    plan: bool = False
+    rerun: bool = False
+
+    def __post_init__(self) -> None:
+        if self.stage.dialogues != (self.data.kind == "dialogue"):
+            raise ValueError(
+                f"stage={self.stage.name} trains on {'dialogues' if self.stage.dialogues else 'text'}, and "
+                f"data={self.data.name} is data.kind={self.data.kind}: data=sft_sample has dialogues, data=sample text"
+            )
+        if self.stage.from_scratch:
+            if self.model.shape is None:
+                raise ValueError(f"stage={self.stage.name} needs model.shape, and model={self.model.name} has none")
+            if self.adapter.present or self.model.quantization != "none":
+                raise ValueError(
+                    f"stage={self.stage.name} trains every parameter: it needs adapter=full and model.quantization=none"
+                )
+            if self.tokenizer.folder is None:
+                raise ValueError(f"stage={self.stage.name} needs tokenizer.folder: a folder made by bailong-extend")
+        elif not self.plan and self.model.path is None:
+            raise ValueError(f"stage={self.stage.name} starts from a checkpoint: set model.path")
+        if not self.adapter.present and self.model.quantization != "none":
+            raise ValueError("adapter=full trains every parameter, which needs model.quantization=none")
+        require(
+            self.trainer.micro_batch <= self.stage.batch_size
+            and self.stage.batch_size % (self.trainer.micro_batch * self.trainer.devices) == 0,
+            "trainer.micro_batch",
+            self.trainer.micro_batch,
+            f"a divisor of stage.batch_size / trainer.devices ({self.stage.batch_size} / {self.trainer.devices})",
+        )
+
+
+@dataclass
+class Export:
+    """Settings of `bailong-export`.
+
+    `run` is the folder of a finished run, `to` the folder to write. `base` is `trained` (the very weights
+    that the adapters were trained on, dequantized) or `original` (the unquantized checkpoint).
+    Merged in float32, the logits of `tokens` tokens must not move by more than `max_logit_difference`; stored
+    in `dtype`, their KL by more than `max_kl` nats a token. On the original base the adapters meet other weights
+    than they were trained on: there the KL to the run itself may reach `max_kl_original`. A rebuilt run must
+    reproduce its last evaluation within `max_bpb_difference` (0 on the same machine; bfloat16 against float32
+    moved the tiny model by 3e-5).
+    """
+
+    run: str = MISSING
+    to: str = MISSING
+    base: str = "trained"
+    dtype: str = "bfloat16"
+    tokens: int = 4096
+    max_logit_difference: float = 1e-4
+    max_kl: float = 1e-3
+    max_kl_original: float = 0.1
+    max_bpb_difference: float = 1e-3
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        one_of("base", self.base, ("trained", "original"))
+        one_of("dtype", self.dtype, ("float32", "bfloat16", "float16"))
+        for key in ("tokens", "max_logit_difference", "max_kl", "max_kl_original", "max_bpb_difference"):
+            require(getattr(self, key) > 0, key, getattr(self, key), "above 0")
+
+
+def load(folder: Path) -> Train:
+    """The settings of a run, from the `config.yaml` in its folder."""
+    saved = OmegaConf.load(folder / "config.yaml")
+    assert isinstance(saved, DictConfig)
+    cfg = OmegaConf.structured(Train)
+    for group, package in (("initializer", initializer), ("stage", stage)):
+        name = saved[group]["name"]
+        options = choices(package)
+        if name not in options:
+            raise ValueError(f"{folder}/config.yaml asks for {group}={name}, which this version does not have")
+        cfg[group] = OmegaConf.structured(options[name])
+    return parse(OmegaConf.merge(cfg, saved))  # type: ignore[arg-type]

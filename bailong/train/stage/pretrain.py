@@ -1,0 +1,15 @@
+"""Pre-training from random weights: how a small base model is made where none can be downloaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bailong.train.stage.cpt import Cpt
+
+
+@dataclass
+class Pretrain(Cpt):
+    """The loss of `cpt` (equation 7), from scratch, with every parameter trained."""
+
+    name: str = "pretrain"
+    from_scratch = True

@@ -1,0 +1,78 @@
+"""Supervised fine-tuning on dialogues (paper, section 4.1, equations 8 and 9)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from bailong.run.checks import require
+from bailong.train.stage.base import Stage
+
+if TYPE_CHECKING:
+    from bailong.data.tokens import Encoded
+
+
+@dataclass
+class Sft(Stage):
+    """Next-token loss on the outputs of dialogues, and on the `</s>` behind each.
+
+    `batch_size` counts dialogues. `packing` is `rows` (the dialogues of a step share rows of `context` tokens, each
+    attending to itself alone) or `truncate` (a row each, padded); both learn the same. Dialogues of more than `context`
+    tokens are truncated (section 4.3), but never to a sample without a target: see `fit`.
+    """
+
+    name: str = "sft"
+    packing: str = "rows"
+
+    dialogues: ClassVar[bool] = True
+    packings: ClassVar[tuple[str, ...]] = ("rows", "truncate")
+    evaluation_packing: ClassVar[str] = "truncate"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.context > 1, "stage.context", self.context, "above 1: a token is predicted from one before it")
+
+    def markers(self, bos: int, eos: int) -> list[int]:
+        """None: text that was packed for pre-training is never taken for dialogues."""
+        return []
+
+    def encode(self, tokenizer: Any, texts: list[str]) -> list[Encoded]:
+        """Dialogues, as `bailong.data.turns.serialised` writes them, with the mask of equation 9."""
+        from bailong.data import template
+        from bailong.data.turns import turns_of
+        from bailong.tokenizer.folder import byte_lengths
+
+        sizes = byte_lengths(tokenizer)
+        whole = template.encode(tokenizer, [turns_of(text) for text in texts])
+        return [fit(dialogue, self.context, sizes) for dialogue in whole]
+
+
+def fit(dialogue: Encoded, most: int, sizes: Any) -> Encoded:
+    """The dialogue in at most `most` tokens.
+
+    Its beginning is kept, and an instruction at the end whose output was cut away goes too: nothing would be learned
+    from it. Where the first instruction alone fills `most`, its own beginning is left out instead (a question stands
+    behind its passage), so that up to half of the tokens are output.
+
+    Args:
+        sizes: [V] UTF-8 bytes that each id stands for.
+    """
+    import numpy as np
+
+    ids, trained, text_bytes = np.asarray(dialogue.ids), dialogue.trained, dialogue.text_bytes
+    assert trained is not None and text_bytes is not None
+    if len(ids) <= most:
+        return dialogue
+    kept = np.flatnonzero(trained[:most])
+    if len(kept):
+        chosen = np.arange(kept[-1] + 1)
+    else:
+        begin = int(np.argmax(trained))
+        length = int(np.argmin(np.append(trained[begin:], False)))
+        output = min(length, most // 2)
+        chosen = np.r_[0, begin - (most - output - 1) : begin + output]
+    left_out = trained.copy()
+    left_out[chosen] = False
+    return dialogue._replace(
+        ids=ids[chosen], trained=trained[chosen], text_bytes=text_bytes - int(sizes[ids[left_out]].sum())
+    )

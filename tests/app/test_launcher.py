@@ -1,0 +1,63 @@
+"""The launcher's memory and its reading of what became of a job; whole sweeps run in test_cli.py."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from bailong.app import launcher
+from tests.commands import SHORT, call
+
+
+def test_a_part_run_again_does_not_forget_the_sweep(tmp_path):
+    launcher.remember(tmp_path, "all", ["a", "b", "c"])
+    launcher.remember(tmp_path, "one again", ["b"])
+    assert json.loads((tmp_path / "sweep.json").read_text()) == {
+        "commands": {"all": ["a", "b", "c"]},
+        "jobs": ["a", "b", "c"],
+    }
+    launcher.remember(tmp_path, "one more", ["d"])
+    assert json.loads((tmp_path / "sweep.json").read_text())["jobs"] == ["a", "b", "c", "d"]
+    launcher.remember(tmp_path, "everything", ["a", "b", "c", "d"])
+    assert list(json.loads((tmp_path / "sweep.json").read_text())["commands"]) == ["everything"]
+
+
+def test_the_reason_of_a_failure(tmp_path):
+    assert "SIGKILL" in launcher.reason(tmp_path, -9)
+    (tmp_path / "console.log").write_text("noise\nerror: another process writes here\n")
+    assert launcher.reason(tmp_path, 2) == "another process writes here"
+    (tmp_path / "error.json").write_text(json.dumps({"message": "first\nsecond", "type": "ValueError"}))
+    assert launcher.reason(tmp_path, 2) == "first"
+
+
+def test_gpus_are_what_the_environment_shows(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
+    assert launcher.visible_gpus() == ["2", "5"] and launcher.PoolLauncher().jobs == 2
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert launcher.visible_gpus() == [] and launcher.PoolLauncher().jobs == 2
+    with pytest.raises(ValueError, match="hydra.launcher.jobs=0"):
+        launcher.PoolLauncher(jobs=0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_interrupts_a_sweep_and_the_same_command_finishes_it(place, number):
+    arguments = [*SHORT, "stage.max_steps=12", f"seed={number}"]
+    code = "import sys; sys.argv[0] = 'bailong-train'; from bailong import cli; cli.train()"
+    sweep = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], cwd=place, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    time.sleep(6)
+    os.kill(sweep.pid, number)
+    said = sweep.communicate(timeout=120)[1]
+    assert sweep.returncode == 128 + number and "2 interrupted" in said and "Traceback" not in said, said
+    again = call("train", *arguments, cwd=place)
+    assert again.returncode == 0 and "2 finished" in again.stderr, again.stderr
+
+
+def test_jobs_that_would_share_a_folder_are_refused(place):
+    done = call("train", *SHORT, "trainer.threads=1,2", "initializer=zip_tie", cwd=place)
+    assert done.returncode != 0 and "share the folder" in done.stderr and "Traceback" not in done.stderr

@@ -1,0 +1,206 @@
+"""Grouping, pairing and fairness, on curves whose numbers are worked out by hand."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from bailong.compare.comparison import Comparison, compare_runs
+from bailong.compare.runs import read
+from tests.compare.folders import config, write_run, write_sweep
+
+# Evaluations at 0, 1000 and 2000 tokens.
+CURVES = {
+    "random": [[4.0, 3.0, 2.0], [5.0, 3.0, 2.2]],
+    "zip_tie": [[3.0, 2.0, 1.9], [3.5, 2.4, 2.0]],
+    "mean": [[6.0, 4.0, 3.0], [6.0, 4.0, 3.0]],
+}
+
+
+def compared(folder: Path, **settings: str) -> Comparison:
+    return compare_runs(read([folder]), **settings)
+
+
+def by_name(comparison: Comparison, name: str):
+    return next(choice for choice in comparison.choices if choice.name == name)
+
+
+def warned(comparison: Comparison) -> list[str]:
+    return [check.name for check in comparison.warnings]
+
+
+def test_means_intervals_and_order(tmp_path: Path) -> None:
+    comparison = compared(write_sweep(tmp_path, CURVES))
+    assert [choice.name for choice in comparison.choices] == ["random", "mean", "zip_tie"], "baseline first"
+    random = by_name(comparison, "random").metrics
+    assert random["bpb_step0"].mean == pytest.approx(4.5)
+    assert random["bpb_final"].mean == pytest.approx(2.1)
+    # half = t(0.975, 1) * s / sqrt(2), and s / sqrt(2) of two values is half their distance
+    assert random["bpb_step0"].half == pytest.approx(12.7062 * 0.5, rel=1e-4)
+    # (4+3)/2 + (3+2)/2 over 2 and (5+3)/2 + (3+2.2)/2 over 2
+    assert random["auc"].mean == pytest.approx((3.0 + 3.3) / 2)
+    assert comparison.horizon == 2000
+
+
+def test_paired_differences_are_by_seed(tmp_path: Path) -> None:
+    comparison = compared(write_sweep(tmp_path, CURVES))
+    zip_tie = by_name(comparison, "zip_tie").paired
+    assert zip_tie["bpb_step0"].mean == pytest.approx((-1.0 - 1.5) / 2)
+    assert zip_tie["bpb_step0"].half == pytest.approx(12.7062 * 0.25, rel=1e-4)
+    assert zip_tie["bpb_final"].mean == pytest.approx((-0.1 - 0.2) / 2)
+    assert zip_tie["bpb_final"].n == 2
+    assert by_name(comparison, "random").paired == {"bpb_step0": None, "auc": None, "bpb_final": None}
+
+
+def test_tokens_to_the_baselines_final_loss(tmp_path: Path) -> None:
+    comparison = compared(write_sweep(tmp_path, CURVES))
+    reach = by_name(comparison, "zip_tie").reach
+    # seed 0: at 2.0 after exactly 1000; seed 1: from 2.4 to 2.0, 2.2 is half way
+    assert comparison.tokens_to_baseline[str(tmp_path / "initializer=zip_tie,seed=0")] == pytest.approx(1000)
+    assert comparison.tokens_to_baseline[str(tmp_path / "initializer=zip_tie,seed=1")] == pytest.approx(1500)
+    assert reach.tokens.mean == pytest.approx(1250)
+    assert reach.speedup == pytest.approx(2000 / 1250)
+    assert reach.saved.mean == pytest.approx(750)
+    base = by_name(comparison, "random").reach
+    assert base.speedup == pytest.approx(1) and base.tokens.mean == pytest.approx(2000)
+    missed = by_name(comparison, "mean").reach
+    assert (missed.reached, missed.of, missed.tokens, missed.speedup) == (0, 2, None, None)
+
+
+def test_reached_by_some_seeds_gives_no_mean(tmp_path: Path) -> None:
+    curves = {"random": [[4, 2], [4, 2]], "zip_tie": [[3, 1], [3, 2.5]]}
+    reach = by_name(compared(write_sweep(tmp_path, curves)), "zip_tie").reach
+    assert (reach.reached, reach.of, reach.tokens) == (1, 2, None)
+
+
+def test_reached_before_the_first_step(tmp_path: Path) -> None:
+    reach = by_name(compared(write_sweep(tmp_path, {"random": [[4, 3]], "zip_tie": [[2, 1]]})), "zip_tie").reach
+    assert reach.tokens.mean == 0 and math.isinf(reach.speedup)
+
+
+def test_a_baseline_that_gets_worse_again_gives_no_false_saving(tmp_path: Path) -> None:
+    # random is at its final 3.0 already after 1000 of 3000 tokens
+    curves = {"random": [[4, 3, 2, 3]], "zip_tie": [[4, 3, 2, 3]]}
+    assert by_name(compared(write_sweep(tmp_path, curves)), "zip_tie").reach.speedup == pytest.approx(1)
+
+
+def test_a_finished_sweep_is_fair(tmp_path: Path) -> None:
+    comparison = compared(write_sweep(tmp_path, CURVES))
+    assert warned(comparison) == []
+    assert {check.name for check in comparison.checks if check.ok} >= {
+        "Only the choice differs",
+        "Same seeds",
+        "Same data order",
+        "Same data",
+        "Same tokenizer",
+        "Same number of steps",
+        "Same code",
+        "Clean working tree",
+        "Results match the record",
+    }
+    assert set(comparison.differing) == {"initializer.name", "initializer.noise", "initializer.std", "seed"}
+    assert comparison.bases == [{"bpb_untouched": 2.5, "bpb_tied": 2.75, "tied_checkpoint": False}]
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"data_order": "other"}, "Same data order"),
+        ({"data_sha256": "other"}, "Same data"),
+        ({"tokenizer_sha256": "other"}, "Same tokenizer"),
+        ({"steps": 21}, "Same number of steps"),
+        ({"bpb_final": 1.0}, "Results match the record"),
+    ],
+)
+def test_an_unfair_comparison_is_told(tmp_path: Path, change: dict, name: str) -> None:
+    sweep = write_sweep(tmp_path, CURVES)
+    write_run(sweep / "initializer=zip_tie,seed=1", CURVES["zip_tie"][1], "zip_tie", 1, result=change)
+    assert warned(compared(sweep)) == [name]
+
+
+def test_data_order_may_differ_between_seeds(tmp_path: Path) -> None:
+    comparison = compared(write_sweep(tmp_path, CURVES))
+    orders = {run.result["data_order"] for run in comparison.runs.runs}
+    assert len(orders) == 2 and "Same data order" not in warned(comparison)
+
+
+def test_other_code_and_a_dirty_tree_are_told(tmp_path: Path) -> None:
+    sweep = write_sweep(tmp_path, CURVES)
+    git = {"commit": "f" * 40, "dirty": True}
+    write_run(sweep / "initializer=zip_tie,seed=1", CURVES["zip_tie"][1], "zip_tie", 1, git=git)
+    assert warned(compared(sweep)) == ["Same code", "Clean working tree"]
+
+
+def test_a_setting_that_differs_with_the_choice_is_told(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", [4, 3], "random")
+    write_run(tmp_path / "b", [3, 2], settings=config("zip_tie", optimizer__lr=1e-3, tracking__wandb="offline"))
+    comparison = compared(tmp_path)
+    assert warned(comparison) == ["Only the choice differs"]
+    assert "optimizer.lr" in comparison.warnings[0].detail
+    assert "tracking.wandb" not in comparison.differing
+    assert by_name(comparison, "zip_tie").paired["bpb_final"].mean == pytest.approx(-1), "the seed still pairs them"
+
+
+def test_runs_pair_within_the_settings_that_vary_inside_a_choice(tmp_path: Path) -> None:
+    for lr, shift in ((1e-3, 0.0), (1e-4, 1.0)):
+        for name, drop in (("random", 0.0), ("zip_tie", 0.25)):
+            curve = [4 + shift - drop, 3 + shift - drop]
+            write_run(tmp_path / f"{name}{lr}", curve, settings=config(name, optimizer__lr=lr))
+    comparison = compared(tmp_path)
+    paired = by_name(comparison, "zip_tie").paired["bpb_final"]
+    assert paired.n == 2 and paired.mean == pytest.approx(-0.25) and paired.half == pytest.approx(0, abs=1e-9)
+    assert warned(comparison) == ["One setting per choice"]
+
+
+def test_by_any_key_in_natural_order(tmp_path: Path) -> None:
+    for rank in (128, 8, 64):
+        write_run(tmp_path / f"rank{rank}", [4, 3 - rank / 1000], settings=config("zip_tie", adapter__rank=rank))
+    comparison = compared(tmp_path, by="adapter.rank", baseline="64")
+    assert [choice.name for choice in comparison.choices] == ["64", "8", "128"]
+    assert by_name(comparison, "128").paired["bpb_final"].mean == pytest.approx(-0.064)
+    assert warned(comparison) == []
+
+
+def test_an_unknown_key_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", [4, 3])
+    with pytest.raises(ValueError, match=r"by=adapter.rnk is not accepted.*did you mean adapter.rank"):
+        compared(tmp_path, by="adapter.rnk")
+
+
+def test_without_the_baseline(tmp_path: Path) -> None:
+    comparison = compared(write_sweep(tmp_path, {"zip_tie": [[3, 2]], "mean": [[4, 3]]}))
+    assert comparison.baseline is None and comparison.tokens_to_baseline == {}
+    assert all(choice.reach is None for choice in comparison.choices)
+
+
+def test_while_the_sweep_runs(tmp_path: Path) -> None:
+    sweep = write_sweep(tmp_path, CURVES)
+    (sweep / "initializer=zip_tie,seed=1" / "result.json").unlink()
+    comparison = compared(sweep)
+    zip_tie = by_name(comparison, "zip_tie")
+    assert len(zip_tie.finished) == 1 and len(zip_tie.runs) == 2
+    assert zip_tie.metrics["bpb_final"].n == 1 and zip_tie.metrics["bpb_final"].half is None
+    assert zip_tie.paired["bpb_final"].n == 1
+    assert "Same seeds" in warned(comparison), "that run was interrupted, so the seeds stay unequal"
+    for result in sweep.glob("*/result.json"):
+        result.unlink()
+    comparison = compared(sweep)
+    assert all(choice.metrics["auc"] is None for choice in comparison.choices)
+    assert {check.ok for check in comparison.checks if check.name.startswith("Same")} == {None}
+
+
+def test_shorter_runs_bound_the_area(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", [4, 3, 2], "random")
+    write_run(tmp_path / "b", [4, 3], "zip_tie")
+    comparison = compared(tmp_path)
+    assert comparison.horizon == 1000
+    assert by_name(comparison, "random").metrics["auc"].mean == pytest.approx(3.5)
+    assert "Same number of steps" in warned(comparison)
+
+
+def test_a_run_twice_in_one_choice_is_told(tmp_path: Path) -> None:
+    sweep = write_sweep(tmp_path, {"random": [[4, 3]], "zip_tie": [[3, 2]]})
+    write_run(tmp_path / "again", [3, 2], "zip_tie")
+    assert json.loads((sweep / "again" / "run.json").read_text())["name"] == "again"
+    assert "Same seeds" in warned(compared(sweep))

@@ -1,0 +1,78 @@
+"""Test questions in training data are found by passage and by prompt, and named."""
+
+import json
+
+import pytest
+import zstandard
+
+from bailong.data.turns import paragraph_digest
+from bailong.evaluate.benchmark import contamination
+from bailong.evaluate.benchmark.item import Item
+
+
+def folder(path, rows):
+    (path / "documents").mkdir(parents=True)
+    for number, part in enumerate((rows[::2], rows[1::2])):
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in part)
+        name = f"sft-{number:05d}.jsonl.zst"
+        (path / "documents" / name).write_bytes(zstandard.ZstdCompressor().compress(text.encode()))
+    return path
+
+
+def turns(*instructions):
+    return [{"instruction": text, "output": "好"} for text in instructions]
+
+
+def item(name, prompt, passage="", **more):
+    digest = paragraph_digest(passage) if passage else ""
+    return Item(name, "drcd", [prompt], context=passage, paragraph=digest, **more)
+
+
+ITEMS = [
+    item("a", "甲在哪裡？", "甲在乙。", meta={"title": "甲"}),
+    item("b", "丙在哪裡？", "丙在丁。", meta={"title": "丙"}),
+    item("c", "誰？"),
+    item("d", "什麼？"),
+]
+
+
+def test_passages_and_prompts_that_were_trained_on(tmp_path):
+    rows = [
+        {
+            "id": "1",
+            "turns": turns("讀：甲 在\n乙。 在哪？"),
+            "paragraph": paragraph_digest("甲 在\n乙。"),
+            "article": "甲",
+        },
+        {"id": "2", "text": json.dumps(turns("無關", " 誰 ？"), ensure_ascii=False)},
+        {"id": "3", "turns": turns("x"), "paragraph": f"{paragraph_digest('戊')} {paragraph_digest('己')}"},
+        {"id": "4", "turns": turns("y"), "paragraph": [paragraph_digest("庚")], "article": ["丙", "辛"]},
+    ]
+    against = contamination.trained(folder(tmp_path / "sft", rows))
+    assert (against.dialogues, len(against.paragraphs), len(against.prompts)) == (4, 4, 5)
+    found = contamination.compare(ITEMS, against)
+    assert (found.paragraphs, found.prompts, found.ids, found.articles) == (("a",), ("c",), ("a", "c"), 2)
+    assert found.row()["articles_shared"] == 2
+    with pytest.raises(ValueError, match=r"trained on test questions: drcd 2 of 4 \(a, c\)$"):
+        contamination.require_clean([found], against)
+
+
+def test_shared_articles_are_no_fault(tmp_path):
+    rows = [{"turns": turns("別的段落"), "paragraph": paragraph_digest("甲的另一段"), "article": "甲"}] * 2
+    against = contamination.trained(folder(tmp_path / "sft", rows))
+    found = contamination.compare(ITEMS, against)
+    assert (found.ids, found.articles) == ((), 1)
+    contamination.require_clean([found], against)
+    unsaid = contamination.trained(folder(tmp_path / "unsaid", [{"turns": turns("別的")}] * 2))
+    assert contamination.compare(ITEMS, unsaid).articles is None
+
+
+def test_what_is_no_folder_of_dialogues(tmp_path):
+    with pytest.raises(ValueError, match=r"holds no documents/\*\.jsonl\.zst"):
+        contamination.trained(tmp_path)
+    with pytest.raises(ValueError, match=r"sft-00000\.jsonl\.zst, row 1: not a dialogue"):
+        contamination.trained(folder(tmp_path / "cpt", [{"text": "一篇文章"}]))
+
+
+def test_digests_see_through_layout_and_width():
+    assert paragraph_digest("ＡＢＣ　１２３\n") == paragraph_digest("ABC 123") != paragraph_digest("ABC 124")

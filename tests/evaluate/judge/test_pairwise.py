@@ -1,0 +1,95 @@
+"""Comparisons in both orders."""
+
+import pytest
+
+from bailong.api.client import Client
+from bailong.api.settings import Api
+from bailong.evaluate.benchmark.item import Item
+from bailong.evaluate.judge.pairwise import compare, duel, outcomes, parse
+from bailong.evaluate.settings import Benchmark, Judge
+from tests.api import server as scripted
+from tests.api.server import Scripted
+
+BENCH = Benchmark(name="bench", path="-", shape="bench", template="by_turns")
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "choice"),
+    [
+        ("兩者相近，但甲較完整。\n[[A]]", "ok", "first"),
+        ("[[B]]", "ok", "second"),
+        ("**[[C]]**", "ok", "tie"),
+        ("［［Ｂ］］", "repaired", "second"),
+        ("[[ b ]]", "repaired", "second"),
+        ("【【C】】", "repaired", "tie"),
+        (r"\[\[A\]\]", "repaired", "first"),
+        ("結論：B", "repaired", "second"),
+        ("Verdict: A", "repaired", "first"),
+        ("A", "repaired", "first"),
+        ("格式為「[[A]]」。結論是 [[B]]", "ok", "second"),
+        ("[[A]] 一開始較好，但最後 [[B]]", "ok", "second"),
+        ("", "parse_error", None),
+        ("[[D]]", "parse_error", None),
+        ("A 與 B 都不錯", "parse_error", None),
+        ("[A]", "parse_error", None),
+    ],
+)
+def test_verdicts(text, status, choice):
+    assert parse(text)[:2] == (status, choice)
+
+
+def test_no_verdict():
+    assert parse("[[A", "length").status == "truncated"
+    assert parse(None, "content_filter").status == "refused"
+
+
+def run(script, tmp_path, count=1):
+    pairs = [(Item(f"q{i}", "bench", [f"問{i}"]), ["好"], ["壞"]) for i in range(count)]
+    with Scripted(script) as server:
+        api = Api(name="t", base_url=server.url, model="judge", cache=None, attempts=2, first_wait=0.01, max_wait=0.01)
+        settings = Judge(name="t", api=api)
+        rows = compare(Client(api), settings, BENCH, pairs, "other", tmp_path / "pairs.jsonl")
+        asked = len(server.asked)
+    return rows, asked
+
+
+def first_is_good(body):
+    return body["messages"][0]["content"].index("好\n[") < body["messages"][0]["content"].index("壞\n[")
+
+
+@pytest.mark.parametrize(
+    ("script", "outcome", "rate"),
+    [
+        (lambda body: "[[A]]" if first_is_good(body) else "[[B]]", "win", 1),
+        (lambda body: "[[B]]" if first_is_good(body) else "[[A]]", "loss", 0),
+        (lambda body: "[[C]]", "tie", 0.5),
+        (lambda body: "[[A]]", "inconsistent", 0.5),
+        (lambda body: "[[A]]" if first_is_good(body) else "[[C]]", "inconsistent", 0.5),
+        (lambda body: "[[A]]" if first_is_good(body) else scripted.refused(), "failed", None),
+    ],
+)
+def test_outcomes(script, outcome, rate, tmp_path):
+    rows, asked = run(script, tmp_path)
+    assert asked == 2
+    assert outcomes(rows) == [("q0", outcome)]
+    assert duel(rows).counts[outcome] == 1
+    assert duel(rows).rate == rate
+
+
+def test_a_rate_leaves_failures_out(tmp_path):
+    def script(body):
+        text = body["messages"][0]["content"]
+        if "問3" in text:
+            return scripted.broken(500)
+        if "問2" in text:
+            return "[[C]]"
+        return "[[A]]" if first_is_good(body) else "[[B]]"
+
+    rows, _ = run(script, tmp_path, 4)
+    assert duel(rows) == ({"win": 2, "loss": 0, "tie": 1, "inconsistent": 0, "failed": 1}, 2.5 / 3)
+
+
+def test_asked_once_more_for_the_verdict_alone(tmp_path):
+    rows, asked = run(lambda body: "[[C]]" if "請只寫出結論" in body["messages"][-1]["content"] else "難說", tmp_path)
+    assert asked == 4
+    assert all(row["reasked"] and row["choice"] == "tie" for row in rows)

@@ -1,0 +1,256 @@
+"""bailong-chat: a pipe, a terminal, and an OpenAI-compatible server."""
+
+import io
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from bailong.data.turns import dialogue_of
+from bailong.evaluate import chat
+from bailong.evaluate.settings import Chat, Generator, Sampling
+from tests.commands import call
+from tests.conftest import ROOT
+from tests.evaluate import talker
+from tests.evaluate.serving import free_port, serving
+
+SMALL = ["generator.context=256", "sampling.max_new_tokens=20", "generator.device=cpu"]
+
+
+@pytest.fixture(scope="module")
+def folder(bench, tmp_path_factory):
+    return talker.build(bench, tmp_path_factory.mktemp("talker") / "model")
+
+
+def settings(folder, **changes):
+    return Chat(str(folder), talker.card(), talker.generator(), **changes)
+
+
+@pytest.fixture(scope="module")
+def local(folder):
+    from bailong.evaluate.generate import Local
+
+    return Local(str(folder), talker.generator())
+
+
+def talk(local, *lines):
+    """A conversation through a pipe: what was answered, what was remarked, what is remembered."""
+    answers, remarks = io.StringIO(), io.StringIO()
+    one = chat.Conversation(local, settings("m"), io.StringIO("".join(f"{x}\n" for x in lines)), answers, remarks)
+    one.run()
+    return answers.getvalue(), remarks.getvalue(), one.turns
+
+
+def test_a_pipe_is_a_conversation(local):
+    answers, remarks, turns = talk(local, "hello", "", "and then?", "/new", "hello", "/quit", "never said")
+    assert [prompt for prompt, _ in turns] == ["hello"] and set(remarks.splitlines()) <= {"(cut after 24 tokens)"}
+    first, _, third = talk(local, "hello", "/new", "and then?", "/new", "hello")[0].split("\n")[:3]
+    assert answers.split("\n")[0] == answers.split("\n")[2] == first == third  # drawn, and yet the same
+    assert answers.split("\n")[1] != talk(local, "and then?")[0].strip()  # it knew what was said before
+
+
+def test_retry_draws_anew_and_replaces(local):
+    answers, _, turns = talk(local, "hello", "/retry", "/retry")
+    assert len(set(answers.splitlines())) == 3 and len(turns) == 1
+    assert "nothing to answer" in talk(local, "/retry")[1]
+
+
+def test_commands_that_are_none_and_lines_that_go_on(local):
+    _, remarks, turns = talk(local, "/nwe", "//slash", "two \\", "lines", "/help")
+    assert "/nwe is no command" in remarks and "/save FILE" in remarks
+    assert [prompt for prompt, _ in turns] == ["/slash", "two \nlines"]
+
+
+def test_save_writes_a_dialogue(local, tmp_path):
+    path = tmp_path / "kept.jsonl"
+    _, remarks, turns = talk(local, "你好", "再見", f"/save {path}", "/save", f"/save {tmp_path}/no/where")
+    (row,) = path.read_text(encoding="utf-8").splitlines()
+    assert [tuple(turn) for turn in dialogue_of(json.loads(row)).turns] == turns and "你好" in row
+    assert "needs the name of a file" in remarks and "cannot be written" in remarks
+
+
+def test_old_turns_give_way_and_a_prompt_too_long_is_refused(local):
+    answers, remarks, turns = talk(local, *["what is it that the rain says to the sea at night?"] * 9, "rain " * 200)
+    assert "oldest turns no longer fit" in remarks and len(turns) == 9
+    assert "this prompt alone takes" in remarks
+
+
+def test_characters_of_several_tokens_are_shown_whole(local):
+    import torch
+
+    text = "中文🙂 ok\n第二行 é  end"
+    ids = local.tokenizer(text, add_special_tokens=False).input_ids
+    assert len(ids) > len(text)  # bytes
+    to = io.StringIO()
+    shown, grown = chat.Shown(local.text, to), []
+    shown.put(torch.tensor([[1, 5, 9]]))
+    for i in ids:
+        shown.put(torch.tensor([i]))
+        grown.append(to.getvalue())
+    shown.end()
+    shown.close()
+    assert to.getvalue() == text + "\n" and all(text.startswith(part) for part in grown)
+    assert "中" in grown and "中文" in grown and "中文🙂" in grown and not any("\ufffd" in part for part in grown)
+    cut = io.StringIO()
+    shown = chat.Shown(local.text, cut)
+    for i in [0, *ids[:4]]:
+        shown.put(torch.tensor([i]))
+    shown.close()  # what never became a character is shown at the end
+
+
+def test_the_words_of_the_command_line():
+    assert chat.serve_words(["serve", "model=serve", "--help"]) == ["serve=true", "path=serve", "--help"]
+
+
+def test_the_command_in_a_pipe(folder, place):
+    env = {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "latin-1"}  # a terminal of the last century
+    code = "import sys; sys.argv[0] = 'bailong-chat'; from bailong import cli; cli.chat()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, f"model={folder}", *SMALL],
+        input="你好\n\n/new\n你好\n".encode(),
+        capture_output=True,
+        cwd=place,
+        env=os.environ | env,
+        timeout=120,
+    )
+    assert done.returncode == 0 and set(done.stderr.splitlines()) <= {b"(cut after 20 tokens)"}, done.stderr.decode()
+    lines = done.stdout.decode("utf-8").split("\n")
+    assert len(lines) >= 3 and done.stdout.decode("utf-8").count(lines[0]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["model=models/nothing"], "error: models/nothing is not there: give a model folder"),
+        (["model=tokenizers"], "error: tokenizers is no model folder: it has no config.json"),
+        (["model=models/tied"], "error: models/tied has no chat template"),
+        (["serve", "model=models/tied"], "error: models/tied has no chat template, and a server"),
+        ([], "error: path has no value: give it as path=..."),
+        (["serve", "model=models/tied", "port=0"], "error: port=0 is not accepted"),
+        (["model=models/tied", "sampling.temprature=1"], "temprature"),
+    ],
+)
+def test_a_mistake_is_one_line(arguments, message, place):
+    done = call("chat", *arguments, cwd=place)
+    assert done.returncode == 2 and done.stdout == ""
+    assert message in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_terminal(folder, place):
+    """Ctrl-C stops an answer and not the chat; at the prompt it leaves nothing; Ctrl-D leaves."""
+    long = ["generator.context=256", "sampling.max_new_tokens=230", "sampling=greedy", "generator.device=cpu"]
+    code = (
+        "import sys, time; sys.argv[0] = 'bailong-chat'; from bailong import cli; from bailong.evaluate import chat\n"
+        "put = chat.Shown.put\n"
+        "chat.Shown.put = lambda self, value: (time.sleep(0.02), put(self, value))[1]\n"  # as slow as a large model
+        "cli.chat()\n"
+    )
+    process, master = pty.fork()
+    if process == 0:
+        os.chdir(place)
+        os.environ["PYTHONPATH"] = str(ROOT)
+        os.execv(sys.executable, [sys.executable, "-c", code, f"model={folder}", *long])
+    try:
+        assert "/help says" in until(master, "> ")
+        until(master, "Ctrl-D leaves.*> $", press=b"\x03")
+        os.write(master, "你好 hello\n".encode())
+        until(master, r"hello\r\n.{6}")
+        assert "(stopped)" in until(master, "> $", press=b"\x03")
+        os.write(master, b"/save kept.jsonl\n")
+        assert "added to kept.jsonl" in until(master, "> $")
+        os.write(master, b"\x04")
+        assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
+        process = None
+    finally:
+        if process is not None:
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+        os.close(master)
+    (turn,) = dialogue_of(json.loads((place / "kept.jsonl").read_text(encoding="utf-8"))).turns
+    assert turn.instruction == "你好 hello" and turn.output
+
+
+def until(master, pattern, seconds=60, press=b""):
+    """What the terminal shows until `pattern` is in it. `press` is pressed every two seconds until then: a Ctrl-C
+    between the prompt and readline's waiting is not noticed before the next key."""
+    seen, end, next_press = "", time.monotonic() + seconds, time.monotonic()
+    while not re.search(pattern, seen, re.S):
+        now = time.monotonic()
+        assert now < end, f"waiting for {pattern!r}, saw {seen!r}"
+        if press and now >= next_press:
+            os.write(master, press)
+            next_press = now + 2
+        if select.select([master], [], [], 0.2)[0]:
+            seen += os.read(master, 4096).decode("utf-8", "replace")
+    return seen
+
+
+def test_served_to_the_openai_client(folder, local):
+    import openai
+
+    from bailong.evaluate.generate import Question
+
+    with serving(folder) as server:
+        client = openai.OpenAI(base_url=server.url, api_key="none")
+        asked = {"model": server.model, "temperature": 0, "max_tokens": 20}
+        messages = [{"role": "user", "content": "hello there"}]
+        reply = client.chat.completions.create(messages=messages, **asked).choices[0]
+        own = local.answers([Question(["hello there"])], talker.greedy(max_new_tokens=20))[0]
+        assert reply.message.content.strip("\ufffd ") == own.text.strip("\ufffd ")
+        assert reply.finish_reason == own.finish_reason
+        pieces = client.chat.completions.create(messages=messages, stream=True, **asked)
+        streamed = "".join(piece.choices[0].delta.content or "" for piece in pieces if piece.choices)
+        assert streamed.strip("\ufffd ") == reply.message.content.strip("\ufffd ")
+        messages += [{"role": "assistant", "content": own.text}, {"role": "user", "content": "and?"}]
+        assert client.chat.completions.create(messages=messages, **asked).usage.prompt_tokens == len(
+            local.fit(Question(["hello there", "and?"], [own.text]), 20).ids
+        )
+        with pytest.raises(openai.BadRequestError):  # it serves one model, by one name
+            client.chat.completions.create(messages=messages, model="another")
+    assert server.process.poll() is not None
+
+
+def test_the_serve_command_is_the_server(folder, place):
+    port = free_port()
+    code = "import sys; sys.argv[0] = 'bailong-chat'; from bailong import cli; cli.chat()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "serve", f"model={folder}", f"port={port}", "generator.device=cpu"],
+        cwd=place,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        from tests.evaluate.serving import ready
+
+        assert ready(process, port, time.monotonic() + 120)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.wait()
+    assert f"base_url=http://127.0.0.1:{port}/v1 model={folder}" in said and "curl" in said
+    assert "does not say do_sample" in said
+
+
+def test_a_server_that_is_not_installed(monkeypatch, folder):
+    real = chat.importlib.util.find_spec
+    monkeypatch.setattr(chat.importlib.util, "find_spec", lambda name: None if name == "uvicorn" else real(name))
+    with pytest.raises(ValueError, match=r"serving needs uvicorn, not installed here: pip install 'bailong\[serve\]'"):
+        chat.serve(settings(folder, serve=True))
+
+
+def test_the_presets_are_the_cards():
+    from omegaconf import OmegaConf
+
+    card = OmegaConf.load(ROOT / "conf" / "sampling" / "card.yaml")
+    assert (card.temperature, card.top_p, card.top_k, card.repetition_penalty) == (0.6, 0.9, 40, 1.1)
+    for name, cls in [("sampling/card", Sampling), ("sampling/greedy", Sampling), ("generator/default", Generator)]:
+        assert set(OmegaConf.load(ROOT / "conf" / f"{name}.yaml")) - {"defaults"} == set(cls.__dataclass_fields__)

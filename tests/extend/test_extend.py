@@ -1,0 +1,169 @@
+"""bailong-extend: finished folders are left alone, other ones are not overwritten, nothing is left half made."""
+
+import dataclasses
+import json
+
+import pytest
+
+from bailong.app import schema
+from bailong.data.settings import Data, Source
+from bailong.extend import bpe
+from bailong.extend import extend as recipe
+from bailong.extend.settings import Extend
+from bailong.run.parse import parse
+from bailong.tokenizer.folder import TokenizerFolder
+from bailong.tokenizer.settings import Tokenizer
+from tests import tiny
+
+DATA = Data(name="sample", sources=[tiny.CHINESE, tiny.ENGLISH], held_out=0.1)
+
+
+@pytest.fixture
+def settings(bench, tmp_path):
+    wanted = tiny.extended_recipe(tmp_path / "tokenizers" / "extended", bench / "tokenizers" / "base")
+    return Extend(tokenizer=wanted, data=DATA, card_lines=20, old_language=tiny.ENGLISH)
+
+
+def changed(settings: Extend, **changes) -> Extend:
+    return dataclasses.replace(settings, tokenizer=dataclasses.replace(settings.tokenizer, **changes))
+
+
+def test_extends_and_returns_at_once_when_done(settings, bench, monkeypatch):
+    folder = recipe.extend(settings)
+    assert folder is not None
+    card = json.loads((folder / "card.json").read_text())
+    assert card["new"] > 100 and card["target_parity"] == card["old_unchanged"] == 1.0
+    first = TokenizerFolder.open(folder)
+    # the bench was extended from the same text by the same recipe: the same bytes come out
+    assert first.sha256 == TokenizerFolder.open(bench / "tokenizers" / "extended").sha256
+
+    def fail(*args, **kwargs):
+        raise AssertionError("a finished tokenizer was made again")
+
+    monkeypatch.setattr(bpe, "train", fail)
+    monkeypatch.setattr(recipe.card, "measure", fail)
+    assert recipe.extend(settings) == folder
+    assert sorted(path.name for path in folder.parent.iterdir()) == [".cache", "extended"]
+
+
+def test_the_card_follows_what_it_is_measured_on(settings, monkeypatch):
+    folder = recipe.extend(settings)
+    monkeypatch.setattr(bpe, "train", None)
+    recipe.extend(dataclasses.replace(settings, card_lines=7))
+    assert json.loads((folder / "card.json").read_text())["target_lines"] == 7
+
+
+def test_another_recipe_needs_overwrite(settings):
+    folder = recipe.extend(settings)
+    other = changed(settings, pieces=3500)
+    with pytest.raises(ValueError, match="differs in pieces"):
+        recipe.extend(other)
+    before = TokenizerFolder.open(folder).sha256
+    recipe.extend(dataclasses.replace(other, overwrite=True))
+    assert TokenizerFolder.open(folder).sha256 != before
+    assert sorted(path.name for path in folder.parent.iterdir()) == [".cache", "extended"]
+
+
+def test_a_folder_of_something_else_is_never_touched(settings, tmp_path):
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "thesis.txt").write_text("do not delete")
+    with pytest.raises(ValueError, match="not a tokenizer folder"):
+        recipe.extend(dataclasses.replace(changed(settings, folder=str(precious)), overwrite=True))
+    assert (precious / "thesis.txt").exists()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_an_interrupted_build_leaves_nothing(settings, tmp_path, monkeypatch, error):
+    def stop(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(recipe.merge, "append", stop)
+    with pytest.raises(error):
+        recipe.extend(settings)
+    assert [path.name for path in (tmp_path / "tokenizers").iterdir()] == [".cache"]
+
+
+def test_no_pieces_converts_the_base_byte_for_byte(settings, bench, tmp_path):
+    base = bench / "tokenizers" / "base"
+    folder = recipe.extend(changed(settings, pieces=0, folder=str(tmp_path / "tokenizers" / "converted")))
+    assert (folder / "tokenizer.model").read_bytes() == (base / "tokenizer.model").read_bytes()
+    assert (folder / "tokenizer.json").read_bytes() == (base / "tokenizer.json").read_bytes()
+    assert TokenizerFolder.open(folder).pieces() == []
+
+
+def test_number_of_new_rows_is_what_the_merge_gives(settings, tmp_path):
+    capped = recipe.extend(changed(settings, max_new=150, folder=str(tmp_path / "tokenizers" / "capped")))
+    assert TokenizerFolder.open(capped).manifest["new"] == 150
+    every = recipe.extend(
+        changed(settings, keep="all", scores="zero", folder=str(tmp_path / "tokenizers" / "every"), max_new=100_000)
+    )
+    new = TokenizerFolder.open(every).manifest["new"]
+    assert 150 < new < settings.tokenizer.pieces
+    assert TokenizerFolder.open(every).vocabulary == TokenizerFolder.open(every).base_vocabulary + new
+
+
+def test_mistakes_are_one_sentence(settings, tmp_path):
+    no_model = tmp_path / "notes.txt"
+    no_model.write_text("notes")
+    for changes, message in (
+        ({"folder": None}, "nothing to build"),
+        ({"base": str(no_model)}, "not a SentencePiece model"),
+        ({"language": "tr"}, "tokenizer.language=tr .* en, zh-Hant"),
+        ({"base": None, "pieces": 0}, "set tokenizer.base"),
+    ):
+        with pytest.raises(ValueError, match=message) as caught:
+            recipe.extend(changed(settings, **changes))
+        assert "\n" not in str(caught.value)
+    missing = Data(name="missing", sources=[Source(path=str(tmp_path / "no.jsonl"), language="zh-Hant")])
+    with pytest.raises(ValueError, match="data source not found"):
+        recipe.extend(dataclasses.replace(settings, data=missing))
+    with pytest.raises(ValueError, match="measure needs treebank"):
+        recipe.extend(dataclasses.replace(settings, measure=["characters"]))
+
+
+def test_measure_prints_table_2_and_builds_nothing(settings, bench, tmp_path, capsys):
+    treebank = tmp_path / "zh.conllu"
+    treebank.write_text("# text = 玉山\n1\t玉山" + "\t_" * 8 + "\n\n", encoding="utf-8")
+    asked = dataclasses.replace(
+        settings, measure=["characters", str(bench / "tokenizers" / "base")], treebank=str(treebank)
+    )
+    assert recipe.extend(asked) is None
+    shown = capsys.readouterr().out
+    assert "0.5000" in shown and "1 gold tokens" in shown
+    assert not (tmp_path / "tokenizers").exists()
+
+
+def test_every_preset_composes():
+    from hydra import compose, initialize_config_dir
+
+    from bailong.app import workspace
+
+    schema.register()
+    workspace.register()
+    root = workspace.root() / "conf"
+    names = sorted(path.stem for path in (root / "tokenizer").glob("*.yaml"))
+    assert {"bailong", "paper", "append_zero", "llama2", "none", "tiny_base", "tiny"} <= set(names)
+    with initialize_config_dir(str(root), version_base="1.3"):
+        for name in names:
+            parsed = parse(compose("extend", [f"tokenizer={name}"]))
+            assert isinstance(parsed.tokenizer, Tokenizer)
+            assert parsed.tokenizer.folder == (None if name == "none" else f"tokenizers/{name}")
+
+
+def test_no_piece_comes_from_text_that_is_held_out(tmp_path):
+    """A word that stands in a held-out document alone must not become a piece."""
+    import json
+
+    from bailong.data.settings import Data, Source
+    from bailong.data.sources import share
+    from bailong.extend.extend import training_text
+    from bailong.extend.settings import Extend
+
+    path = tmp_path / "a.jsonl"
+    texts = [f"文件編號{i}" for i in range(200)]
+    path.write_text("\n".join(json.dumps({"text": text}) for text in texts), "utf-8")
+    data = Data(name="d", sources=[Source(path=str(path))], held_out=0.3)
+    seen = list(training_text(Extend(data=data), data.sources))
+    assert seen == [text for text in texts if share(text, "held_out") >= 0.3]
+    assert 40 < len(texts) - len(seen) < 80

@@ -1,0 +1,227 @@
+"""Every shape in every container, and what is broken in them."""
+
+import gzip
+import json
+import random
+
+import pytest
+import zstandard
+
+from bailong.prepare.dialogue import rows, shapes
+from bailong.prepare.dialogue.shapes import Dialogue, Found, Question, Unfit
+from bailong.reader.record import Bad
+
+
+def read(shape, value):
+    return list(shapes.read(shape, value, "x-1", "zh-Hant"))
+
+
+def turns(shape, value):
+    (found,) = read(shape, value)
+    assert isinstance(found, Found), found
+    assert isinstance(found.piece, Dialogue)
+    return [tuple(turn) for turn in found.piece.turns]
+
+
+def reason(shape, value):
+    (found,) = read(shape, value)
+    assert isinstance(found, Unfit), found
+    return str(found)
+
+
+def said(*pairs):
+    return {"conversations": [{"from": role, "value": text} for role, text in pairs]}
+
+
+@pytest.mark.parametrize(
+    ("shape", "value"),
+    [
+        ("sharegpt", said(("human", "問"), ("gpt", "答"))),
+        ("sharegpt", {"conversations": [{"role": "user", "content": "問"}, {"role": "assistant", "content": "答"}]}),
+        ("sharegpt", {"conversation": [{"from": "User", "value": "問"}, {"from": "ChatGPT", "value": "答"}]}),
+        ("sharegpt", {"messages": [{"role": "user", "content": "問"}, {"role": "assistant", "content": "答"}]}),
+        ("alpaca", {"instruction": "問", "input": "", "output": "答"}),
+        ("alpaca", {"instruction": "問", "input": None, "output": "答"}),
+        ("moss", {"conversation": [{"human": "問", "assistant": "答"}]}),
+        ("moss", {"chat": {"turn_1": {"Human": "<|Human|>: 問<eoh>\n", "Commands": "<|Commands|>: None<eoc>\n",
+                                      "MOSS": "<|MOSS|>: 答<eom>\n"}}}),
+        ("gsm8k", {"question": "問", "answer": "答"}),
+        ("dialogue", {"turns": [{"instruction": "問", "output": "答"}]}),
+    ],
+)  # fmt: skip
+def test_every_shape_gives_the_same_dialogue(shape, value):
+    assert turns(shape, value) == [("問", "答")]
+
+
+def test_alpaca_puts_the_input_below_the_instruction():
+    assert turns("alpaca", {"instruction": "翻譯", "input": "cat", "output": "貓"}) == [("翻譯\ncat", "貓")]
+
+
+def test_original_moss_goes_by_the_number_of_its_turns():
+    chat = {f"turn_{n}": {"Human": f"<|Human|>: {n}<eoh>", "MOSS": f"<|MOSS|>: a{n}<eom>"} for n in (10, 2, 1)}
+    assert turns("moss", {"chat": chat}) == [("1", "a1"), ("2", "a2"), ("10", "a10")]
+
+
+def test_the_calculator_of_gsm8k_is_stripped():
+    value = {"question": "q", "answer": "48/2 = <<48/2=24>>24 clips.\n#### 24"}
+    assert turns("gsm8k", value) == [("q", "48/2 = 24 clips.\n#### 24")]
+
+
+def test_what_equation_8_has_no_place_for_is_left_out_and_counted():
+    (found,) = read("sharegpt", said(("system", "s"), ("gpt", "早"), ("human", "問"), ("gpt", "答"), ("human", "再問")))
+    assert [tuple(t) for t in found.piece.turns] == [("問", "答")]
+    assert found.left_out == {"system": 1, "leading_output": 1, "unanswered": 1}
+    (found,) = read("moss", {"conversation": [{"human": "問", "assistant": "答"}, {"human": "再問", "assistant": ""}]})
+    assert len(found.piece.turns) == 1 and found.left_out == {"unanswered": 1}
+
+
+@pytest.mark.parametrize(
+    ("shape", "value", "expected"),
+    [
+        ("sharegpt", said(("human", "a"), ("tool", "b")), "odd_role"),
+        ("sharegpt", said(("human", "a"), ("gpt", "b"), ("system", "c"), ("gpt", "d")), "odd_role"),
+        ("sharegpt", said(("human", "a"), ("human", "b"), ("gpt", "c"), ("gpt", "d")), "odd_order"),
+        ("sharegpt", said(("human", " \n"), ("gpt", "b")), "empty_turn"),
+        ("sharegpt", said(("human", "a")), "no_turns"),
+        ("sharegpt", {"conversations": []}, "no_turns"),
+        ("sharegpt", {"conversations": "a"}, "missing_field"),
+        ("sharegpt", {"text": "a"}, "missing_field"),
+        ("sharegpt", said(("human", 3), ("gpt", "b")), "not_text"),
+        ("sharegpt", {"conversations": ["a", "b"]}, "missing_field"),
+        ("alpaca", {"instruction": "a"}, "missing_field"),
+        ("alpaca", {"instruction": "a", "output": ""}, "no_turns"),
+        ("moss", {"chat": {"turn_1": {"Human": "a", "Commands": "Search(\"b\")", "MOSS": "c"}}}, "tool_use"),
+        ("gsm8k", {"question": "a", "answer": None}, "missing_field"),
+        ("dialogue", {"turns": [{"instruction": "a", "output": "\ud800"}]}, "lone_surrogate"),
+        ("dialogue", {"turns": [{"instruction": "a", "output": "b"}], "id": "\ud800"}, "lone_surrogate"),
+        ("dialogue", {"turns": [{"instruction": "a", "output": "b"}], "category": "\ud800"}, "lone_surrogate"),
+        ("squad", {"context": "a", "question": "b", "answers": ["\ud800"]}, "lone_surrogate"),
+        ("squad", {"context": "a", "question": 1}, "missing_field"),
+    ],
+)  # fmt: skip
+def test_what_is_no_dialogue_says_why(shape, value, expected):
+    assert reason(shape, value) == expected
+
+
+SQUAD = {
+    "title": "燈塔",
+    "paragraphs": [
+        {
+            "context": "塔高十公尺。",
+            "qas": [
+                {"id": "1", "question": "多高？", "answers": [{"text": "十公尺"}, {"text": "十公尺"}]},
+                {"id": "2", "question": ""},
+                {"id": "3", "question": "多寬？", "answers": []},
+            ],
+        }
+    ],
+}
+
+
+@pytest.mark.parametrize("value", [SQUAD, {"data": [SQUAD]}, {"data": SQUAD}, {"version": "1", "data": [SQUAD]}])
+def test_squad_is_read_at_any_level_and_one_bad_question_is_its_own_loss(value):
+    first, bad, last = read("squad", value)
+    assert first.piece == Question("1", "塔高十公尺。", "多高？", ("十公尺",), "", "zh-Hant")
+    assert str(bad) == "empty_turn" and last.piece.answers == ()
+
+
+def test_fgc_and_the_flat_rows_of_the_hub():
+    fgc = {
+        "DID": "D1",
+        "DTEXT": "塔高十公尺。",
+        "QUESTIONS": [
+            {"QID": "D1Q1", "QTEXT": "多高？", "ANSWER": [{"ATEXT": "十公尺", "ATOKEN": []}]},
+            {"QTEXT": "多寬？", "ANSWER": "不知道"},
+            {"ANSWER": "?"},
+        ],
+    }
+    first, second, bad = read("squad", fgc)
+    assert (first.piece.id, first.piece.answers) == ("D1Q1", ("十公尺",))
+    assert second.piece.answers == ("不知道",) and str(bad) == "missing_field"
+    flat = {"id": "9", "context": "c", "question": "q", "answers": {"text": ["a", "b"], "answer_start": [0, 1]}}
+    (found,) = read("squad", flat)
+    assert found.piece.answers == ("a", "b")
+
+
+def test_labels_of_other_conventions_become_bcp_47_and_ids_come_from_the_record_or_the_row():
+    (found,) = read("dialogue", {"id": 7, "language": "zhs", "turns": [{"instruction": "a", "output": "b"}]})
+    assert (found.piece.id, found.piece.language) == ("7", "zh-Hans")
+    (found,) = read("gsm8k", {"question": "a", "answer": "b"})
+    assert (found.piece.id, found.piece.language) == ("x-1", "zh-Hant")
+
+
+# --- containers --------------------------------------------------------------------------------------
+
+OBJECTS = [{"instruction": f'第 {n} 題 {{"instruction":', "output": "答\n案"} for n in range(4)]
+
+
+def values(path):
+    return [found.value if isinstance(found, rows.Row) else found.reason for found in rows.local(path)]
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
+@pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("form", ["lines", "array", "pretty"])
+def test_every_container_gives_the_same_objects(tmp_path, suffix, bom, form):
+    if form == "lines":
+        text = "\n\n".join(json.dumps(o, ensure_ascii=False) for o in OBJECTS)
+    else:
+        text = json.dumps(OBJECTS, ensure_ascii=False, indent=2 if form == "pretty" else None)
+    data = bom + text.encode()
+    path = tmp_path / f"a.json{suffix}"
+    path.write_bytes({"": bytes, ".gz": gzip.compress, ".zst": zstandard.compress}[suffix](data))
+    assert values(path) == OBJECTS
+
+
+def test_one_object_over_many_lines_is_one_row(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"data": OBJECTS}, ensure_ascii=False, indent=1), encoding="utf-8-sig")
+    assert values(path) == [{"data": OBJECTS}]
+
+
+def test_a_broken_element_of_an_array_costs_itself_alone(tmp_path):
+    parts = [json.dumps(o, ensure_ascii=False) for o in OBJECTS]
+    broken = parts[1].replace('"output":', '"output" ')
+    bad_byte = parts[2].encode().replace("答".encode(), b"\xe7\xad")
+    data = b"[" + b",\n ".join([parts[0].encode(), broken.encode(), bad_byte, b"3", parts[3].encode()]) + b"]"
+    path = tmp_path / "a.json"
+    path.write_bytes(data)
+    found = list(rows.local(path))
+    assert values(path) == [OBJECTS[0], "bad_json", "bad_utf8", "not_object", OBJECTS[3]]
+    for bad in (found[1], found[2]):
+        assert data[bad.offset :].startswith(bad.head[:20]), "the offset is where it stands in the file"
+
+
+def test_an_array_or_file_that_breaks_off_keeps_what_is_whole(tmp_path):
+    text = json.dumps(OBJECTS, ensure_ascii=False)
+    path = tmp_path / "a.json"
+    path.write_text(text[: text.rindex("答") + 1], encoding="utf-8")
+    assert values(path) == [*OBJECTS[:3], "bad_json"]
+    path.write_text(text[: text.rindex("}]") + 1], encoding="utf-8")
+    assert values(path) == [*OBJECTS, "trunc_tail"]
+    noise = random.Random(0).choices("甲乙丙丁戊己庚辛壬癸", k=40_000)
+    packed = gzip.compress(json.dumps([*OBJECTS, {"instruction": "".join(noise)}], ensure_ascii=False).encode())
+    cut = tmp_path / "b.json.gz"
+    cut.write_bytes(packed[: len(packed) // 2])
+    assert values(cut) == [*OBJECTS, "trunc_tail"]
+
+
+@pytest.mark.parametrize("text", ["", " \n", "[]", "[ ]"])
+def test_nothing_gives_nothing(tmp_path, text):
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    assert values(path) == []
+
+
+def test_noise_never_stops_the_reading(tmp_path):
+    """300 files of damaged JSON: every one ends, and each thing found is an object or says what it is."""
+    chance = random.Random(1)
+    path = tmp_path / "a.json"
+    for form in ("lines", "array"):
+        whole = json.dumps(OBJECTS) if form == "array" else "\n".join(map(json.dumps, OBJECTS))
+        for _ in range(150):
+            data = bytearray(whole.encode())
+            for _ in range(chance.randint(1, 6)):
+                data[chance.randrange(1, len(data))] = chance.choice(b'{}[]",:\\\xff\x00a')
+            path.write_bytes(data)
+            assert all(isinstance(found, rows.Row | Bad) for found in rows.local(path))

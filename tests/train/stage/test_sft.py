@@ -1,0 +1,199 @@
+"""stage=sft: what is trained on, how dialogues are cut and packed, and that packing and accumulation change nothing."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from bailong.data import sources, tokens
+from bailong.data.batches import Sequences, Steps
+from bailong.data.settings import Data, Source
+from bailong.data.tokens import IGNORE, Encoded
+from bailong.data.turns import turns_of
+from bailong.model import adapters
+from bailong.model.head import head_loss
+from bailong.tokenizer.folder import byte_lengths, load_tokenizer
+from bailong.tokenizer.settings import Tokenizer
+from bailong.train import assemble
+from bailong.train.settings import Train
+from bailong.train.stage.sft import Sft, fit
+from tests import tiny
+
+SAMPLE = Source(path="sample:dialogues.jsonl", kind="dialogue")
+ONE_BYTE = np.ones(1000, dtype=np.uint16)
+
+
+def dialogue(*lengths):
+    """Turns of (instruction, output) lengths, `</s>` included; ids tell the place."""
+    trained = np.concatenate([[False], *(np.full(n, i % 2 == 1) for i, n in enumerate(lengths))])
+    return Encoded(np.arange(len(trained)), trained.astype(bool), int(trained.sum()))
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_a_truncated_dialogue_fits_and_has_a_target(seed):
+    generator = np.random.default_rng(seed)
+    whole = dialogue(*generator.integers(2, 40, size=2 * generator.integers(1, 6)))
+    most = int(generator.integers(4, 60))
+    cut = fit(whole, most, ONE_BYTE)
+    assert len(cut.ids) == len(cut.trained) <= most
+    assert cut.ids[0] == 0 and cut.trained[-1] and not cut.trained[0]
+    assert cut.trained.sum() >= 1 and np.array_equal(cut.trained, whole.trained[cut.ids])
+    assert cut.text_bytes == cut.trained.sum()
+    if len(whole.ids) <= most:
+        assert cut is whole
+    elif whole.trained[:most].any():  # the paper's truncation: what comes later is left out
+        assert np.array_equal(cut.ids, np.arange(len(cut.ids)))
+        assert not whole.trained[len(cut.ids) : most].any()
+
+
+def test_a_long_first_instruction_keeps_its_end_and_its_output():
+    cut = fit(dialogue(100, 10), 30, ONE_BYTE)
+    assert cut.ids.tolist() == [0, *range(82, 111)] and cut.trained.sum() == 10
+    assert fit(dialogue(100, 90), 30, ONE_BYTE).trained.sum() == 15
+
+
+@pytest.fixture(scope="module")
+def text(bench, tmp_path_factory):
+    """The embedded dialogues as the tiny extended tokenizer has them."""
+    tokenizer = load_tokenizer(bench / "tokenizers" / "extended")
+    data = Data(name="sft", kind="dialogue", sources=[SAMPLE], held_out=0.05)
+    stage = Sft(context=1024, epochs=1)
+    place = tmp_path_factory.mktemp("tokens") / "x"
+    return tokens.build(place, data, len(tokenizer), lambda texts: stage.encode(tokenizer, texts)), tokenizer
+
+
+def steps(corpus, tokenizer, row, micro_batch=4, **changes):
+    sequences = Sequences(corpus.training, 1024, "truncate", tokenizer.bos_token_id)
+    given = {"batch_size": 16, "seed": 1, "last": 8, "pad": tokenizer.eos_token_id} | changes
+    return Steps(sequences, micro_batch=micro_batch, byte_lengths=byte_lengths(tokenizer), row=row, **given)
+
+
+def test_targets_are_the_outputs_and_nothing_else(text):
+    corpus, tokenizer = text
+    held_out = {t for t in sources.documents(SAMPLE) if sources.share(t, "held_out") < 0.05}
+    kept = [t for t in sources.documents(SAMPLE) if t not in held_out]
+    sequences = Sequences(corpus.training, 1024, "truncate", tokenizer.bos_token_id)
+    assert len(sequences) == len(kept) > 100
+    for i, row in enumerate(kept):
+        _, targets = sequences[i]
+        outputs = [turn.output for turn in turns_of(row)]
+        said = tokenizer.decode(targets[targets != IGNORE]).split(tokenizer.eos_token)
+        assert [s.strip() for s in said] == [*(o.strip() for o in outputs), ""]
+    assert sequences.target_tokens() == sum((sequences[i][1] != IGNORE).sum() for i in range(len(sequences)))
+
+
+def test_rows_hold_the_dialogues_of_their_step_and_little_padding(text):
+    corpus, tokenizer = text
+    tokens_seen = positions_seen = 0
+    for packed, plain in zip(steps(corpus, tokenizer, 1024), steps(corpus, tokenizer, None), strict=True):
+        assert (packed.digest, packed.targets, packed.text_bytes) == (plain.digest, plain.targets, plain.text_bytes)
+        rows = {bytes(x) for m in plain.micro_batches for x in _sequences(m)}
+        assert rows == {bytes(x) for m in packed.micro_batches for x in _sequences(m)}
+        for micro in packed.micro_batches:
+            assert micro.inputs.shape[1] <= 1024
+            positions_seen += micro.inputs.size
+        tokens_seen += sum(x.shape[1] for m in plain.micro_batches for x in _sequences(m))
+    assert 1 - tokens_seen / positions_seen <= 0.05  # the bound of the issue, on the embedded dialogues
+
+
+def _sequences(micro):
+    """(inputs, targets) of every sequence of a micro-batch as bytes; padding is what has no target."""
+    for row in range(len(micro.inputs)):
+        places = micro.positions[row] if micro.positions is not None else np.arange(micro.inputs.shape[1])
+        begins = [*np.flatnonzero(places == 0), len(places)]
+        for a, b in zip(begins[:-1], begins[1:], strict=True):
+            targets = micro.targets[row, a:b]
+            if (targets != IGNORE).any():
+                end = a + int(np.flatnonzero(targets != IGNORE)[-1]) + 1
+                yield np.stack([micro.inputs[row, a:end], micro.targets[row, a:end]])
+
+
+@pytest.fixture(scope="module")
+def model(bench):
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(0)
+    return AutoModelForCausalLM.from_pretrained(bench / "models" / "untied", dtype=torch.float64).train()
+
+
+def gradients(model, step):
+    """Loss and gradients of one optimizer step, as bailong.train.module accumulates them."""
+    model = copy.deepcopy(model)
+    loss = 0.0
+    for micro in step.micro_batches:
+        places = None if micro.positions is None else torch.from_numpy(micro.positions)
+        hidden = adapters.decoder(model)(
+            input_ids=torch.from_numpy(micro.inputs), position_ids=places, use_cache=False
+        ).last_hidden_state
+        targets = torch.from_numpy(micro.targets).flatten()
+        total = head_loss(adapters.head(model), hidden.flatten(0, 1), targets, chunk=64).total / step.targets
+        total.backward()
+        loss += float(total.detach())
+    return loss, torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+
+
+def test_neither_rows_nor_accumulation_change_loss_or_gradients(text, model):
+    corpus, _ = text
+    base = model.config.vocab_size
+    assert int(corpus.training.ids.max()) >= base  # the bench models have the base vocabulary: fold ids into it
+    folded = tokens.TokenizedText(
+        np.asarray(corpus.training.ids) % base, corpus.training.starts, 1, corpus.training.trained
+    )
+    corpus = tokens.Corpus(corpus.folder, folded, folded, [], [])
+    tokenizer = text[1]
+    one = next(iter(steps(corpus, tokenizer, None, micro_batch=16, last=1)))
+    assert len(one.micro_batches) == 1
+    loss, gradient = gradients(model, one)
+    for row, micro_batch in ((None, 4), (None, 1), (1024, 1), (1024, 4)):
+        other = next(iter(steps(corpus, tokenizer, row, micro_batch=micro_batch, last=1)))
+        value, found = gradients(model, other)
+        assert value == pytest.approx(loss, rel=1e-6)
+        assert (found - gradient).norm() <= 1e-6 * gradient.norm()
+
+
+@pytest.mark.parametrize("world", [2, 4, 16])
+def test_every_device_has_work_in_every_step(text, world):
+    corpus, tokenizer = text
+    whole = list(steps(corpus, tokenizer, 1024, micro_batch=1, last=3))
+    shares = [list(steps(corpus, tokenizer, 1024, micro_batch=1, last=3, rank=r, world=world)) for r in range(world)]
+    for number, step in enumerate(whole):
+        assert all(share[number].micro_batches for share in shares)
+        joined = [bytes(x) for share in shares for m in share[number].micro_batches for x in _sequences(m)]
+        assert sorted(joined) == sorted(bytes(x) for m in step.micro_batches for x in _sequences(m))
+
+
+def test_dialogues_and_text_are_not_taken_for_each_other(bench, tmp_path):
+    settings = tiny.settings(bench, tmp_path)
+    fields = {f: getattr(settings, f) for f in Train.__dataclass_fields__}
+    with pytest.raises(ValueError, match="stage=sft trains on dialogues"):
+        Train(**fields | {"stage": Sft(context=128, epochs=1)})
+    with pytest.raises(ValueError, match="stage=cpt trains on text"):
+        Train(**fields | {"data": Data(name="x", kind="dialogue", sources=[SAMPLE])})
+
+
+def test_shapes_of_dialogues_are_no_text():
+    with pytest.raises(ValueError, match="kind=alpaca is a shape of dialogues, which need data.kind=dialogue"):
+        Data(name="x", sources=[Source(path="a.jsonl", kind="alpaca")])
+
+
+def test_a_tokenizer_without_a_marker_is_refused(bench, tmp_path, monkeypatch):
+    own = load_tokenizer(bench / "tokenizers" / "extended")
+    own.bos_token = None
+    monkeypatch.setattr(assemble, "load_tokenizer", lambda path: own)
+    with pytest.raises(ValueError, match="model.path=.*its tokenizer has no bos_token"):
+        assemble.open_tokenizer(tiny.settings(bench, tmp_path, tokenizer=Tokenizer(name="none")))
+
+
+def test_a_context_without_room_for_a_target_is_refused():
+    with pytest.raises(ValueError, match="stage.context=1 is not accepted"):
+        Sft(context=1, epochs=1)
+    assert fit(dialogue(9, 9), 2, ONE_BYTE).trained.tolist() == [False, True]
+
+
+def test_a_source_that_holds_no_dialogues_is_refused(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"turns": [{"instruction": "x", "output": " "}]}\n', encoding="utf-8")
+    with pytest.raises(ValueError, match=r"a\.jsonl:1: not a dialogue: turn 1 needs"):
+        list(sources.documents(Source(path=str(tmp_path / "a.jsonl"), kind="dialogue")))
+    with pytest.raises(ValueError, match="read by bailong-prepare alone"):
+        list(sources.documents(Source(path=str(tmp_path / "a.jsonl"), kind="sharegpt")))
