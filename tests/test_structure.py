@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-#: what stands directly under bailong/, by floor: an import goes to a lower floor, or to another room of the ground floor
+#: what stands directly under bailong/, by floor: an import goes to a lower floor, or to another room of the ground
 FLOORS = {
     "entrance": {"cli"},
     "roof": {"app"},
@@ -17,7 +17,6 @@ FLOORS = {
 }
 #: imports that climb or cross all the same: (from, to) -> why it must stay
 ALLOWED: dict[tuple[str, str], str] = {}
-#: knots of folders inside a wing that are one thing in several folders: each folder -> why
 LONGEST_FILE, LONGEST_FUNCTION, MOST_ROOMS = 450, 80, 16
 
 FILES = {

@@ -148,8 +148,8 @@ def test_each_gpu_serves_one_task(tmp_path, monkeypatch):
 def test_another_bailong_in_this_folder_is_left_alone(tmp_path):
     (tmp_path / "bailong").mkdir()
     (tmp_path / "bailong" / "__init__.py").write_text("raise SystemExit('the wrong one')")
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from tests.prepare.engine import graph; from pathlib import Path; "
-    code += "graph.run(graph.Local(workers=2), Path('work'))"
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from tests.prepare.engine import graph; "
+    code += "from pathlib import Path; graph.run(graph.Local(workers=2), Path('work'))"
     ran = subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0, ran.stderr
     assert (tmp_path / "work" / "gather" / "00002" / "manifest.json").exists()
