@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -19,17 +20,31 @@ from omegaconf import open_dict
 
 from bailong.app import launcher, schema, workspace
 from bailong.evaluate.chat import serve_words
+from bailong.prepare import place
+from bailong.prepare.step import ORDER
 from bailong.run.parse import parse
+from tests.test_structure import FLOORS
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ["README.md", "CONTRIBUTING.md", "experiments/README.md", "benchmarks/README.md"]
+#: rooms of the package, each with a page of its own
+WINGS = sorted(FLOORS["wings"])
+PAGES = ["README.md", "CONTRIBUTING.md", "experiments/README.md", "benchmarks/README.md", "conf/README.md"]
+PAGES += [f"bailong/{wing}/README.md" for wing in WINGS]
 HEADERS = sorted(p.relative_to(ROOT).as_posix() for group in workspace.GROUPS for p in (ROOT / group).glob("*.yaml"))
 COMMAND = re.compile(r"(?<![\w-])bailong-(prepare|train|extend|export|compare|evaluate|chat)\b")
 OPTIONS = sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "conf").glob("*/*.yaml") if p.parent.name != "local")
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-
+#: what the pages name that is not there: what a reader adds, what commands leave
+SHOWN = ("bailong/initializer/zip_tie_scaled.py", "conf/initializer/zip_tie_scaled.yaml", "conf/local/default.yaml")
+MADE = {"outputs", "data", "tokenizers", "models"}
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+def page_text(page: str) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+README, TRAIN, CONF = map(page_text, ("README.md", "bailong/train/README.md", "conf/README.md"))
 
 
 def fences(text: str, language: str) -> list[str]:
@@ -39,7 +54,7 @@ def fences(text: str, language: str) -> list[str]:
 
 def command_lines(page: str) -> list[str]:
     """Lines that begin with one of our commands: in shell blocks and inline code of pages, in headers of YAML."""
-    text = (ROOT / page).read_text(encoding="utf-8")
+    text = page_text(page)
     if page.endswith(".md"):
         lines = "\n".join(fences(text, "sh")).splitlines()
         lines += re.findall(r"`([^`\n]+)`", FENCE.sub("", text))
@@ -57,12 +72,24 @@ COMMANDS = [(page, line) for page in PAGES + HEADERS + OPTIONS for line in comma
 
 
 @pytest.fixture(scope="module", autouse=True)
-def hydra() -> Any:
+def hydra(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Commands are composed where the README's reader stands: beside the corpus that its `bailong-prepare` left."""
     schema.register()
     workspace.register()
     launcher.register()
-    with initialize_config_dir(str(workspace.root() / "conf"), version_base="1.3"):
-        yield
+    before = Path.cwd()
+    os.chdir(tmp_path_factory.mktemp("reader"))
+    try:
+        with initialize_config_dir(str(workspace.root() / "conf"), version_base="1.3"):
+            place.describe(own_corpus(), Path("data/mine"))
+            yield
+    finally:
+        os.chdir(before)
+
+
+def own_corpus() -> Any:
+    """The corpus that the README has its reader make."""
+    return composed("prepare", words(next(line for line in command_lines("README.md") if "data.name=mine" in line)))
 
 
 def first_values(overrides: list[str]) -> list[str]:
@@ -84,7 +111,8 @@ def composed(command: str, overrides: list[str]) -> Any:
 
 def test_there_are_commands_to_check() -> None:
     pages = {page for page, _ in COMMANDS}
-    assert {"README.md", "experiments/README.md"} <= pages and set(HEADERS) <= pages
+    assert set(PAGES) - {"CONTRIBUTING.md", "benchmarks/README.md"} <= pages and set(HEADERS) <= pages
+    assert {p.parent.name for p in (ROOT / "bailong").glob("*/README.md")} == set(WINGS)
     every = {"prepare", "train", "extend", "export", "compare", "evaluate", "chat"}
     assert {COMMAND.match(line)[1] for _, line in COMMANDS} == every  # type: ignore[index]
 
@@ -94,7 +122,7 @@ def test_every_command_composes(page: str, line: str) -> None:
     match = COMMAND.match(line)
     assert match
     overrides = serve_words(words(line)) if match[1] == "chat" else words(line)
-    # the initializer that the README shows how to add has a test of its own below
+    # the initializer that conf/README.md shows how to add has a test of its own below
     overrides = [word.replace(",zip_tie_scaled", "") for word in overrides]
     settings = composed(match[1], overrides)
     axes = {key: value for key, _, value in (word.partition("=") for word in overrides)}
@@ -102,7 +130,8 @@ def test_every_command_composes(page: str, line: str) -> None:
         if key in axes:
             assert (ROOT / key / f"{axes[key]}.yaml").exists()
     if match[1] == "extend" and "tokenizer" in axes:
-        assert settings.tokenizer.language in {None, *(source.language for source in settings.data.sources)}
+        sources = settings.data.sources or own_corpus().data.sources  # a corpus that was made knows its own
+        assert settings.tokenizer.language in {None, *(source.language for source in sources)}
 
 
 def test_a_wrong_command_would_be_noticed() -> None:
@@ -119,39 +148,96 @@ def test_the_demo_is_what_the_page_says() -> None:
 
 def test_every_make_target_exists() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    every = set()
     for page in PAGES:
-        for code in re.findall(r"`([^`]+)`", (ROOT / page).read_text(encoding="utf-8")):
+        for code in re.findall(r"`([^`]+)`", page_text(page)):
             for named in re.findall(r"^\s*make ([a-z]+)", code, re.MULTILINE):
                 assert named in targets, f"{page}: make {named}"
-    shown = next(row for row in README.splitlines() if row.startswith("Makefile "))
-    assert set(re.sub(r"^Makefile\s+", "", shown).split(", ")) == targets
+                every.add(named)
+    assert every == targets
 
 
-def tree() -> dict[str, str]:
-    """Path and remark of each line of the README's tree; two spaces of indentation a level."""
-    block = next(b for b in fences(README, "") if b.startswith("README.md "))
-    found, above = {}, []
-    for line in block.splitlines():
-        name = line.split()[0]
-        depth = (len(line) - len(line.lstrip())) // 2
-        above = [*above[:depth], name.rstrip("/")]
-        found["/".join(above) + ("/" if name.endswith("/") else "")] = line.split(maxsplit=1)[1:]
-    return {path: remark[0].strip() if remark else "" for path, remark in found.items()}
+def section(text: str, head: str) -> str:
+    """What stands under a heading, up to the next one."""
+    return re.split(r"^## ", text.split(f"\n## {head}\n", 1)[1], flags=re.MULTILINE)[0]
 
 
-def test_the_tree_is_the_repository() -> None:
-    listed = tree()
-    made_by_runs = {"outputs/"}
-    missing = [path for path in listed if path not in made_by_runs and not (ROOT / path).exists()]
-    assert not missing, f"in the README's tree, but not there: {missing}"
-    for pattern in ("bailong/**/*.py", "bailong/report/*.[cj]s*", "benchmarks/*.py", "conf/*.yaml", "sweeps/*.yaml"):
-        for path in ROOT.glob(pattern):
-            name = path.relative_to(ROOT).as_posix()
-            assert name in listed, f"{name} has no line in the README's tree"
-    for path in (ROOT / "conf").iterdir():
-        if path.is_dir() and path.name != "local":
-            options = {p.stem for p in path.glob("*.yaml")}
-            assert set(listed[f"conf/{path.name}/"].split(", ")) == options, f"conf/{path.name} in the README's tree"
+def rows(text: str) -> list[list[str]]:
+    """Cells of the rows of the tables in a text, without their heads."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    heads = {i - 1 for i, row in enumerate(cells) if set("".join(row)) <= set("-: ")}
+    return [row for i, row in enumerate(cells) if i not in heads and i - 1 not in heads]
+
+
+def coded(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def inside(folder: Path) -> set[str]:
+    """Modules of a folder, and with a slash the folders in it that hold a file."""
+    found = {p.relative_to(folder).parts for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts}
+    modules = {parts[0] for parts in found if len(parts) == 1 and parts[0].endswith(".py")} - {"__init__.py"}
+    return modules | {f"{parts[0]}/" for parts in found if len(parts) > 1}
+
+
+def test_the_map_of_rooms_is_the_repository() -> None:
+    """Every room of the package and every folder of the repository has one row; every row is there, on its floor."""
+    listed = rows(section(README, "Map"))
+    links = [link for cell, _ in listed for link in re.findall(r"\]\(([^)]+)\)", cell)]
+    named = [link.removesuffix("/README.md") for link in links]
+    assert len(set(named)) == len(named) and [name for name in named if not (ROOT / name).exists()] == []
+    rooms = {name.removeprefix("bailong/") for name in named if name.startswith("bailong/")}
+    assert rooms == {name.removesuffix("/") for name in inside(ROOT / "bailong")}
+    folders = {path.relative_to(ROOT).parts[0] for path in tracked_text() if len(path.relative_to(ROOT).parts) > 1}
+    assert {name for name in named if "/" not in name} == {f for f in folders if f[0] != "."} - MADE - {"bailong"}
+    assert {made for cell, _ in listed for made in coded(cell)} == MADE
+    for cell, what in listed:
+        for name in re.findall(r"\[bailong/(\w+)\]", cell):
+            told = what.split(":")[0]
+            assert (told == "wing") == (name in WINGS) and (told == "ground") == (name in FLOORS["ground"]), name
+            assert name not in WINGS or f"(bailong/{name}/README.md)" in cell
+
+
+@pytest.mark.parametrize("wing", WINGS)
+def test_the_map_of_a_wing_is_the_wing(wing: str) -> None:
+    """Every module and every folder of the wing is named once."""
+    links = re.findall(r"\[([\w.]+/?)\]\(([\w.]+)\)", section(page_text(f"bailong/{wing}/README.md"), "Map"))
+    assert all(name.removesuffix("/") == path for name, path in links)
+    assert sorted(name for name, _ in links) == sorted(inside(ROOT / "bailong" / wing))
+
+
+def test_the_map_of_settings_is_conf() -> None:
+    """Every group with its options: those of the steps in the table of steps, all others in the map of conf."""
+    text = section(CONF, "Map")
+    groups = {coded(name)[0]: coded(options) for name, options, _ in rows(text) if "](" not in options}
+    steps = {}
+    for names, _, presets in rows(section(page_text("bailong/prepare/README.md"), "The corpus")):
+        steps |= dict(zip(coded(names), map(coded, presets.split(";")), strict=True))
+    assert list(steps) == list(ORDER) and not groups.keys() & steps.keys()
+    there = {p.name: {q.stem for q in p.glob("*.yaml")} for p in (ROOT / "conf").iterdir() if p.is_dir()}
+    assert {name: set(options) for name, options in (groups | steps).items()} == {
+        name: options for name, options in there.items() if name != "local"
+    }
+    assert set(re.findall(r"`(\w+\.yaml)`", text)) == {p.name for p in (ROOT / "conf").glob("*.yaml")}
+
+
+def test_every_benchmark_and_tokenizer_has_its_row() -> None:
+    suites = {"sample", "table6"}
+    pages = {"evaluation": "bailong/evaluate/README.md", "tokenizer": "bailong/extend/README.md"}
+    for group, page in pages.items():
+        listed = {name for row in rows(page_text(page)) for name in coded(row[0])}
+        assert {p.stem for p in (ROOT / "conf" / group).glob("*.yaml")} - suites <= listed, page
+
+
+def test_every_benchmark_file_has_its_section() -> None:
+    told = re.findall(r"^## (\w+\.py):", page_text("benchmarks/README.md"), re.MULTILINE)
+    assert sorted(told) == sorted(p.name for p in (ROOT / "benchmarks").glob("*.py"))
+
+
+def test_the_first_page_is_short() -> None:
+    """What a reader of one wing needs stands on the page of the wing."""
+    assert len((ROOT / "README.md").read_bytes()) <= 14_000
 
 
 def test_every_experiment_and_sweep_is_listed() -> None:
@@ -162,25 +248,43 @@ def test_every_experiment_and_sweep_is_listed() -> None:
         assert f"| [`{path.stem}`](../sweeps/{path.name}) |" in page, path.name
 
 
+def heads(page: Path) -> set[str]:
+    """The anchors of a page, as GitHub makes them."""
+    found = re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", head).strip().lower().replace(" ", "-") for head in found}
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_relative_links_resolve(page: str) -> None:
-    text = (ROOT / page).read_text(encoding="utf-8")
-    heads = {re.sub(r"[^\w -]", "", h).strip().lower().replace(" ", "-") for h in re.findall(r"^#+ (.+)$", text, re.M)}
-    for target in re.findall(r"\]\(([^)\s]+)\)", text):
-        if target.startswith("#"):
-            assert target[1:] in heads, f"{page}: {target}"
-        elif not target.startswith("https://"):
-            assert (ROOT / page).parent.joinpath(target.split("#")[0]).exists(), f"{page}: {target}"
+    for target in re.findall(r"\]\(([^)\s]+)\)", page_text(page)):
+        if target.startswith("https://"):
+            continue
+        path, _, anchor = target.partition("#")
+        found = (ROOT / page).parent.joinpath(path) if path else ROOT / page
+        assert found.exists(), f"{page}: {target}"
+        assert found.resolve().is_relative_to(ROOT), f"{page}: {target} leads out of the repository"
+        if "#" in target:
+            assert anchor in heads(found), f"{page}: {target}"
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_test_that_is_cited_exists(page: str) -> None:
-    for file, name in re.findall(r"(tests/[\w/]+\.py)::(\w+)", (ROOT / page).read_text(encoding="utf-8")):
+    for file, name in re.findall(r"(tests/[\w/]+\.py)::(\w+)", page_text(page)):
         assert f"def {name}(" in (ROOT / file).read_text(encoding="utf-8"), f"{page}: {file}::{name}"
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_every_path_that_is_named_exists(page: str) -> None:
+    """Paths in code that begin at a folder of the repository."""
+    ours = re.compile(r"(?:bailong|conf|experiments|sweeps|benchmarks|notebooks|tests)/[\w./-]*")
+    for word in {word for code in re.findall(r"`([^`\n]+)`", FENCE.sub("", page_text(page))) for word in code.split()}:
+        path = word.split("::")[0]
+        if ours.fullmatch(path) and path not in SHOWN:
+            assert (ROOT / path).exists(), f"{page}: {word}"
+
+
 def test_files_of_a_run_are_those_the_code_writes() -> None:
-    block = next(b for b in fences(README, "") if "metrics.jsonl" in b)
+    block = next(b for b in fences(TRAIN, "") if "metrics.jsonl" in b)
     code = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "bailong").rglob("*.py"))
     names = re.findall(r"[\w.]+\.(?:jsonl|json|yaml|log|ckpt|diff|html|csv|svg|png)\b", block)
     assert len(names) > 12
@@ -189,10 +293,10 @@ def test_files_of_a_run_are_those_the_code_writes() -> None:
 
 
 def test_the_initializer_that_is_shown_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    (code,), (settings,) = fences(README, "python"), fences(README, "yaml")
+    (code,), (settings,) = fences(CONF, "python"), fences(CONF, "yaml")
     module = ModuleType("shown")
     monkeypatch.setitem(sys.modules, "shown", module)  # where dataclasses look their annotations up
-    exec(compile(code, "README.md", "exec"), vars(module))
+    exec(compile(code, "conf/README.md", "exec"), vars(module))
     shown = vars(module)["ZipTieScaled"]
     old = torch.randn(50, 16, generator=torch.Generator().manual_seed(0))
     rows = shown(length=0.5).rows(old, [[1, 2], [7], [3, 3, 9]], torch.Generator())
@@ -201,7 +305,7 @@ def test_the_initializer_that_is_shown_works(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(ValueError, match="initializer.length=-1"):
         shown(length=-1)
     name = shown().name
-    assert f"bailong/initializer/{name}.py" in README and f"conf/initializer/{name}.yaml" in README
+    assert f"bailong/initializer/{name}.py" in CONF and f"conf/initializer/{name}.yaml" in CONF
     assert yaml.safe_load(settings) == {
         "defaults": [f"/schema/initializer/{name}@_here_"],
         "length": shown().length,
@@ -236,6 +340,6 @@ def test_no_file_knows_the_place_where_it_was_written() -> None:
 
 
 def test_pages_leave_nothing_to_the_imagination() -> None:
-    """No unfinished sentence in the README; in experiments/README.md what is missing is a comment, never a figure."""
-    assert not re.search(r"\b(TODO|TBD|FIXME|XXX)\b", "".join((ROOT / p).read_text(encoding="utf-8") for p in PAGES))
+    """No unfinished sentence on any page; in experiments/README.md what is missing is a comment, never a figure."""
+    assert not re.search(r"\b(TODO|TBD|FIXME|XXX)\b", "".join(map(page_text, PAGES)))
     assert README.count("<!-- demo results -->") == README.count("<!-- /demo results -->") == 1

@@ -30,7 +30,7 @@ class Record:
         self.mirror = Mirror(tracking, run, dataclasses.asdict(settings), kept)
 
     def write(self, row: dict[str, Any]) -> None:
-        """A row of measurements, by the names of README's run folder."""
+        """A row of measurements, by the names of the run folder in bailong/train/README.md."""
         self.mirror.log(self.metrics.write(row))
         if "eval/bpb" in row:
             self.say(
