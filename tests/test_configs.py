@@ -10,7 +10,7 @@ from omegaconf import OmegaConf, open_dict
 
 from bailong.app import launcher, schema, workspace
 from bailong.prepare import step
-from bailong.run.parse import choices, parse
+from bailong.run.parse import parse
 from bailong.train.settings import load
 
 ROOT = workspace.root()
@@ -84,12 +84,8 @@ def check_for_evaluation(group, option):
 
 
 @pytest.mark.parametrize("name", step.ORDER)
-def test_every_step_has_its_presets_and_lists_every_knob(name):
-    found = options(name)
-    assert found and (name in ("collect", "mix", "tokenize") or "off" in found)
-    shown = [yaml.safe_load((ROOT / "conf" / name / f"{option}.yaml").read_text()) for option in found]
-    knobs = {f.name for f in dataclasses.fields(step.step_class(name))}
-    assert any(set(content) - {"defaults"} == knobs for content in shown)
+def test_every_step_but_three_can_be_switched_off(name):
+    assert name in ("collect", "mix", "tokenize") or "off" in options(name)
 
 
 @pytest.mark.parametrize("name", sorted(p.stem for p in (ROOT / "experiments").glob("*.yaml")))
@@ -117,19 +113,7 @@ def test_every_yaml_begins_by_saying_what_it_is():
         assert lines[0].startswith("#") and len(lines[0]) > 20 or lines[1].startswith("# "), path
 
 
-def test_setting_groups_list_every_knob_with_the_default_of_the_dataclass():
-    """What `--cfg job` shows for the first option of a group is what its dataclass says."""
-    for group, example in {"trainer": "default", "adapter": "all", "stage": "cpt"}.items():
-        written = yaml.safe_load((ROOT / "conf" / group / f"{example}.yaml").read_text())
-        written.pop("defaults")
-        cls = schema.SETTINGS.get(group) or choices(schema.CHOICES[group])[example]
-        fields = {f.name for f in dataclasses.fields(cls)} - ({"name"} if "name" not in written else set())
-        assert set(written) == fields, group
-
-
 def test_a_run_reloads_from_its_own_config(tmp_path):
-    import dataclasses
-
     settings = composed("train", "experiments=tiny", "initializer=mean", "initializer.covariance=0.5")
     Path(tmp_path / "config.yaml").write_text(yaml.safe_dump(dataclasses.asdict(settings)))
     assert load(tmp_path) == settings

@@ -1,10 +1,11 @@
-"""Every option of every group composes as it is recorded.
+"""Options of a group: one lists every knob, the others say what differs from it, and all compose as they are recorded.
 
 `tests/presets.yaml` is the record. After a change that is meant: `python -m tests.test_presets` writes it anew, and its
 diff shows which presets the change reached.
 """
 
 import functools
+import re
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,16 @@ import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from bailong import config, workspace
+from bailong.app import schema, workspace
+from bailong.prepare import step
+from bailong.run.provenance import root
 
-CONF = workspace.root() / "conf"
+CONF = root() / "conf"
 RECORD = Path(__file__).with_name("presets.yaml")
 RENEW = "if that is meant, renew the record: python -m tests.test_presets"
 OPTIONS = sorted(f"{p.parent.name}/{p.stem}" for p in CONF.glob("*/*.yaml") if p.parent.name != "local")
+GROUPS = sorted({option.split("/")[0] for option in OPTIONS})
+SUITES = {"evaluation/sample", "evaluation/table6"}  # lists of benchmarks, without a knob of their own
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -27,7 +32,7 @@ def hydra():
 
 
 def hydra_at_conf():
-    config.register()
+    schema.register()
     workspace.register()
     return initialize_config_dir(str(CONF), version_base="1.3")
 
@@ -46,6 +51,87 @@ def composed(option):
     """What the option makes of its group, interpolations as they are written."""
     group = option.split("/")[0]
     return flat(OmegaConf.to_container(compose(overrides=[f"+{option.replace('/', '=')}"])[group]))
+
+
+def content(option):
+    return OmegaConf.to_container(OmegaConf.load(CONF / f"{option}.yaml"))
+
+
+def written(option):
+    """What stands in the option's own file."""
+    return flat({key: value for key, value in content(option).items() if key != "defaults"})
+
+
+def parents(option):
+    """Prefix and option of whatever its defaults list takes in, in order: `judge/off` has `api.` of `api/local`."""
+    group = option.split("/")[0]
+    for entry in content(option).get("defaults", []):
+        if isinstance(entry, dict):
+            ((place, name),) = entry.items()
+            other, key = re.fullmatch(r"(?:override )?/(\w+)@(\w+)", place).groups()
+            yield f"{key}.", f"{other}/{name}"
+        elif entry != "_self_" and not entry.startswith("/schema/"):
+            yield "", f"{group}/{entry.split('@')[0]}"
+
+
+def inherited(option):
+    """What the option would say without a line of its own."""
+    found = {}
+    for prefix, other in parents(option):
+        found |= {prefix + key: value for key, value in (inherited(other) | written(other)).items()}
+    return found
+
+
+def unlisted(option):
+    """Knobs that neither the option's own file nor another group's option lists."""
+    own = option.split("/")[0]
+    names = {"name"} if own in schema.CHOICES else set()  # a choice is known by its file
+    elsewhere = {prefix + key for prefix, other in parents(option) if prefix for key in composed(other)}
+    knobs = composed(option)
+    if own == "evaluation":  # a benchmark stands under its name
+        knobs = [key.partition(".")[2] for key in knobs if key.startswith(f"{option.split('/')[1]}.")]
+    return sorted(set(knobs) - set(written(option)) - elsewhere - names)
+
+
+@functools.cache
+def base(group):
+    """The option that lists every knob, where the group's options share a schema."""
+    options = [option for option in OPTIONS if option.startswith(f"{group}/") and option not in SUITES]
+    return next((option for option in options if not unlisted(option)), None) if group not in schema.CHOICES else None
+
+
+def left_out(option):
+    """For options that inherit from no other: what holds where they are silent, if their group's base says the same."""
+    known = base(option.split("/")[0])
+    if known in (None, option) or option in SUITES:
+        return {}
+    group = option.split("/")[0]
+    cls = schema.SETTINGS.get("benchmark" if group == "evaluation" else group) or step.step_class(group)
+    default = flat(OmegaConf.to_container(OmegaConf.structured(cls)))
+    return {key: value for key, value in written(known).items() if key in default and default[key] == value}
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_one_option_of_a_group_lists_and_explains_every_knob(group):
+    lacking = {o: unlisted(o) for o in OPTIONS if o.startswith(f"{group}/") and o not in SUITES}
+    listing = [option for option, knobs in lacking.items() if not knobs]
+    if group in schema.CHOICES:  # each with knobs of its own
+        assert listing == list(lacking), {option: knobs for option, knobs in lacking.items() if knobs}
+        return
+    nearest = min(lacking, key=lambda option: len(lacking[option]))
+    assert listing, f"no option of {group} lists every knob: conf/{nearest}.yaml lacks {', '.join(lacking[nearest])}"
+    assert len(listing) == 1, f"{' and '.join(listing)} list every knob: one does, the others inherit from it"
+    lines = (CONF / f"{listing[0]}.yaml").read_text(encoding="utf-8").splitlines()
+    knobs = [line for line in lines if re.match(r"(?!name|enabled|defaults)\w+: ", line)]
+    bare = [line for line in knobs if " # " not in line]
+    assert not bare, f"conf/{listing[0]}.yaml does not say what these mean: {bare}"
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_no_option_repeats_what_holds_without_it(option):
+    above = inherited(option) or left_out(option)
+    repeated = [f"{key}: {value}" for key, value in written(option).items() if key in above and above[key] == value]
+    assert not repeated, f"conf/{option}.yaml repeats what holds without it: {', '.join(repeated)}"
 
 
 @functools.cache

@@ -15,7 +15,7 @@ import pytest
 
 from bailong.data.turns import dialogue_of
 from bailong.evaluate import chat
-from bailong.evaluate.settings import Chat, Generator, Sampling
+from bailong.evaluate.settings import Chat
 from tests.commands import call
 from tests.conftest import ROOT
 from tests.evaluate import talker
@@ -247,10 +247,8 @@ def test_a_server_that_is_not_installed(monkeypatch, folder):
         chat.serve(settings(folder, serve=True))
 
 
-def test_the_presets_are_the_cards():
+def test_the_preset_is_the_cards():
     from omegaconf import OmegaConf
 
     card = OmegaConf.load(ROOT / "conf" / "sampling" / "card.yaml")
     assert (card.temperature, card.top_p, card.top_k, card.repetition_penalty) == (0.6, 0.9, 40, 1.1)
-    for name, cls in [("sampling/card", Sampling), ("sampling/greedy", Sampling), ("generator/default", Generator)]:
-        assert set(OmegaConf.load(ROOT / "conf" / f"{name}.yaml")) - {"defaults"} == set(cls.__dataclass_fields__)
