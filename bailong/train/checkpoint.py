@@ -9,21 +9,43 @@ from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 
+@dataclass
+class Counters:
+    """Where a run stands; saved with every checkpoint.
+
+    `since_*` sum over the steps since the last train row. `facts` are what a resumed run must find again: the
+    new rows, precision, optimizer and number of devices that it began with.
+    """
+
+    facts: dict[str, Any]
+    step: int = 0
+    tokens: int = 0
+    text_bytes: int = 0
+    digest: str = ""
+    since_nll: float = 0.0
+    since_targets: int = 0
+    since_bytes: int = 0
+    metrics_bytes: int = 0
+    speed_bytes: int = 0
+    seconds: float = 0.0
+
+
 def save(
-    path: Path, parameters: dict[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer, counters: dict[str, Any]
+    path: Path, parameters: dict[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer, counters: Counters
 ) -> None:
     """Write the whole file or leave the old one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.tmp")  # one writer, which holds the run's lock
     tensors = {name: parameter.detach().cpu() for name, parameter in parameters.items()}
     with partial.open("wb") as stream:
-        content = {"parameters": tensors, "optimizer": optimizer.state_dict(), "counters": counters}
+        content = {"parameters": tensors, "optimizer": optimizer.state_dict(), "counters": asdict(counters)}
         torch.save(content | {"sha256": digest(tensors)}, stream)
         stream.flush()
         os.fsync(stream.fileno())
@@ -53,6 +75,23 @@ def read(path: Path) -> dict[str, Any]:
     if content.get("sha256") != digest(content.get("parameters", {})):
         raise ValueError(f"{path} is damaged: its parameters do not fit their checksum; add rerun=true to start over")
     return content
+
+
+def resume(path: Path, facts: dict[str, Any]) -> tuple[dict[str, Any] | None, Counters]:
+    """What a run goes on from: the content of its checkpoint, None where there is none yet, and where it stands.
+
+    Raises:
+        ValueError: it began with other `facts` (see `Counters`).
+    """
+    content = read(path) if path.exists() else None
+    counters = Counters(**content["counters"]) if content else Counters(facts)
+    if differing := [key for key, value in facts.items() if counters.facts.get(key) != value]:
+        key = differing[0]
+        raise ValueError(
+            f"{path} cannot be resumed here: {key} was {counters.facts.get(key)} and is {facts[key]} now; "
+            "go on where it began, or add rerun=true to start over"
+        )
+    return content, counters
 
 
 def restore(content: dict[str, Any], parameters: dict[str, torch.nn.Parameter], path: Path) -> None:

@@ -75,18 +75,19 @@ def export(settings: Export) -> Path:
 def _merge_and_prove(
     settings: Export, train: Train, run: Path, result: dict[str, Any], partial: Path
 ) -> dict[str, Any]:
-    from bailong.train.train import quiet
+    from bailong.run.process import quiet
 
     quiet()
     # Imported here, so that an export made before is recognised without waiting for torch
     import torch
 
     from bailong.data import sources
-    from bailong.model import adapters, agreement, merge, score
+    from bailong.model import adapters, agreement, merge
     from bailong.model.tie import ends, is_tied
-    from bailong.train import checkpoint
-    from bailong.train import text as corpus
+    from bailong.train import checkpoint, corpus
     from bailong.train.assemble import assemble
+    from bailong.train.evaluation import evaluate
+    from bailong.train.evaluation import windows as windows_of
 
     built = assemble(train)
     rows = built.grown.rows_sha256 if built.grown else None
@@ -100,21 +101,18 @@ def _merge_and_prove(
         raise ValueError(f"{path} is not what the run ended with: its parameters differ from those of result.json")
     checkpoint.restore(content, adapters.trainable(built.model), path)
 
-    found = corpus.evaluation(train, built.tokenizer, result["data_sha256"])
+    found = corpus.evaluation_text(train, built.tokenizer, result["data_sha256"])
     if found is None:
         sample = SAMPLE_OF_DIALOGUES if train.stage.dialogues else SAMPLE
         documents = [text for text, _ in zip(sources.documents(sample), range(SAMPLE_DOCUMENTS), strict=False)]
         text = corpus.tokenized(train, built.tokenizer, documents)
     else:
         text, documents = found
-    windows = corpus.windows(train, text, built.tokenizer.bos_token_id)
+    bos = built.tokenizer.bos_token_id
+    windows = windows_of(train, text, bos)
 
     def bits_per_byte(model: Any, precision: str) -> float:
-        trainer = train.trainer
-        sizes = {"batch": trainer.micro_batch, "chunk": trainer.head_chunk}
-        return score.score(
-            model, windows, text.text_bytes, new_from=built.new_from, precision=precision, **sizes
-        ).bits_per_byte
+        return evaluate(train, model, text, bos, built.new_from, precision).bits_per_byte
 
     bpb_run = bits_per_byte(built.model, built.precision)
     if found is not None and not abs(bpb_run - result["bpb_final"]) <= settings.max_bpb_difference:

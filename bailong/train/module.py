@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,30 +14,13 @@ import torch
 from bailong.model import adapters
 from bailong.model.backbone import assert_unpacked
 from bailong.model.head import head_loss
-from bailong.model.score import Score, autocast
+from bailong.model.score import autocast
+from bailong.run.process import Stopping
 from bailong.train import checkpoint, optim
+from bailong.train.assemble import Assembled
+from bailong.train.checkpoint import Counters
+from bailong.train.observer import Observer
 from bailong.train.settings import Train
-
-
-@dataclass
-class Counters:
-    """Where a run stands; saved with every checkpoint.
-
-    `since_*` sum over the steps since the last train row. `facts` are what a resumed run must find again: the
-    new rows, precision, optimizer and number of devices that it began with.
-    """
-
-    facts: dict[str, Any]
-    step: int = 0
-    tokens: int = 0
-    text_bytes: int = 0
-    digest: str = ""
-    since_nll: float = 0.0
-    since_targets: int = 0
-    since_bytes: int = 0
-    metrics_bytes: int = 0
-    speed_bytes: int = 0
-    seconds: float = 0.0
 
 
 class Training(pl.LightningModule):
@@ -49,42 +30,29 @@ class Training(pl.LightningModule):
     accumulation changes nothing but memory (dividing by micro-batches would weigh short ones more).
 
     Args:
-        model: with adapters; `decoder` and `head` of bailong.model.adapters find their way in it.
-        evaluate: scores the evaluation text.
-        record: called with each metrics row. speed: called with (seconds, tokens) since the last evaluation.
-        sizes: bytes written so far of the two records, which a checkpoint remembers.
-        progress: called after each step. ready: called when Lightning has set itself up.
-        path: of the checkpoint.
+        built: its model has adapters; `decoder` and `head` of bailong.model.adapters find their way in it.
+        observer: evaluates, and writes down what it is told.
+        path: of the checkpoint. resumed: its content, where the run goes on from it.
     """
 
     def __init__(
         self,
-        model: Any,
         settings: Train,
-        precision: str,
-        total_steps: int,
+        built: Assembled,
         counters: Counters,
-        evaluate: Callable[[], Score],
-        record: Callable[[dict[str, Any]], None],
-        speed: Callable[[float, int], None],
-        sizes: Callable[[], tuple[int, int]],
-        progress: Callable[[Counters, str], None],
-        ready: Callable[[], None],
+        total_steps: int,
+        observer: Observer,
         path: Path,
+        resumed: dict[str, Any] | None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.model = model
-        self.settings = settings
-        self.mixed = precision
-        self.total_steps = total_steps
-        self.counters = counters
-        self.evaluate, self.record, self.speed, self.sizes = evaluate, record, speed, sizes
-        self.progress, self.ready = progress, ready
-        self.path = path
-        self.resumed: dict[str, Any] | None = None
+        self.settings, self.model, self.mixed = settings, built.model, built.precision
+        self.counters, self.total_steps = counters, total_steps
+        self.observer, self.path, self.resumed = observer, path, resumed
         self.stop_signal: int | None = None
-        self.parameters_by_name = adapters.trainable(model)
+        self.stopping = Stopping(self)
+        self.parameters_by_name = adapters.trainable(self.model)
 
     # --- Lightning's hooks, in the order in which they happen
 
@@ -92,7 +60,7 @@ class Training(pl.LightningModule):
         return optim.build(self.parameters_by_name.values(), self.settings.optimizer, self.device)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        return batch  # a Step of numpy arrays; its micro-batches move one at a time
+        return batch  # numpy arrays; its micro-batches move one at a time
 
     def on_fit_start(self) -> None:
         if self.resumed is not None:
@@ -103,7 +71,7 @@ class Training(pl.LightningModule):
         if self.resumed is not None:
             optimizer.load_state_dict(self.resumed["optimizer"])
             self.resumed = None
-        self.ready()
+        self.stopping.listen()
         self.clock = time.monotonic()
         self.clock_seconds, self.clock_tokens = self.counters.seconds, self.counters.tokens
         if self.counters.metrics_bytes == 0:  # else step 0 was evaluated before the interruption
@@ -177,7 +145,7 @@ class Training(pl.LightningModule):
             self._evaluate_and_record(row)
         elif row:
             self._write(row)
-        self.progress(counters, f"loss {row['train/loss']:.3f}" if row else "")
+        self.observer.progress(f"loss {row['train/loss']:.3f}" if row else "")
         if last or counters.step % self.settings.trainer.checkpoint_every_steps == 0:
             self._save()
 
@@ -185,11 +153,11 @@ class Training(pl.LightningModule):
         self._count_seconds()
         counters = self.counters
         seconds, tokens = counters.seconds - self.clock_seconds, counters.tokens - self.clock_tokens
-        score = self.evaluate()
+        score = self.observer.evaluate()
         assert_unpacked(self.model)
         self._demand_finite(score.nll)
         self._write(row | score.row())
-        self.speed(seconds, tokens)
+        self.observer.speed(seconds, tokens)
         self.clock = time.monotonic()  # evaluation is not training
         self.clock_seconds, self.clock_tokens = counters.seconds, counters.tokens
 
@@ -205,14 +173,14 @@ class Training(pl.LightningModule):
 
     def _write(self, row: dict[str, Any]) -> None:
         c = self.counters
-        self.record({"step": c.step, "tokens": c.tokens, "bytes": c.text_bytes, **row})
+        self.observer.row({"step": c.step, "tokens": c.tokens, "bytes": c.text_bytes, **row})
 
     def _save(self) -> None:
         if self.trainer.is_global_zero:
             assert_unpacked(self.model)
             self._count_seconds()
-            self.counters.metrics_bytes, self.counters.speed_bytes = self.sizes()
-            checkpoint.save(self.path, self.parameters_by_name, self._optimizer(), asdict(self.counters))
+            self.counters.metrics_bytes, self.counters.speed_bytes = self.observer.sizes()
+            checkpoint.save(self.path, self.parameters_by_name, self._optimizer(), self.counters)
 
     def _optimizer(self) -> torch.optim.Optimizer:
         optimizer = self.optimizers(use_pl_optimizer=False)

@@ -220,9 +220,10 @@ def test_training_reads_the_packed_ids_which_are_those_it_would_make_itself(benc
         name="sample", folder=str(tmp_path / "data/sample"), held_out=0.1, evaluation_bytes=1500
     )
     settings.data = data
-    from bailong.train.text import prepare as open_corpus
+    from bailong.train.assemble import open_tokenizer
+    from bailong.train.corpus import prepare as open_corpus
 
-    corpus, opened, _ = open_corpus(settings, print)
+    corpus, (opened, _) = open_corpus(settings, print), open_tokenizer(settings)
     assert corpus.folder == tmp_path / "data/sample/tokens"
 
     own = tokens.build(tmp_path / "own", data, len(opened), lambda texts: settings.stage.encode(opened, texts))

@@ -1,10 +1,10 @@
-"""The text of a run as token ids, and how well the untouched base predicts it: both made once and shared by jobs."""
+"""The text of a run as token ids, made once and shared by jobs."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
+from functools import partial
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
@@ -12,39 +12,28 @@ from typing import Any
 import numpy as np
 
 from bailong.data import prepared, tokens
-from bailong.data.batches import Sequences
-from bailong.data.tokens import Corpus, Encoded, TokenizedText
-from bailong.model.score import score
+from bailong.data.tokens import Corpus, TokenizedText
 from bailong.run import folder
-from bailong.tokenizer.folder import byte_lengths, load_tokenizer
 from bailong.train import identity
-from bailong.train.assemble import open_tokenizer, precision_of
+from bailong.train.assemble import open_tokenizer
 from bailong.train.settings import Train
 
 
-def prepare(settings: Train, say: Callable[[str], None]) -> tuple[Corpus, Any, np.ndarray]:
-    """Tokenize the data of a run, or open what an earlier job tokenized.
-
-    Returns:
-        The corpus, its tokenizer, and the UTF-8 bytes that each id stands for ([V]).
-    """
+def prepare(settings: Train, say: Callable[[str], None]) -> Corpus:
+    """Tokenize the data of a run, or open what an earlier job tokenized."""
     tokenizer, _ = open_tokenizer(settings)
-
-    def encode(texts: list[str]) -> list[Encoded]:
-        return settings.stage.encode(tokenizer, texts)
-
     markers = settings.stage.markers(tokenizer.bos_token_id, tokenizer.eos_token_id)
     if ready := prepared.packed(settings.data, identity.tokenizer_digest(settings), markers):
-        return tokens.load(ready), tokenizer, byte_lengths(tokenizer)
+        return tokens.load(ready)
     place = _place(settings, identity.data_digest(settings))
     with folder.shared(place):
         if not place.exists():
             say("tokenizing (once for this data and tokenizer)")
-        corpus = tokens.build(place, settings.data, len(tokenizer), encode, _report(say))
-    return corpus, tokenizer, byte_lengths(tokenizer)
+        encode = partial(settings.stage.encode, tokenizer)
+        return tokens.build(place, settings.data, len(tokenizer), encode, _report(say))
 
 
-def evaluation(settings: Train, tokenizer: Any, data_sha256: str) -> tuple[TokenizedText, list[str]] | None:
+def evaluation_text(settings: Train, tokenizer: Any, data_sha256: str) -> tuple[TokenizedText, list[str]] | None:
     """The evaluation text of an earlier run as ids and documents: from the shared cache, or from its sources again.
 
     Args:
@@ -91,11 +80,6 @@ def shown(text: TokenizedText, tokenizer: Any) -> str:
     return "\n".join(lines)
 
 
-def windows(settings: Train, text: TokenizedText, bos: int) -> Sequences:
-    """The evaluation text as the run scores it: all of it, in the order of its documents."""
-    return Sequences(text, settings.stage.context, settings.stage.evaluation_packing, bos, keep_tail=True)
-
-
 def _place(settings: Train, data_sha256: str) -> Path:
     tokenizer = identity.tokenizer_digest(settings) or identity.model_digest(settings)
     stage = settings.stage
@@ -103,46 +87,6 @@ def _place(settings: Train, data_sha256: str) -> Path:
     kind = f"{stage.name}-{stage.context}" if stage.dialogues else stage.name
     name = hashlib.sha256(f"{data_sha256}|{tokenizer}|{kind}".encode()).hexdigest()[:24]
     return identity.cache(settings) / "tokens" / name
-
-
-def base_score(settings: Train, corpus: Corpus, model: Any) -> float:
-    """Bits per byte of the base under its own tokenizer, on the run's evaluation text; kept for the next job."""
-    device = next(model.parameters()).device
-    precision = precision_of(settings, device)
-    tied = bool(model.config.tie_word_embeddings)
-    facts = [
-        identity.model_digest(settings),
-        settings.model.quantization,
-        settings.model.double_quantization,
-        settings.model.dtype,
-        tied,
-        precision,
-        device.type,
-        settings.stage.context,
-        identity.data_digest(settings),
-    ]
-    place = identity.cache(settings) / "base" / f"{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]}.json"
-    with folder.shared(place):
-        if not place.exists():
-            value = _score_with_own_tokenizer(settings, corpus, model, precision)
-            folder.write_json(place, {"bits_per_byte": value, "facts": facts})
-        return json.loads(place.read_text())["bits_per_byte"]
-
-
-def _score_with_own_tokenizer(settings: Train, corpus: Corpus, model: Any, precision: str) -> float:
-    tokenizer: Any = load_tokenizer(str(settings.model.path))
-    text = tokenized(settings, tokenizer, corpus.evaluation_documents)
-    trainer = settings.trainer
-    result = score(
-        model,
-        windows(settings, text, tokenizer.bos_token_id),
-        text.text_bytes,
-        new_from=len(tokenizer),
-        batch=trainer.micro_batch,
-        chunk=trainer.head_chunk,
-        precision=precision,
-    )
-    return result.bits_per_byte
 
 
 def _report(say: Callable[[str], None]) -> Callable[[int, int], None]:

@@ -1,0 +1,210 @@
+"""What a run does: text and model in, one optimizer step after another, the result out.
+
+Text and tokenizer make a corpus; base model, initializer and adapters make a model; the stage says how long; every
+measurement goes to the run's folder.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+
+from bailong.data.batches import Sequences, Steps
+from bailong.data.tokens import Corpus
+from bailong.run import folder, metrics, provenance
+from bailong.run.folder import Run
+from bailong.run.process import rank
+from bailong.run.progress import Reporter
+from bailong.tokenizer.folder import byte_lengths
+from bailong.train import checkpoint, identity, optim
+from bailong.train.assemble import Assembled, assemble
+from bailong.train.checkpoint import Counters
+from bailong.train.corpus import prepare, shown
+from bailong.train.evaluation import base_score
+from bailong.train.module import Training
+from bailong.train.observer import Observer
+from bailong.train.settings import Train
+
+
+def fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) -> dict[str, Any] | None:
+    """Learn, from the run's checkpoint on where there is one; returns the content of `result.json`.
+
+    Args:
+        known: the identity of the run.
+
+    Raises:
+        ValueError: what a user can mend. SystemExit: the run was asked to stop and has saved itself.
+    """
+    torch.set_num_threads(settings.trainer.threads)
+    if settings.trainer.deterministic:
+        torch.use_deterministic_algorithms(True)
+    reporter.say(f"run {run.group}/{run.name}")
+    corpus = prepare(settings, reporter.say)
+    built = assemble(settings, lambda model: base_score(settings, corpus, model))
+    _describe(settings, built, corpus, reporter)
+
+    sequences = _sequences(settings, corpus, built)
+    total = settings.stage.steps(len(sequences), sequences.target_tokens())
+    path = run.folder / "checkpoints" / "last.ckpt"
+    content, counters = checkpoint.resume(path, _facts(settings, built))
+    if content:
+        reporter.say(f"resumed at step {counters.step} of {total}")
+
+    if rank() == 0:
+        _write_provenance(run)
+    with Observer(settings, run, built, corpus.evaluation, counters, total, reporter) as observer:
+        module = Training(settings, built, counters, total, observer, path, content)
+        reporter.begin(total, counters.step)
+        _loop(settings, run, built, module, _steps(settings, built, sequences, counters, total))
+        reporter.end()
+        if counters.step < total:
+            _stop(settings, module, reporter)
+        if rank() > 0:
+            return None
+        result = _result(run, known, built, counters, corpus)
+        result["parameters_sha256"] = checkpoint.read(path)["sha256"]
+        observer.mirror.summary({key: value for key, value in result.items() if isinstance(value, (int, float, str))})
+    folder.write_json(run.folder / "result.json", result)
+    reporter.say(
+        f"finished: {result['bpb_step0']:.4f} -> {result['bpb_final']:.4f} bits per byte "
+        f"in {result['tokens']:,} tokens; data order {result['data_order'][:12]}; {run.folder}"
+    )
+    return result
+
+
+def _describe(settings: Train, built: Assembled, corpus: Corpus, reporter: Reporter) -> None:
+    """Say what is trained, and on what."""
+    counts = built.counts
+    share = 100 * counts["trainable"]
+    reporter.say(
+        f"model {settings.model.name} on {built.device}, {built.precision}: {counts['true']:,} parameters, "
+        f"{counts['trainable']:,} trainable = {share / counts['packed']:.2f} % packed (4-bit weights two per byte, "
+        f"as the paper counts), {share / counts['true']:.2f} % true"
+    )
+    for row in corpus.per_source:
+        reporter.say(
+            f"data {row['path']} ({row['language']}): {row['documents']:,} documents, {row['tokens']:,} tokens"
+        )
+    if built.grown:
+        reporter.say(
+            f"initializer {settings.initializer.name}: {built.grown.added:,} new rows "
+            f"({'tied' if built.grown.tied else 'untied'}), norm ratio {built.grown.embedding.norm_ratio:.3f}, "
+            f"{built.grown.embedding.duplicates} duplicates, sha256 {built.grown.rows_sha256[:12]}"
+        )
+    if built.base["bpb_untouched"] is not None:
+        damage = built.base["bpb_tied"] - built.base["bpb_untouched"]
+        tied = "came tied" if built.base["tied_checkpoint"] else f"tying costs {damage:+.4f}"
+        reporter.say(f"base before extension: {built.base['bpb_untouched']:.4f} bits per byte; {tied}")
+    if corpus.training.trained is not None:
+        reporter.say(f"a dialogue as it is trained on:\n{shown(corpus.training, built.tokenizer)}")
+
+
+def _sequences(settings: Train, corpus: Corpus, built: Assembled) -> Sequences:
+    """The training text as the stage cuts it; dialogues are packed into rows later, when their step is made."""
+    stage = settings.stage
+    packing = "truncate" if stage.packing == "rows" else stage.packing
+    sequences = Sequences(corpus.training, stage.context, packing, built.tokenizer.bos_token_id)
+    sequences.require_one()
+    return sequences
+
+
+def _facts(settings: Train, built: Assembled) -> dict[str, Any]:
+    """What a resumed run must find as it was when it began."""
+    return {
+        "rows_sha256": built.grown.rows_sha256 if built.grown else None,
+        "precision": built.precision,
+        "optimizer": optim.resolve(settings.optimizer.name, built.device),
+        "trainer.devices": settings.trainer.devices,
+    }
+
+
+def _write_provenance(run: Run) -> None:
+    """Which code this is: `provenance.json`, and `git.diff` where it differs from its commit."""
+    origin, diff = provenance.collect(provenance.root())
+    folder.write_json(run.folder / "provenance.json", origin)
+    (run.folder / "git.diff").unlink(missing_ok=True)
+    if diff:
+        folder.write(run.folder / "git.diff", diff + "\n")
+
+
+def _steps(settings: Train, built: Assembled, sequences: Sequences, counters: Counters, total: int) -> Steps:
+    """The steps that are left."""
+    stage, trainer = settings.stage, settings.trainer
+    return Steps(
+        sequences,
+        stage.batch_size,
+        trainer.micro_batch,
+        settings.seed,
+        last=total,
+        byte_lengths=byte_lengths(built.tokenizer),
+        pad=built.tokenizer.eos_token_id,
+        first=counters.step,
+        digest=counters.digest,
+        rank=rank(),
+        world=trainer.devices,
+        row=stage.context if stage.packing == "rows" else None,
+    )
+
+
+def _loop(settings: Train, run: Run, built: Assembled, module: Training, steps: Steps) -> None:
+    """Lightning takes the steps; whatever could depend on the machine or on chance is switched off in it."""
+    devices = settings.trainer.devices
+    lightning = pl.Trainer(
+        accelerator="gpu" if built.device.type == "cuda" else "cpu",
+        devices=devices,
+        strategy="ddp" if devices > 1 else "auto",
+        max_epochs=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        default_root_dir=run.folder,
+    )
+    with module.stopping:
+        if len(steps) > 0:
+            lightning.fit(module, train_dataloaders=steps)
+
+
+def _stop(settings: Train, module: Training, reporter: Reporter) -> None:
+    """Leave with the exit code of the signal that asked for it."""
+    assert module.stop_signal is not None, "training ended early without being asked to"
+    module.observer.close(128 + module.stop_signal)
+    same = "the same command without rerun=true" if settings.rerun else "the same command"
+    reporter.say(f"stopped at step {module.counters.step} of {module.total_steps}, saved; {same} goes on from there")
+    raise SystemExit(128 + module.stop_signal)
+
+
+def _result(run: Run, known: dict[str, Any], built: Assembled, counters: Counters, corpus: Corpus) -> dict[str, Any]:
+    """The measurements of a finished run, from its record and from what it was made of."""
+    rows = [row for row in metrics.read(run.folder / "metrics.jsonl") if "eval/bpb" in row]
+    speeds = metrics.read(run.folder / "speed.jsonl")
+    counts = built.counts
+    return {
+        "fingerprint": identity.fingerprint(known),
+        "bpb_step0": rows[0]["eval/bpb"],
+        "bpb_final": rows[-1]["eval/bpb"],
+        "loss_step0": rows[0]["eval/loss"],
+        "loss_final": rows[-1]["eval/loss"],
+        "steps": counters.step,
+        "tokens": counters.tokens,
+        "bytes": counters.text_bytes,
+        "seconds": round(counters.seconds, 3),
+        "tokens_per_second": round(counters.tokens / counters.seconds, 1) if counters.seconds else None,
+        "peak_memory_gb": max((row["peak_memory_gb"] for row in speeds), default=None),
+        "trainable": counts["trainable"],
+        "parameters_true": counts["true"],
+        "parameters_packed": counts["packed"],
+        "trainable_share_true": counts["trainable"] / counts["true"],
+        "trainable_share_packed": counts["trainable"] / counts["packed"],
+        "data_order": counters.digest,
+        "rows_sha256": built.grown.rows_sha256 if built.grown else None,
+        "new_rows": built.grown.added if built.grown else 0,
+        "tokenizer_sha256": known["tokenizer"],
+        "data_sha256": known["data"],
+        "evaluation_bytes": corpus.evaluation.text_bytes,
+        "base": built.base,
+    }

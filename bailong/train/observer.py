@@ -1,0 +1,106 @@
+"""What a run measures and writes down while it learns: its record, the machine's figures, the W&B mirror of both."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import torch
+
+from bailong.data.tokens import TokenizedText
+from bailong.model.score import Score
+from bailong.run.folder import Run
+from bailong.run.metrics import Lines, read
+from bailong.run.process import peak_memory_gb, rank
+from bailong.run.progress import Reporter
+from bailong.run.wandb import Mirror
+from bailong.train import budget
+from bailong.train.assemble import Assembled
+from bailong.train.checkpoint import Counters
+from bailong.train.evaluation import evaluate
+from bailong.train.settings import Train
+
+
+class Observer:
+    """Opened once a run, closed whatever happens; a process that is not the run's first writes nothing.
+
+    Args:
+        text: the evaluation text.
+        counters: where the run stands; what the files hold beyond the bytes that it remembers is cut off.
+        total: optimizer steps of the run.
+    """
+
+    def __init__(
+        self,
+        settings: Train,
+        run: Run,
+        built: Assembled,
+        text: TokenizedText,
+        counters: Counters,
+        total: int,
+        reporter: Reporter,
+    ) -> None:
+        self.settings, self.built, self.text = settings, built, text
+        self.counters, self.total, self.reporter = counters, total, reporter
+        shape = budget.shape_of(built.model.config.to_dict())
+        self.flops = budget.flops_per_token(shape, shape.vocabulary, settings.adapter, settings.stage.context).model
+        products = "bfloat16" if built.precision == "bf16-mixed" else "float32"
+        on_cuda = built.device.type == "cuda"
+        self.peak = budget.peak_flops(torch.cuda.get_device_name(), products) if on_cuda else None
+        first = rank() == 0
+        self.metrics = Lines(run.folder / "metrics.jsonl" if first else None, counters.metrics_bytes)
+        self.speeds = Lines(run.folder / "speed.jsonl" if first else None, counters.speed_bytes)
+        tracking = settings.tracking if first else dataclasses.replace(settings.tracking, wandb="off")
+        kept = read(run.folder / "metrics.jsonl")
+        self.mirror = Mirror(tracking, run, dataclasses.asdict(settings), kept)
+
+    def evaluate(self) -> Score:
+        """How well the model predicts the evaluation text by now."""
+        built = self.built
+        bos = built.tokenizer.bos_token_id
+        return evaluate(self.settings, built.model, self.text, bos, built.new_from, built.precision)
+
+    def row(self, row: dict[str, Any]) -> None:
+        """A row of measurements, by the names of the run folder in bailong/train/README.md."""
+        self.mirror.log(self.metrics.write(row))
+        if "eval/bpb" in row:
+            self.reporter.say(
+                f"step {row['step']}/{self.total}  {row['tokens']:,} tokens  "
+                f"evaluation: {row['eval/bpb']:.4f} bits per byte, loss {row['eval/loss']:.4f}"
+                + (f"  training loss {row['train/loss']:.4f}" if "train/loss" in row else "")
+            )
+
+    def speed(self, seconds: float, tokens: int) -> None:
+        """What the machine made of the steps since the last evaluation; W&B gets it as its summary."""
+        if not tokens:
+            return
+        rate = tokens / seconds
+        figures = {
+            "seconds": round(self.counters.seconds, 3),
+            "tokens_per_second": round(rate, 1),
+            "peak_memory_gb": round(peak_memory_gb(self.built.device.type), 3),
+            "flops_per_token": self.flops,
+            "mfu": round(rate * self.flops / self.peak, 4) if self.peak else None,
+        }
+        self.speeds.write({"step": self.counters.step, "tokens": self.counters.tokens} | figures)
+        self.mirror.summary({f"speed/{key}": value for key, value in figures.items()})
+
+    def progress(self, note: str) -> None:
+        """A step is done."""
+        self.reporter.advance(self.counters.step, note)
+
+    def sizes(self) -> tuple[int, int]:
+        """Bytes written so far of the record and of the machine's figures, for the checkpoint."""
+        return self.metrics.size(), self.speeds.size()
+
+    def close(self, code: int) -> None:
+        """Close everything; `code` is the exit code that W&B is told. Closing twice does nothing."""
+        self.metrics.close()
+        self.speeds.close()
+        self.mirror.close(code)
+
+    def __enter__(self) -> Observer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.close(0 if kind is None else 1)
