@@ -1,0 +1,254 @@
+"""A finished run as a plain model folder, with the proof that it is the same model: rebuild, merge, prove."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+
+from bailong.data import sources, template
+from bailong.data.settings import Source
+from bailong.data.tokens import TokenizedText
+from bailong.data.turns import messages, turns_of
+from bailong.model import adapters, agreement
+from bailong.model import merge as merging
+from bailong.model.agreement import Agreement
+from bailong.model.tie import ends, is_tied
+from bailong.tokenizer.folder import encode_documents
+from bailong.train import checkpoint, corpus, identity
+from bailong.train.assemble import Assembled, assemble
+from bailong.train.evaluation import evaluate, windows
+from bailong.train.settings import Export, Train
+
+#: what a tokenizer folder holds that a model folder needs, so that it can be extended and trained on in turn
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "pieces.jsonl", "manifest.json")
+#: lines on which tokenizers that look alike tend to differ
+ODD_LINES = [" a", "a  b ", "<s>x</s>", "a\n\nb", "\t中文，English。", "𠮷é"]
+SAMPLE = Source(path="sample:corpus.jsonl", text="zht")
+SAMPLE_OF_DIALOGUES = Source(path="sample:dialogues.jsonl", kind="dialogue")
+SAMPLE_DOCUMENTS = 30
+#: how a model that was tuned on dialogues is asked by default (the card of Bailong-instruct; conf/sampling/card.yaml);
+#: without `do_sample` servers answer greedily at any temperature. The card's repetition penalty is left out: servers
+#: would add it to greedy answers too, and to the verdicts of a judge, where nobody asked for it.
+CARD = {"do_sample": True, "temperature": 0.6, "top_p": 0.9, "top_k": 40}
+
+
+@dataclasses.dataclass
+class Rebuilt:
+    """A finished run as the model that it ended with, and a text to compare others with it.
+
+    Attributes:
+        run, train, result: its folder, its settings, its `result.json`.
+        content: of its checkpoint.
+        text, documents: the run's evaluation text where it is still here (`own_text`), else a built-in sample.
+        bits_per_byte: on that text, in the run's own arithmetic.
+    """
+
+    run: Path
+    train: Train
+    result: dict[str, Any]
+    built: Assembled
+    content: dict[str, Any]
+    text: TokenizedText
+    documents: list[str]
+    own_text: bool
+    bits_per_byte: float
+
+
+@dataclasses.dataclass
+class Merged:
+    """What the stored model has to agree with.
+
+    Attributes:
+        windows: of the text, the ones on which logits are compared.
+        of_run: the run's logits in float32. reference: those of what was merged, which is the run itself or, with
+            `base=original`, its adapters on another base.
+        agreement: of the merged model with `reference`, before it was rounded and stored.
+    """
+
+    windows: list[tuple[Any, Any]]
+    of_run: list[torch.Tensor]
+    reference: list[torch.Tensor]
+    agreement: Agreement
+    tied: bool
+
+
+def rebuild(settings: Export, train: Train, run: Path, result: dict[str, Any]) -> Rebuilt:
+    """The run from its own settings and its checkpoint.
+
+    Raises:
+        ValueError: rows, checkpoint or last evaluation are not those of `result.json`.
+    """
+    built = assemble(train)
+    rows = built.grown.rows_sha256 if built.grown else None
+    if rows != result["rows_sha256"]:
+        raise ValueError(f"{run} cannot be rebuilt: its new rows come out different from those it was trained with")
+    path = run / "checkpoints" / "last.ckpt"
+    content = checkpoint.read(path)
+    if content["counters"]["step"] != result["steps"]:
+        raise ValueError(f"{path} is of step {content['counters']['step']}, but the run finished at {result['steps']}")
+    if content["sha256"] != result["parameters_sha256"]:
+        raise ValueError(f"{path} is not what the run ended with: its parameters differ from those of result.json")
+    checkpoint.restore(content, adapters.trainable(built.model), path)
+
+    found = corpus.evaluation_text(train, built.tokenizer, result["data_sha256"])
+    if found is None:
+        sample = SAMPLE_OF_DIALOGUES if train.stage.dialogues else SAMPLE
+        documents = list(islice(sources.documents(sample), SAMPLE_DOCUMENTS))
+        text = corpus.tokenized(train, built.tokenizer, documents)
+    else:
+        text, documents = found
+    bpb = evaluate(
+        train, built.model, text, built.tokenizer.bos_token_id, built.new_from, built.precision
+    ).bits_per_byte
+    if found is not None and not abs(bpb - result["bpb_final"]) <= settings.max_bpb_difference:
+        raise ValueError(
+            f"{run} cannot be rebuilt: it scores {bpb:.4f} bits per byte now and {result['bpb_final']:.4f} when "
+            f"it finished (max_bpb_difference={settings.max_bpb_difference}): "
+            "base, rows or adapters are not what they were"
+        )
+    return Rebuilt(run, train, result, built, content, text, documents, found is not None, bpb)
+
+
+def merge(settings: Export, rebuilt: Rebuilt, to: Path) -> Merged:
+    """Add the adapters to the weights and store the plain model in `to`; the rebuilt model is used up.
+
+    Raises:
+        ValueError: the merged model computes something else.
+    """
+    run, train, built = rebuilt.run, rebuilt.train, rebuilt.built
+    model, built.model = built.model, None  # freed when this function ends, before the folder is loaded again
+    chosen = agreement.first_windows(windows(train, rebuilt.text, built.tokenizer.bos_token_id), settings.tokens)
+    merging.to_float32(model)
+    reference = of_run = list(agreement.logits(model, chosen))
+    if settings.base == "original":
+        new_rows = [end.weight[built.new_from :].detach().cpu() for end in ends(model)]
+        del model
+        path = run / "checkpoints" / "last.ckpt"
+        model = _on_original(train, rebuilt.content, path, built.new_from, new_rows)
+        reference = list(agreement.logits(model, chosen))
+    plain = merging.merge(model)
+    found = agreement.compare(reference, plain, chosen)
+    if not found.max_logit_difference <= settings.max_logit_difference:
+        raise ValueError(
+            f"the merged model does not agree with {run}: logits differ by up to {found.max_logit_difference:.2e} "
+            f"in float32 (max_logit_difference={settings.max_logit_difference})"
+        )
+    merging.cast(plain, getattr(torch, settings.dtype))
+    _write(plain, train, built.tokenizer, to)
+    return Merged(chosen, of_run, reference, found, is_tied(plain))
+
+
+def prove(settings: Export, rebuilt: Rebuilt, merged: Merged, to: Path) -> dict[str, Any]:
+    """Load what was stored as any user would, and compare it with the run; the proof is a part of `export.json`.
+
+    Raises:
+        ValueError: model, tokenizer or chat template of the folder are not those of the run.
+    """
+    run, train, result = rebuilt.run, rebuilt.train, rebuilt.result
+    built, text = rebuilt.built, rebuilt.text
+    stored = _load(to, settings.dtype, built.device)
+    _require_same_ids(train, to, built.tokenizer, rebuilt.documents)
+    as_loaded = agreement.compare(merged.reference, stored, merged.windows)
+    stored = stored.float()
+    kept = agreement.compare(merged.reference, stored, merged.windows)
+    if not kept.kl <= settings.max_kl:
+        raise ValueError(
+            f"the stored model does not agree with {run}: KL {kept.kl:.2e} nats per token in dtype={settings.dtype} "
+            f"(max_kl={settings.max_kl})"
+        )
+    against_run = kept if settings.base == "trained" else agreement.compare(merged.of_run, stored, merged.windows)
+    if not against_run.kl <= max(settings.max_kl, settings.max_kl_original if settings.base == "original" else 0):
+        raise ValueError(
+            f"the adapters do not fit the unquantized base: KL {against_run.kl:.2e} nats per token to {run} "
+            f"(max_kl_original={settings.max_kl_original}); base=trained merges into the weights they were trained on"
+        )
+    bpb = evaluate(train, stored, text, built.tokenizer.bos_token_id, built.new_from, "32-true").bits_per_byte
+    what = "evaluation text of the run" if rebuilt.own_text else "built-in sample (the run's own text is not here)"
+    return {
+        "base": settings.base,
+        "dtype": settings.dtype,
+        "tied": merged.tied,
+        "text": {"what": what, "bytes": text.text_bytes, "tokens_compared": merged.agreement.tokens},
+        "merged_float32": dataclasses.asdict(merged.agreement),
+        "stored": dataclasses.asdict(kept),
+        "stored_in_own_arithmetic": dataclasses.asdict(as_loaded),
+        "stored_against_run": dataclasses.asdict(against_run),
+        "bits_per_byte": {
+            "recorded": result["bpb_final"] if rebuilt.own_text else None,
+            "run": rebuilt.bits_per_byte,
+            "stored": bpb,
+        },
+        "hashes": {
+            "tokenizer": result["tokenizer_sha256"],
+            "rows": result["rows_sha256"],
+            "data": result["data_sha256"],
+            "parameters": rebuilt.content["sha256"],
+            "model": identity.model_digest(train),
+        },
+    }
+
+
+def _on_original(train: Train, content: dict[str, Any], path: Path, new_from: int, new_rows: list[Any]) -> Any:
+    """The run's adapters and new rows on the unquantized checkpoint, in float32."""
+    model = dataclasses.replace(train.model, quantization="none", dtype="float32")
+    built = assemble(dataclasses.replace(train, model=model))
+    checkpoint.restore(content, adapters.trainable(built.model), path)
+    with torch.no_grad():
+        # The run drew its rows beside old rows of its own precision; these are the ones its adapters know.
+        for end, rows in zip(ends(built.model), new_rows, strict=True):
+            end.weight[new_from:] = rows.to(end.weight.device)
+    return built.model
+
+
+def _write(model: Any, train: Train, tokenizer: Any, to: Path) -> None:
+    markers = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    model.generation_config = GenerationConfig(**markers, **(CARD if train.stage.dialogues else {}))
+    model.save_pretrained(to, max_shard_size="5GB")
+    for weights in to.glob("*.safetensors"):  # safetensors writes files that only their owner can read
+        weights.chmod((to / "config.json").stat().st_mode)
+    source = Path(str(train.tokenizer.folder or train.model.path))
+    if (source / "manifest.json").exists():
+        for name in TOKENIZER_FILES:
+            shutil.copyfile(source / name, to / name)
+    else:
+        tokenizer.save_pretrained(to)
+        if (source / "tokenizer.model").exists():
+            shutil.copyfile(source / "tokenizer.model", to / "tokenizer.model")
+    if train.stage.dialogues:
+        (to / "chat_template.jinja").write_text(template.JINJA, encoding="utf-8")
+
+
+def _load(path: Path, dtype: str, device: Any) -> Any:
+    """The model in the folder, loaded as any user would, offline."""
+    model: Any = AutoModelForCausalLM.from_pretrained(path, dtype="auto", local_files_only=True).to(device)
+    found = {parameter.dtype for parameter in model.parameters()}
+    assert found == {getattr(torch, dtype)}, f"stored as {found}"
+    assert getattr(model.config, "quantization_config", None) is None
+    return model.eval()
+
+
+def _require_same_ids(train: Train, path: Path, tokenizer: Any, documents: list[str]) -> None:
+    """The stored tokenizer must read text as the run did, and its chat template dialogues (equation 8)."""
+    stored = AutoTokenizer.from_pretrained(path, local_files_only=True)
+    texts = [*ODD_LINES, *documents]
+    same = encode_documents(stored, texts) == encode_documents(tokenizer, texts)
+    if not same or any(stored(text)["input_ids"] != tokenizer(text)["input_ids"] for text in ODD_LINES):
+        raise ValueError(
+            f"AutoTokenizer reads other ids from the stored tokenizer ({type(stored).__name__}) than the run had: "
+            "make the tokenizer again with bailong-extend overwrite=true"
+        )
+    if not train.stage.dialogues:
+        return
+    dialogues = [turns_of(text) for text in documents]
+    for turns, trained in zip(dialogues, template.encode(tokenizer, dialogues), strict=True):
+        if stored.apply_chat_template(messages(turns))["input_ids"] != list(trained.ids):
+            raise ValueError(
+                f"the chat template gives other ids than training had with this tokenizer ({type(stored).__name__}), "
+                f"for the dialogue that begins {turns[0].instruction[:40]!r}"
+            )
