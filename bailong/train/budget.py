@@ -11,13 +11,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bailong.model.settings import Adapter, Shape
 from bailong.train.settings import Optimizer
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
@@ -224,221 +221,95 @@ def activation_bytes(shape: Shape, adapter: Adapter, compute: int, mask: int) ->
     return norms + attention + mlp + inputs
 
 
-def estimate_memory(
-    shape: Shape,
-    adapter: Adapter,
-    optimizer: Optimizer,
-    parameters: Parameters,
-    *,
-    vocabulary: int,
-    tokens: int,
-    dtype: str,
-    double_quantization: bool,
-    gradient_checkpointing: bool,
-    head_chunk: int,
-    bf16: bool,
-    cuda: bool,
-) -> Memory:
-    """Peak bytes of a forward and backward over `tokens` tokens (micro-batch x context) on one device."""
-    d = shape.hidden
-    stored = DTYPE_BYTES[dtype]
-    compute, mask = (2 if bf16 else 4), (1 if cuda else 4)
-    nf4 = NF4_DOUBLE if double_quantization else NF4
-    base = parameters.linears * (nf4 if parameters.quantized else stored)
-    base += (parameters.pair + parameters.norms) * stored
-
-    layer = activation_bytes(shape, adapter, compute, mask)
-    residual = stored if adapter.present else DTYPE_BYTES["float32"]
-    per_token = (residual * d * shape.layers + layer) if gradient_checkpointing else shape.layers * layer
-    per_token += 4 * d + (3 * compute + mask) * d  # the last norm; the head's states, dropped states, mask, dh
-
-    # logits and their gradient in the compute dtype beside fp32, and the sums of dB or dW before they are added
-    head = min(head_chunk, tokens) * vocabulary * (4 if compute == 4 else 4 + compute)
-    head += vocabulary * (4 * adapter.rank if adapter.pair else 0 if adapter.present else 4 * d)
-
-    name = optimizer.name
-    if name == "auto":
-        name = "paged_adamw_8bit" if cuda else "adamw"
-    trained = 4 if adapter.present else stored  # adapters are fp32 masters
-    return Memory(
-        base=base,
-        adapters=4.0 * parameters.adapters,
-        gradients=float(trained * parameters.trainable),
-        optimizer=ADAM_BYTES[name] * parameters.trainable,
-        # autocast keeps a bf16 copy of every trained weight for the backward pass
-        casts=2.0 * parameters.trainable if bf16 and trained == 4 else 0.0,
-        activations=float(tokens * per_token),
-        head=float(head),
-    )
+# --- a run --------------------------------------------------------------------------------------------
 
 
-# --- the plan ----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
+@dataclass
 class Budget:
-    """A run in numbers. `steps`, `tokens` and `total_flops` are None where the length of the corpus is unknown."""
+    """A run in numbers.
+
+    Attributes:
+        vocabulary: rows after extension, `base_vocabulary` before.
+        batch_size: sequences of `context` tokens an optimizer step; `micro_batch` of them at once a device.
+        steps, tokens: the length; give the one that is known, or none where the length of the corpus is unknown.
+        bf16: whether the products run in bf16 (`trainer.precision`).
+        cuda: whether the run is for a CUDA device (decides `optimizer.name=auto` and the dropout masks).
+    """
 
     shape: Shape
     adapter: Adapter
+    optimizer: Optimizer
     vocabulary: int
     base_vocabulary: int
     tied: bool
     context: int
-    tokens_per_step: int
+    batch_size: int
     micro_batch: int
-    gradient_checkpointing: bool
-    parameters: Parameters
-    flops: Flops
-    memory: Memory
-    steps: int | None
-    tokens: int | None
+    steps: int | None = None
+    tokens: int | None = None
+    quantization: str = "nf4"
+    double_quantization: bool = True
+    dtype: str = "bfloat16"
+    gradient_checkpointing: bool = False
+    head_chunk: int = 1024
+    bf16: bool = True
+    cuda: bool = True
+
+    def __post_init__(self) -> None:
+        if self.steps is None and self.tokens is not None:
+            self.steps = max(1, round(self.tokens / self.tokens_per_step))
+        self.tokens = None if self.steps is None else self.steps * self.tokens_per_step
+
+    @property
+    def tokens_per_step(self) -> int:
+        return self.batch_size * self.context
+
+    @property
+    def parameters(self) -> Parameters:
+        return count_parameters(self.shape, self.vocabulary, self.tied, self.adapter, self.quantization)
+
+    @property
+    def flops(self) -> Flops:
+        return flops_per_token(self.shape, self.vocabulary, self.adapter, self.context, self.gradient_checkpointing)
 
     @property
     def total_flops(self) -> float | None:
         """Model FLOPs of the whole run."""
         return None if self.tokens is None else self.flops.model * self.tokens
 
-    def rows(self) -> list[tuple[str, str, str]]:
-        """(what, figure, how it is counted) in reading order; an empty figure starts a section."""
-        p, f, m = self.parameters, self.flops, self.memory
-        new = self.vocabulary - self.base_vocabulary
-        trained = (("linear layers", self.adapter.linears), ("embedding and head, separately", self.adapter.pair))
-        where = " + ".join(what for what, here in trained if here)
-        rows = [
-            ("Parameters", "", ""),
-            ("vocabulary", f"{self.vocabulary:,}", f"{self.base_vocabulary:,} and {new:,} new"),
-            ("in all", f"{p.true:,}", "embedding and head " + ("tied, counted once" if self.tied else "untied")),
-            ("in all, packed", f"{p.packed:,}", "4-bit weights two per byte, as the paper counts"),
-            (
-                "trainable",
-                f"{p.trainable:,}",
-                f"LoRA rank {self.adapter.rank}: {where}" if self.adapter.present else "every parameter",
-            ),
-            ("trainable share, packed", percent(p.share_packed), "as the paper counts"),
-            ("trainable share, true", percent(p.share_true), ""),
-            ("Work", "", ""),
-            ("tokens a step", f"{self.tokens_per_step:,}", f"{self.tokens_per_step // self.context} sequences"),
-            ("steps", "unknown" if self.steps is None else f"{self.steps:,}", ""),
-            ("tokens", "unknown" if self.tokens is None else f"{self.tokens:,}", ""),
-            ("FLOPs a token", f"{f.model / 1e9:,.4g} G", f"{f.forward / 1e9:.4g} forward, {f.backward / 1e9:.4g} back"),
-            (
-                "FLOPs a token, device",
-                f"{f.hardware / 1e9:,.4g} G",
-                "with full recomputation" if self.gradient_checkpointing else "with the flash backward's recomputation",
-            ),
-            ("FLOPs of the run", "unknown" if self.total_flops is None else f"{self.total_flops:.3g}", ""),
-            ("Memory of one device", "", ""),
-            ("base weights", gigabytes(m.base), "4-bit linear layers" if p.quantized else ""),
-            ("adapters", gigabytes(m.adapters), "float32"),
-            ("gradients", gigabytes(m.gradients), ""),
-            ("optimizer", gigabytes(m.optimizer), ""),
-            ("casts of trained weights", gigabytes(m.casts), "bf16 autocast"),
-            (
-                "activations",
-                gigabytes(m.activations),
-                f"{self.micro_batch} x {self.context:,} tokens"
-                + (", gradient checkpointing" if self.gradient_checkpointing else ""),
-            ),
-            ("head", gigabytes(m.head), "one chunk of logits"),
-            ("total", gigabytes(m.total), "an estimate: plan for 10 to 20 % more"),
-        ]
-        return [row for row in rows if row[0] != "adapters" or self.adapter.present]
+    @property
+    def memory(self) -> Memory:
+        """Peak bytes of a forward and backward over a micro-batch on one device."""
+        d, layers, adapter, parameters = self.shape.hidden, self.shape.layers, self.adapter, self.parameters
+        tokens, stored = self.micro_batch * self.context, DTYPE_BYTES[self.dtype]
+        compute, mask = (2 if self.bf16 else 4), (1 if self.cuda else 4)
+        nf4 = NF4_DOUBLE if self.double_quantization else NF4
+        base = parameters.linears * (nf4 if parameters.quantized else stored)
+        base += (parameters.pair + parameters.norms) * stored
 
+        layer = activation_bytes(self.shape, adapter, compute, mask)
+        residual = stored if adapter.present else DTYPE_BYTES["float32"]
+        per_token = (residual * d * layers + layer) if self.gradient_checkpointing else layers * layer
+        per_token += 4 * d + (3 * compute + mask) * d  # the last norm; the head's states, dropped states, mask, dh
 
-def percent(share: float) -> str:
-    return f"{100 * share:.2f} %"
+        # logits and their gradient in the compute dtype beside fp32, and the sums of dB or dW before they are added
+        head = min(self.head_chunk, tokens) * self.vocabulary * (4 if compute == 4 else 4 + compute)
+        head += self.vocabulary * (4 * adapter.rank if adapter.pair else 0 if adapter.present else 4 * d)
 
-
-def gigabytes(size: float) -> str:
-    return f"{size / 1e9:,.2f} GB" if size >= 1e7 else f"{size / 1e6:,.2f} MB"
-
-
-def estimate(
-    shape: Shape,
-    adapter: Adapter,
-    optimizer: Optimizer,
-    *,
-    vocabulary: int,
-    base_vocabulary: int,
-    tied: bool,
-    context: int,
-    batch_size: int,
-    micro_batch: int,
-    steps: int | None = None,
-    tokens: int | None = None,
-    quantization: str = "nf4",
-    double_quantization: bool = True,
-    dtype: str = "bfloat16",
-    gradient_checkpointing: bool = False,
-    head_chunk: int = 1024,
-    bf16: bool = True,
-    cuda: bool = True,
-) -> Budget:
-    """The budget of a run.
-
-    Args:
-        vocabulary: rows after extension, `base_vocabulary` before.
-        batch_size: sequences of `context` tokens an optimizer step; `micro_batch` of them at once a device.
-        steps, tokens: the length; give the one that is known, or none.
-        bf16: whether the products run in bf16 (`trainer.precision`).
-        cuda: whether the run is for a CUDA device (decides `optimizer.name=auto` and the dropout masks).
-    """
-    parameters = count_parameters(shape, vocabulary, tied, adapter, quantization)
-    tokens_per_step = batch_size * context
-    if steps is None and tokens is not None:
-        steps = max(1, round(tokens / tokens_per_step))
-    memory = estimate_memory(
-        shape,
-        adapter,
-        optimizer,
-        parameters,
-        vocabulary=vocabulary,
-        tokens=micro_batch * context,
-        dtype=dtype,
-        double_quantization=double_quantization,
-        gradient_checkpointing=gradient_checkpointing,
-        head_chunk=head_chunk,
-        bf16=bf16,
-        cuda=cuda,
-    )
-    return Budget(
-        shape=shape,
-        adapter=adapter,
-        vocabulary=vocabulary,
-        base_vocabulary=base_vocabulary,
-        tied=tied,
-        context=context,
-        tokens_per_step=tokens_per_step,
-        micro_batch=micro_batch,
-        gradient_checkpointing=gradient_checkpointing,
-        parameters=parameters,
-        flops=flops_per_token(shape, vocabulary, adapter, context, gradient_checkpointing),
-        memory=memory,
-        steps=steps,
-        tokens=None if steps is None else steps * tokens_per_step,
-    )
-
-
-def plan_table(budget: Budget) -> Table:
-    """The budget as a table for the terminal."""
-    from rich.table import Table
-
-    shape = budget.shape
-    table = Table(
-        "",
-        "figure",
-        "how it is counted",
-        title=f"Plan: {shape.layers} layers, hidden {shape.hidden:,}, context {budget.context:,}",
-    )
-    table.columns[1].justify = "right"
-    for what, figure, how in budget.rows():
-        if not figure:
-            table.add_section()
-            table.add_row(f"[bold]{what}[/bold]")
-        else:
-            table.add_row(what, figure, how)
-    return table
+        name = self.optimizer.name
+        if name == "auto":
+            name = "paged_adamw_8bit" if self.cuda else "adamw"
+        trained = 4 if adapter.present else stored  # adapters are fp32 masters
+        return Memory(
+            base=base,
+            adapters=4.0 * parameters.adapters,
+            gradients=float(trained * parameters.trainable),
+            optimizer=ADAM_BYTES[name] * parameters.trainable,
+            # autocast keeps a bf16 copy of every trained weight for the backward pass
+            casts=2.0 * parameters.trainable if self.bf16 and trained == 4 else 0.0,
+            activations=float(tokens * per_token),
+            head=float(head),
+        )
 
 
 # --- peak rates --------------------------------------------------------------------------------------

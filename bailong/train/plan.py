@@ -6,13 +6,14 @@ import json
 from pathlib import Path
 
 from rich.console import Console
+from rich.table import Table
 
 from bailong.model.settings import Shape
-from bailong.train import budget
+from bailong.train.budget import Budget, shape_of
 from bailong.train.settings import Train
 
 
-def plan(settings: Train) -> tuple[budget.Budget, list[str]]:
+def plan(settings: Train) -> tuple[Budget, list[str]]:
     """The budget of a run, and a note for every figure that is not from an artefact at hand.
 
     Raises:
@@ -37,7 +38,7 @@ def plan(settings: Train) -> tuple[budget.Budget, list[str]]:
             tokens = round((stage.epochs or 1) * settings.data.expected_tokens)
             notes.append(f"{settings.data.expected_tokens:,} tokens an epoch is data.expected_tokens, not a count")
     cuda = trainer.accelerator != "cpu"
-    result = budget.estimate(
+    result = Budget(
         shape,
         settings.adapter,
         settings.optimizer,
@@ -64,16 +65,90 @@ def show(settings: Train) -> None:
     """Print the plan."""
     result, notes = plan(settings)
     console = Console()
-    console.print(budget.plan_table(result))
+    console.print(plan_table(result))
     for note in notes:
         console.print(f"note: {note}", highlight=False)
+
+
+def rows(budget: Budget) -> list[tuple[str, str, str]]:
+    """(what, figure, how it is counted) in reading order; an empty figure starts a section."""
+    p, f, m = budget.parameters, budget.flops, budget.memory
+    new = budget.vocabulary - budget.base_vocabulary
+    trained = (("linear layers", budget.adapter.linears), ("embedding and head, separately", budget.adapter.pair))
+    where = " + ".join(what for what, here in trained if here)
+    every = [
+        ("Parameters", "", ""),
+        ("vocabulary", f"{budget.vocabulary:,}", f"{budget.base_vocabulary:,} and {new:,} new"),
+        ("in all", f"{p.true:,}", "embedding and head " + ("tied, counted once" if budget.tied else "untied")),
+        ("in all, packed", f"{p.packed:,}", "4-bit weights two per byte, as the paper counts"),
+        (
+            "trainable",
+            f"{p.trainable:,}",
+            f"LoRA rank {budget.adapter.rank}: {where}" if budget.adapter.present else "every parameter",
+        ),
+        ("trainable share, packed", _percent(p.share_packed), "as the paper counts"),
+        ("trainable share, true", _percent(p.share_true), ""),
+        ("Work", "", ""),
+        ("tokens a step", f"{budget.tokens_per_step:,}", f"{budget.tokens_per_step // budget.context} sequences"),
+        ("steps", "unknown" if budget.steps is None else f"{budget.steps:,}", ""),
+        ("tokens", "unknown" if budget.tokens is None else f"{budget.tokens:,}", ""),
+        ("FLOPs a token", f"{f.model / 1e9:,.4g} G", f"{f.forward / 1e9:.4g} forward, {f.backward / 1e9:.4g} back"),
+        (
+            "FLOPs a token, device",
+            f"{f.hardware / 1e9:,.4g} G",
+            "with full recomputation" if budget.gradient_checkpointing else "with the flash backward's recomputation",
+        ),
+        ("FLOPs of the run", "unknown" if budget.total_flops is None else f"{budget.total_flops:.3g}", ""),
+        ("Memory of one device", "", ""),
+        ("base weights", _gigabytes(m.base), "4-bit linear layers" if p.quantized else ""),
+        ("adapters", _gigabytes(m.adapters), "float32"),
+        ("gradients", _gigabytes(m.gradients), ""),
+        ("optimizer", _gigabytes(m.optimizer), ""),
+        ("casts of trained weights", _gigabytes(m.casts), "bf16 autocast"),
+        (
+            "activations",
+            _gigabytes(m.activations),
+            f"{budget.micro_batch} x {budget.context:,} tokens"
+            + (", gradient checkpointing" if budget.gradient_checkpointing else ""),
+        ),
+        ("head", _gigabytes(m.head), "one chunk of logits"),
+        ("total", _gigabytes(m.total), "an estimate: plan for 10 to 20 % more"),
+    ]
+    return [row for row in every if row[0] != "adapters" or budget.adapter.present]
+
+
+def plan_table(budget: Budget) -> Table:
+    """The budget as a table for the terminal."""
+    shape = budget.shape
+    table = Table(
+        "",
+        "figure",
+        "how it is counted",
+        title=f"Plan: {shape.layers} layers, hidden {shape.hidden:,}, context {budget.context:,}",
+    )
+    table.columns[1].justify = "right"
+    for what, figure, how in rows(budget):
+        if not figure:
+            table.add_section()
+            table.add_row(f"[bold]{what}[/bold]")
+        else:
+            table.add_row(what, figure, how)
+    return table
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"
+
+
+def _gigabytes(size: float) -> str:
+    return f"{size / 1e9:,.2f} GB" if size >= 1e7 else f"{size / 1e6:,.2f} MB"
 
 
 def _shape(settings: Train) -> Shape:
     model = settings.model
     local = Path(str(model.path)) / "config.json"
     if not settings.stage.from_scratch and local.exists():
-        return budget.shape_of(json.loads(local.read_text()))
+        return shape_of(json.loads(local.read_text()))
     if model.shape is None:
         raise ValueError(f"plan=true needs model.shape, or a config.json in model.path={model.path}")
     return model.shape

@@ -17,7 +17,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from bailong.model.head import head_loss
 from bailong.model.settings import Adapter, Shape
-from bailong.train.budget import activation_bytes, count_parameters, estimate, flops_per_token, peak_flops, plan_table
+from bailong.train.budget import Budget, activation_bytes, count_parameters, flops_per_token, peak_flops
+from bailong.train.plan import plan_table, rows
 from bailong.train.settings import Optimizer
 
 SEVEN_B = Shape(hidden=4096, layers=32, heads=32, kv_heads=32, intermediate=11008, vocabulary=32_000)
@@ -74,7 +75,7 @@ def base_of(model: Any) -> Any:
 def test_the_percentages_of_the_paper(
     shape: Shape, adapter: Adapter, tied: bool, trainable: int, packed: int, printed: str
 ) -> None:
-    budget = estimate(
+    budget = Budget(
         shape, adapter, Optimizer(), vocabulary=59_271, base_vocabulary=32_000, tied=tied,
         context=2048, batch_size=64, micro_batch=4, steps=10,
     )  # fmt: skip
@@ -170,7 +171,7 @@ def test_memory_moves_the_way_it_must() -> None:
             "vocabulary": 59_271, "base_vocabulary": 32_000, "tied": True,
             "context": 2048, "batch_size": 64, "micro_batch": 4, "steps": 1,
         } | change  # fmt: skip
-        return estimate(SEVEN_B, ALL, Optimizer(), **settings).memory.total
+        return Budget(SEVEN_B, ALL, Optimizer(), **settings).memory.total
 
     assert total(gradient_checkpointing=True) < 0.4 * total()
     assert total(micro_batch=8) > 1.7 * total()
@@ -183,7 +184,7 @@ def test_memory_moves_the_way_it_must() -> None:
 
 def test_steps_tokens_and_unknown_lengths() -> None:
     def plan(**length: Any):
-        return estimate(
+        return Budget(
             SEVEN_B, ALL, Optimizer(), vocabulary=59_271, base_vocabulary=32_000, tied=True,
             context=2048, batch_size=64, micro_batch=4, **length,
         )  # fmt: skip
@@ -192,7 +193,7 @@ def test_steps_tokens_and_unknown_lengths() -> None:
     assert plan(tokens=13_000_000_000).steps == 99_182
     unknown = plan()
     assert unknown.steps is None and unknown.tokens is None and unknown.total_flops is None
-    assert ("steps", "unknown", "") in unknown.rows()
+    assert ("steps", "unknown", "") in rows(unknown)
     flops = plan(steps=10).total_flops
     assert flops == pytest.approx(29.47e9 * 10 * 64 * 2048, rel=1e-3)
 
