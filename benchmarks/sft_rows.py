@@ -21,7 +21,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from bailong.data import tokens
-from bailong.data.batches import Sequences, Step, Steps
+from bailong.data.batches import Batch, Sequences, Steps
 from bailong.data.settings import Data, Source
 from bailong.model import adapters
 from bailong.model.head import head_loss
@@ -54,7 +54,7 @@ def steps(text: tokens.TokenizedText, tokenizer: object, row: int | None, contex
     )
 
 
-def train(model: LlamaForCausalLM, step: Step) -> float:
+def train(model: LlamaForCausalLM, step: Batch) -> float:
     """Forward and backward of one step; CPU seconds."""
     began = time.process_time()
     for micro in step.micro_batches:
@@ -68,7 +68,7 @@ def train(model: LlamaForCausalLM, step: Step) -> float:
     return time.process_time() - began
 
 
-def padding(all_steps: Iterator[Step], lengths: int) -> float:
+def padding(all_steps: Iterator[Batch], lengths: int) -> float:
     """Share of places that hold no token, of all steps."""
     return 1 - lengths / sum(micro.inputs.size for step in all_steps for micro in step.micro_batches)
 
@@ -105,7 +105,7 @@ def main() -> None:
         sys.exit(f"rows waste {100 * wasted['rows']:.1f} % on padding, above the limit of {100 * LIMIT:.0f} %")
 
 
-def inputs(step: Step) -> Iterator[object]:
+def inputs(step: Batch) -> Iterator[object]:
     """The inputs of each dialogue of a step that has one a row, without padding."""
     for micro in step.micro_batches:
         for x, y in zip(micro.inputs, micro.targets, strict=True):

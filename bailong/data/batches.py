@@ -123,7 +123,7 @@ def collate(rows: list[list[tuple[np.ndarray, np.ndarray]]], pad: int, shared: b
 
 
 @dataclass
-class Step:
+class Batch:
     """Everything one optimizer step trains on.
 
     Attributes:
@@ -164,7 +164,7 @@ class Steps:
     def __len__(self) -> int:
         return self.last - self.first
 
-    def __iter__(self) -> Iterator[Step]:
+    def __iter__(self) -> Iterator[Batch]:
         digest = self.digest
         for number in range(self.first, self.last):
             positions = np.arange(number * self.batch_size, (number + 1) * self.batch_size)
@@ -176,7 +176,7 @@ class Steps:
                 running.update(inputs.tobytes() + targets.tobytes())
             digest = running.hexdigest()
             all_targets = np.concatenate(kept)
-            yield Step(
+            yield Batch(
                 number,
                 self._micro_batches(samples)[self.rank :: self.world],
                 len(all_targets),

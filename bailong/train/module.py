@@ -11,6 +11,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 
+from bailong.data.batches import Batch
 from bailong.model import adapters
 from bailong.model.backbone import assert_unpacked
 from bailong.model.head import head_loss
@@ -73,26 +74,25 @@ class Training(pl.LightningModule):
             self.resumed = None
         self.stopping.listen()
         self.clock = time.monotonic()
-        self.clock_seconds, self.clock_tokens = self.counters.seconds, self.counters.tokens
         if self.counters.metrics_bytes == 0:  # else step 0 was evaluated before the interruption
             self._evaluate_and_record({})
             self._save()
 
-    def training_step(self, step: Any, batch_idx: int) -> None:
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
         optimizer = self._optimizer()
-        rate = optim.learning_rate(self.settings.optimizer, step.number, self.total_steps)
+        rate = optim.learning_rate(self.settings.optimizer, batch.number, self.total_steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
         nll = torch.zeros((), dtype=torch.float64, device=self.device)
-        for number, micro in enumerate(step.micro_batches):
+        for number, micro in enumerate(batch.micro_batches):
             # Dropout draws from the global generator: seeding it here makes its masks a function of place in
             # training, which is what makes a resumed run equal an unbroken one.
-            torch.manual_seed(self._dropout_seed(step.number, number))
+            torch.manual_seed(self._dropout_seed(batch.number, number))
             inputs = torch.from_numpy(micro.inputs).to(self.device)
             targets = torch.from_numpy(micro.targets).flatten().to(self.device)
             # Where sequences share a row, positions that begin anew tell transformers to keep attention within each
             places = None if micro.positions is None else torch.from_numpy(micro.positions).to(self.device)
-            last = number == len(step.micro_batches) - 1
+            last = number == len(batch.micro_batches) - 1
             with self._synchronised(last):
                 with autocast(self.device, self.mixed):
                     decoder = adapters.decoder(self.model)
@@ -100,7 +100,7 @@ class Training(pl.LightningModule):
                     chunk = self.settings.trainer.head_chunk
                     total = head_loss(adapters.head(self.model), hidden.flatten(0, 1), targets, chunk=chunk).total
                 # DDP averages gradients over devices, and the step's loss is a sum over them
-                self.manual_backward(total * (self.trainer.world_size / step.targets))
+                self.manual_backward(total * (self.trainer.world_size / batch.targets))
             nll += total.detach().double()
         if self.trainer.world_size > 1:  # the sum, and whether any process was asked to stop: all must stop at once
             asked = torch.tensor(float(self.stop_signal or 0), dtype=torch.float64, device=self.device)
@@ -110,7 +110,7 @@ class Training(pl.LightningModule):
         norm = torch.nn.utils.clip_grad_norm_(self.parameters_by_name.values(), self.settings.optimizer.clip)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        self._count(step, nll, norm, rate)
+        self._count(batch, nll, norm, rate)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         if self.stop_signal is not None and self.counters.step < self.total_steps:
@@ -119,16 +119,16 @@ class Training(pl.LightningModule):
 
     # --- what a step leaves behind
 
-    def _count(self, step: Any, nll: torch.Tensor, norm: torch.Tensor, rate: float) -> None:
+    def _count(self, batch: Batch, nll: torch.Tensor, norm: torch.Tensor, rate: float) -> None:
         counters, every = self.counters, self.settings.stage.evaluate_every_tokens
         before = counters.tokens
-        counters.step = step.number + 1
-        counters.tokens += step.targets
-        counters.text_bytes += step.text_bytes
-        counters.digest = step.digest
+        counters.step = batch.number + 1
+        counters.tokens += batch.targets
+        counters.text_bytes += batch.text_bytes
+        counters.digest = batch.digest
         counters.since_nll += float(nll)
-        counters.since_targets += step.targets
-        counters.since_bytes += step.text_bytes
+        counters.since_targets += batch.targets
+        counters.since_bytes += batch.text_bytes
         self._demand_finite(counters.since_nll)
         last = counters.step == self.total_steps
         evaluated = last or before // every != counters.tokens // every
@@ -151,15 +151,12 @@ class Training(pl.LightningModule):
 
     def _evaluate_and_record(self, row: dict[str, Any]) -> None:
         self._count_seconds()
-        counters = self.counters
-        seconds, tokens = counters.seconds - self.clock_seconds, counters.tokens - self.clock_tokens
         score = self.observer.evaluate()
         assert_unpacked(self.model)
         self._demand_finite(score.nll)
         self._write(row | score.row())
-        self.observer.speed(seconds, tokens)
+        self.observer.speed()
         self.clock = time.monotonic()  # evaluation is not training
-        self.clock_seconds, self.clock_tokens = counters.seconds, counters.tokens
 
     def _count_seconds(self) -> None:
         now = time.monotonic()

@@ -47,6 +47,7 @@ class Observer:
         products = "bfloat16" if built.precision == "bf16-mixed" else "float32"
         on_cuda = built.device.type == "cuda"
         self.peak = budget.peak_flops(torch.cuda.get_device_name(), products) if on_cuda else None
+        self.seconds, self.tokens = counters.seconds, counters.tokens
         first = rank() == 0
         self.metrics = Lines(run.folder / "metrics.jsonl" if first else None, counters.metrics_bytes)
         self.speeds = Lines(run.folder / "speed.jsonl" if first else None, counters.speed_bytes)
@@ -70,8 +71,10 @@ class Observer:
                 + (f"  training loss {row['train/loss']:.4f}" if "train/loss" in row else "")
             )
 
-    def speed(self, seconds: float, tokens: int) -> None:
-        """What the machine made of the steps since the last evaluation; W&B gets it as its summary."""
+    def speed(self) -> None:
+        """What the machine made of the steps since it was last asked; W&B gets it as its summary."""
+        seconds, tokens = self.counters.seconds - self.seconds, self.counters.tokens - self.tokens
+        self.seconds, self.tokens = self.counters.seconds, self.counters.tokens
         if not tokens:
             return
         rate = tokens / seconds

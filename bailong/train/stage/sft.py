@@ -18,7 +18,7 @@ class Sft(Stage):
 
     `batch_size` counts dialogues. `packing` is `rows` (the dialogues of a step share rows of `context` tokens, each
     attending to itself alone) or `truncate` (a row each, padded); both learn the same. Dialogues of more than `context`
-    tokens are truncated (section 4.3), but never to a sample without a target: see `fit`.
+    tokens are truncated (section 4.3), but never to a sample without a target: see `truncated`.
     """
 
     name: str = "sft"
@@ -44,10 +44,10 @@ class Sft(Stage):
 
         sizes = byte_lengths(tokenizer)
         whole = template.encode(tokenizer, [turns_of(text) for text in texts])
-        return [fit(dialogue, self.context, sizes) for dialogue in whole]
+        return [truncated(dialogue, self.context, sizes) for dialogue in whole]
 
 
-def fit(dialogue: Encoded, most: int, sizes: Any) -> Encoded:
+def truncated(dialogue: Encoded, most: int, sizes: Any) -> Encoded:
     """The dialogue in at most `most` tokens.
 
     Its beginning is kept, and an instruction at the end whose output was cut away goes too: nothing would be learned

@@ -17,7 +17,7 @@ from bailong.tokenizer.folder import byte_lengths, load_tokenizer
 from bailong.tokenizer.settings import Tokenizer
 from bailong.train import assemble
 from bailong.train.settings import Train
-from bailong.train.stage.sft import Sft, fit
+from bailong.train.stage.sft import Sft, truncated
 from tests import tiny
 
 SAMPLE = Source(path="sample:dialogues.jsonl", kind="dialogue")
@@ -35,7 +35,7 @@ def test_a_truncated_dialogue_fits_and_has_a_target(seed):
     generator = np.random.default_rng(seed)
     whole = dialogue(*generator.integers(2, 40, size=2 * generator.integers(1, 6)))
     most = int(generator.integers(4, 60))
-    cut = fit(whole, most, ONE_BYTE)
+    cut = truncated(whole, most, ONE_BYTE)
     assert len(cut.ids) == len(cut.trained) <= most
     assert cut.ids[0] == 0 and cut.trained[-1] and not cut.trained[0]
     assert cut.trained.sum() >= 1 and np.array_equal(cut.trained, whole.trained[cut.ids])
@@ -48,9 +48,9 @@ def test_a_truncated_dialogue_fits_and_has_a_target(seed):
 
 
 def test_a_long_first_instruction_keeps_its_end_and_its_output():
-    cut = fit(dialogue(100, 10), 30, ONE_BYTE)
+    cut = truncated(dialogue(100, 10), 30, ONE_BYTE)
     assert cut.ids.tolist() == [0, *range(82, 111)] and cut.trained.sum() == 10
-    assert fit(dialogue(100, 90), 30, ONE_BYTE).trained.sum() == 15
+    assert truncated(dialogue(100, 90), 30, ONE_BYTE).trained.sum() == 15
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +188,7 @@ def test_a_tokenizer_without_a_marker_is_refused(bench, tmp_path, monkeypatch):
 def test_a_context_without_room_for_a_target_is_refused():
     with pytest.raises(ValueError, match="stage.context=1 is not accepted"):
         Sft(context=1, epochs=1)
-    assert fit(dialogue(9, 9), 2, ONE_BYTE).trained.tolist() == [False, True]
+    assert truncated(dialogue(9, 9), 2, ONE_BYTE).trained.tolist() == [False, True]
 
 
 def test_a_source_that_holds_no_dialogues_is_refused(tmp_path):
