@@ -73,11 +73,6 @@ def prompt_ids(tokenizer: Any, instructions: Sequence[str], outputs: Sequence[st
     return _ids(tokenizer, [_rendered(tokenizer, texts)])[0].tolist()
 
 
-def install(tokenizer: Any) -> None:
-    """Give the tokenizer the template; `save_pretrained` then writes it beside the model."""
-    tokenizer.chat_template = JINJA
-
-
 def _rendered(tokenizer: Any, texts: Sequence[str]) -> str:
     return tokenizer.bos_token + "".join(_clean(tokenizer, text) + tokenizer.eos_token for text in texts)
 

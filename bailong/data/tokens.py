@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -15,6 +13,7 @@ import numpy as np
 
 from bailong.data import prepared, sources
 from bailong.data.settings import Data
+from bailong.run.replacing import replacing
 
 IGNORE = -100  # target positions without a loss, as torch and transformers write it
 
@@ -110,14 +109,8 @@ def build(
         progress: called with (documents, tokens) so far, now and then.
     """
     if not (folder / "corpus.json").exists():
-        partial = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        try:
+        with replacing(folder) as partial:
             _write(partial, data, np.dtype(np.uint16 if vocabulary <= 2**16 else np.uint32), encode, progress)
-            partial.rename(folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
     return load(folder)
 
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,8 @@ from bailong.data.sources import digest, documents, share
 from bailong.extend import bpe, card
 from bailong.extend.efficiency import Treebank, count_tokens, read_treebank
 from bailong.extend.settings import Extend
+from bailong.run.folder import write_json
+from bailong.run.replacing import replacing
 from bailong.tokenizer import folder, merge
 from bailong.tokenizer.settings import Tokenizer
 
@@ -64,7 +64,7 @@ def extend(settings: Extend) -> Path | None:
 
     with console.status("") as status:
         if not is_built(target, recipe, corpus, settings.overwrite):
-            with fresh(target) as partial:
+            with replacing(target) as partial:
                 model = make(wanted, base, training_text(settings, sources), partial, status)
                 shutil.rmtree(partial / "training", ignore_errors=True)
                 folder.write(
@@ -134,29 +134,6 @@ def is_built(target: Path, recipe: dict[str, Any], corpus: dict[str, Any], overw
             "choose another tokenizer.folder, or set overwrite=true"
         )
     return not differing
-
-
-@contextmanager
-def fresh(target: Path) -> Iterator[Path]:
-    """A new folder beside `target` that takes its place when all went well, and leaves nothing when not.
-
-    Never built in place: a stale tokenizer.json beside a new tokenizer.model would hide the extension.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # resolved, so that a later change of directory cannot lead the clean-up astray
-    partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent)).resolve()
-    partial.chmod(0o755)
-    try:
-        yield partial
-        if target.exists():
-            replaced = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-            target.rename(replaced / "old")
-            partial.rename(target)
-            shutil.rmtree(replaced)
-        else:
-            partial.rename(target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def training_text(settings: Extend, sources: list[Source]) -> Iterator[str]:
@@ -238,7 +215,7 @@ def measured(
         treebank,
     )
     figures["measured_on"] = measured_on
-    folder.write_card(target, figures)
+    write_json(target / "card.json", figures)
     return figures
 
 

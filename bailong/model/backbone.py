@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, LlamaConfig, LlamaForCausalLM
 
-from bailong.model.settings import Model, Shape
+from bailong.model.settings import Model
 
 warnings.filterwarnings("ignore", message="Paged optimizers are not supported on CPU")
 
@@ -55,10 +55,12 @@ def load(settings: Model, device: torch.device, compute_dtype: torch.dtype) -> A
     return model
 
 
-def scratch(shape: Shape, vocabulary: int, bos: int, eos: int, attention: str, seed: int) -> Any:
+def scratch(settings: Model, tokenizer: Any, seed: int) -> Any:
     """A Llama with random weights (N(0, initializer_range²), as transformers draws them), in float32."""
+    shape = settings.shape
+    assert shape is not None
     facts: dict[str, Any] = dict(  # noqa: C408 (reads like the call it becomes)
-        vocab_size=vocabulary,
+        vocab_size=len(tokenizer),
         hidden_size=shape.hidden,
         num_hidden_layers=shape.layers,
         num_attention_heads=shape.heads,
@@ -68,10 +70,10 @@ def scratch(shape: Shape, vocabulary: int, bos: int, eos: int, attention: str, s
         rms_norm_eps=shape.norm_eps,
         rope_theta=shape.rope_theta,
         initializer_range=shape.initializer_range,
-        bos_token_id=bos,
-        eos_token_id=eos,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
         tie_word_embeddings=shape.tied,
-        attn_implementation=attention,
+        attn_implementation=settings.attention,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # transformers draws from the global generator and takes no other

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from bailong.run.folder import write_json
 from bailong.tokenizer import fast, merge
 from bailong.tokenizer.pieces import old_ids, piece_bytes
 
@@ -92,7 +93,7 @@ def write(
 
     (path / "tokenizer.model").write_bytes(model.SerializeToString())
     fast.backend(model).save(str(path / "tokenizer.json"))
-    _write_json(path / "tokenizer_config.json", fast.configuration(model))
+    write_json(path / "tokenizer_config.json", fast.configuration(model))
     with (path / "pieces.jsonl").open("w", encoding="utf-8", newline="\n") as stream:
         for i, (piece, old) in enumerate(zip(new, olds, strict=True), first):
             stream.write(json.dumps({"id": i, "piece": piece, "old": old}, ensure_ascii=False) + "\n")
@@ -108,19 +109,13 @@ def write(
         "corpus": corpus,
         "versions": {package: version(package) for package in ("sentencepiece", "tokenizers", "transformers")},
     }
-    _write_json(path / "manifest.json", manifest)
+    write_json(path / "manifest.json", manifest)
 
     folder = TokenizerFolder.open(path)
     tokenizer = folder.tokenizer()
     bos = [model.trainer_spec.bos_id] if model.trainer_spec.bos_id >= 0 else []
     assert tokenizer.encode("x")[: len(bos)] == bos and len(tokenizer) == len(model.pieces)
     return folder
-
-
-def write_card(path: Path, card: dict[str, Any]) -> None:
-    """Put card.json in place, at once."""
-    _write_json(path / "card.json.tmp", card)
-    (path / "card.json.tmp").replace(path / "card.json")
 
 
 def load_tokenizer(path: str | Path) -> PreTrainedTokenizerFast:
@@ -177,10 +172,6 @@ def byte_lengths(tokenizer: PreTrainedTokenizerFast) -> np.ndarray:
         if i not in special:
             lengths[i] = len(piece) if by_character else len(piece_bytes(piece))
     return lengths
-
-
-def _write_json(path: Path, value: object) -> None:
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _sha256(data: bytes) -> str:

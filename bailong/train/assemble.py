@@ -46,10 +46,7 @@ def device_of(settings: Train) -> torch.device:
     wanted = settings.trainer.accelerator
     if wanted == "cuda" and not torch.cuda.is_available():
         raise ValueError("trainer.accelerator=cuda is not accepted: torch sees no CUDA device here; use cpu or auto")
-    use_cuda = wanted == "cuda" or (wanted == "auto" and torch.cuda.is_available())
-    if not use_cuda:
-        return torch.device("cpu")
-    return torch.device("cuda", rank())
+    return torch.device("cpu") if wanted == "cpu" or not torch.cuda.is_available() else torch.device("cuda", rank())
 
 
 def precision_of(settings: Train, device: torch.device) -> str:
@@ -91,17 +88,8 @@ def assemble(settings: Train, measure: Callable[[Any], float] | None = None) -> 
     base: dict[str, Any] = {"bpb_untouched": None, "bpb_tied": None, "tied_checkpoint": None}
     grown = None
     if settings.stage.from_scratch:
-        assert settings.model.shape is not None
-        vocabulary = len(tokenizer)
-        model: Any = backbone.scratch(
-            settings.model.shape,
-            vocabulary,
-            tokenizer.bos_token_id,
-            tokenizer.eos_token_id,
-            settings.model.attention,
-            settings.seed,
-        ).to(device)
-        new_from = vocabulary
+        model: Any = backbone.scratch(settings.model, tokenizer, settings.seed).to(device)
+        new_from = len(tokenizer)
     else:
         model = backbone.load(settings.model, device, compute)
         new_from = model.config.vocab_size

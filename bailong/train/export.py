@@ -9,17 +9,15 @@ with CUDA_VISIBLE_DEVICES= to use main memory), and never stands there twice.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from bailong.run import folder, provenance
 from bailong.run.process import quiet
+from bailong.run.replacing import replacing
 from bailong.train import identity
 from bailong.train.settings import Export, Train, load
 
@@ -44,7 +42,7 @@ def export(settings: Export) -> Path:
     train = _recognised(run, asked, result)
     if settings.base == "original" and not train.adapter.present:
         raise ValueError(f"base=original is not accepted: {run} trained every parameter, so there is nothing to merge")
-    with _replacing(to) as partial:
+    with replacing(to) as partial:
         quiet()
         # Imported here, so that an export made before is recognised without waiting for torch
         from bailong.train.proof import merge, prove, rebuild
@@ -104,30 +102,6 @@ def _recognised(run: Path, asked: dict[str, Any], result: dict[str, Any]) -> Tra
     if identity.model_digest(train) != asked["identity"]["model"]:
         raise ValueError(f"model.path={train.model.path} is not the checkpoint that {run} was trained on: it changed")
     return train
-
-
-@contextlib.contextmanager
-def _replacing(to: Path) -> Iterator[Path]:
-    """A fresh folder beside `to` that takes its place at the end, or vanishes with all it holds."""
-    partial, old = (to.with_name(f".{to.name}.{word}") for word in ("partial", "old"))
-    with folder.locked(partial):
-        try:
-            for left in partial.iterdir():  # by an export that was killed
-                if left.is_dir():
-                    shutil.rmtree(left)
-                elif left.name != "run.lock":
-                    left.unlink()
-            yield partial
-            (partial / "run.lock").unlink()
-            shutil.rmtree(old, ignore_errors=True)
-            if to.exists():
-                to.rename(old)
-            partial.rename(to)
-            shutil.rmtree(old, ignore_errors=True)
-        finally:
-            if old.exists() and not to.exists():
-                old.rename(to)
-            shutil.rmtree(partial, ignore_errors=True)
 
 
 def _sha256(path: Path) -> str:

@@ -81,15 +81,16 @@ def model_digest(settings: Train) -> str | None:
 
 def identity(settings: Train) -> dict[str, Any]:
     """Flat `key: value` of everything that decides what is learned."""
+    ignored = [*IGNORED]
+    if not settings.stage.from_scratch:
+        ignored.append("model.shape")
+    if settings.tokenizer.folder is None or settings.stage.from_scratch:
+        ignored.append("initializer")
     flat = {
         key: value
         for key, value in _flatten(dataclasses.asdict(settings))
-        if not any(key == word or key.startswith(word + ".") for word in IGNORED)
+        if not any(key == word or key.startswith(word + ".") for word in ignored)
     }
-    if settings.model.shape is None or not settings.stage.from_scratch:
-        flat = {k: v for k, v in flat.items() if not k.startswith("model.shape")}
-    if settings.tokenizer.folder is None or settings.stage.from_scratch:
-        flat = {k: v for k, v in flat.items() if not k.startswith("initializer")}
     return flat | {
         "data": data_digest(settings),
         "tokenizer": tokenizer_digest(settings),

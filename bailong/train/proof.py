@@ -19,14 +19,12 @@ from bailong.model import adapters, agreement
 from bailong.model import merge as merging
 from bailong.model.agreement import Agreement
 from bailong.model.tie import ends, is_tied
-from bailong.tokenizer.folder import encode_documents
+from bailong.tokenizer.folder import FILES, encode_documents
 from bailong.train import checkpoint, corpus, identity
 from bailong.train.assemble import Assembled, assemble
 from bailong.train.evaluation import evaluate, windows
 from bailong.train.settings import Export, Train
 
-#: what a tokenizer folder holds that a model folder needs, so that it can be extended and trained on in turn
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "pieces.jsonl", "manifest.json")
 #: lines on which tokenizers that look alike tend to differ
 ODD_LINES = [" a", "a  b ", "<s>x</s>", "a\n\nb", "\t中文，English。", "𠮷é"]
 SAMPLE = Source(path="sample:corpus.jsonl", text="zht")
@@ -214,7 +212,7 @@ def _write(model: Any, train: Train, tokenizer: Any, to: Path) -> None:
         weights.chmod((to / "config.json").stat().st_mode)
     source = Path(str(train.tokenizer.folder or train.model.path))
     if (source / "manifest.json").exists():
-        for name in TOKENIZER_FILES:
+        for name in FILES:  # so that the model can be extended and trained on in turn
             shutil.copyfile(source / name, to / name)
     else:
         tokenizer.save_pretrained(to)

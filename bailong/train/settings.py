@@ -78,9 +78,7 @@ class Trainer:
     def __post_init__(self) -> None:
         one_of("trainer.accelerator", self.accelerator, ("auto", "cpu", "cuda"))
         one_of("trainer.precision", self.precision, ("auto", "32-true", "bf16-mixed"))
-        for key in ("devices", "threads", "micro_batch", "head_chunk"):
-            require(getattr(self, key) > 0, f"trainer.{key}", getattr(self, key), "above 0")
-        for key in ("checkpoint_every_steps", "log_every_steps"):
+        for key in ("devices", "threads", "micro_batch", "head_chunk", "checkpoint_every_steps", "log_every_steps"):
             require(getattr(self, key) > 0, f"trainer.{key}", getattr(self, key), "above 0")
 
 

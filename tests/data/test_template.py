@@ -30,7 +30,7 @@ def tokenizer(request, bench, tmp_path_factory):
     own = load_tokenizer(bench / "tokenizers" / ("base" if request.param == "base" else "extended"))
     if request.param != "stored":
         return own
-    template.install(own)
+    own.chat_template = template.JINJA
     folder = tmp_path_factory.mktemp("stored")
     own.save_pretrained(folder)
     stored = AutoTokenizer.from_pretrained(folder)
@@ -39,7 +39,7 @@ def tokenizer(request, bench, tmp_path_factory):
 
 
 def test_the_chat_template_gives_the_ids_of_training(tokenizer):
-    template.install(tokenizer)
+    tokenizer.chat_template = template.JINJA
     assert len(DIALOGUES) == 120
     for turns in [*DIALOGUES, ODD]:
         (encoded,) = template.encode(tokenizer, [turns])
@@ -100,13 +100,13 @@ def test_one_token_for_both_ends_is_refused(bench):
 
 
 def test_a_system_message_opens_the_first_instruction(tokenizer):
-    template.install(tokenizer)
+    tokenizer.chat_template = template.JINJA
     chat = [{"role": "system", "content": "用繁體中文回答。"}, {"role": "user", "content": "你好"}]
     joined = template.prompt_ids(tokenizer, ["用繁體中文回答。\n\n你好"], [])
     assert tokenizer.apply_chat_template(chat, add_generation_prompt=True)["input_ids"] == joined
 
 
 def test_roles_out_of_order_are_refused(tokenizer):
-    template.install(tokenizer)
+    tokenizer.chat_template = template.JINJA
     with pytest.raises(Exception, match="user, assistant"):
         tokenizer.apply_chat_template([{"role": "assistant", "content": "x"}])

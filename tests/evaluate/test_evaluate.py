@@ -28,7 +28,7 @@ def models(bench, tmp_path_factory) -> Path:
     """A folder with models/tiny (answers anything), and models/judge."""
     folder = tmp_path_factory.mktemp("models")
     words = load_tokenizer(bench / "tokenizers" / "base")
-    template.install(words)
+    words.chat_template = template.JINJA
     words.save_pretrained(folder / "models/tiny")
     AutoModelForCausalLM.from_pretrained(bench / "models" / "untied").save_pretrained(folder / "models/tiny")
     tiny_judge.build(folder / "models/judge", bench / "tokenizers" / "extended")

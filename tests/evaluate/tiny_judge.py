@@ -30,7 +30,7 @@ def build(folder: Path, tokenizer: Path, steps: int = 120) -> Path:
         tokenizer: a folder that bailong-extend wrote.
     """
     words = load_tokenizer(tokenizer)
-    template.install(words)
+    words.chat_template = template.JINJA
     rows = (SAMPLE / "dialogues.jsonl").read_text(encoding="utf-8").splitlines()
     texts = [text for row in rows for turn in dialogue_of(json.loads(row)).turns for text in turn]
     generator = random.Random(0)
