@@ -12,6 +12,7 @@ from typing import Any
 
 from bailong.data.settings import SHAPES, Source
 from bailong.data.turns import serialised, turns_of
+from bailong.reader import stream, table
 from bailong.reader.record import Bad, Fields, Item, Record
 
 SAMPLE = Path(__file__).parent / "sample"
@@ -30,7 +31,7 @@ def documents(source: Source) -> Iterator[str]:
             f"data source {source.path} of kind={source.kind} is read by bailong-prepare alone: prepare it first"
         )
     elif source.path.startswith("hub:"):
-        texts = _hub(source)
+        texts = _texts(table.hub(source.path, source.split, source.revision, Fields(source.text)), source.path)
     else:
         texts = (text for path in files(source) for text in _read(path, source))
     for text in texts:
@@ -95,8 +96,6 @@ def lines(path: Path) -> Iterator[str]:
     Raises:
         ValueError: it is damaged or not UTF-8, with the place.
     """
-    from bailong.reader import stream
-
     offset = 0
     try:
         for line in stream.lines(stream.Input(path), sys.maxsize):
@@ -111,7 +110,7 @@ def lines(path: Path) -> Iterator[str]:
 def _read(path: Path, source: Source) -> Iterator[str]:
     suffix = path.suffixes[-2] if path.suffix in (".gz", ".zst") and len(path.suffixes) > 1 else path.suffix
     if suffix == ".parquet":
-        yield from _parquet(path, source)
+        yield from _texts(table.parquet(stream.Input(path), Fields(source.text)), str(path))
     elif suffix in (".jsonl", ".json"):
         yield from _jsonl(path, source.text)
     elif suffix == ".txt":
@@ -159,19 +158,6 @@ def _text(path: Path) -> Iterator[str]:
             gathered = []
     if gathered:
         yield "\n".join(gathered).strip()
-
-
-def _parquet(path: Path, source: Source) -> Iterator[str]:
-    from bailong.reader.stream import Input
-    from bailong.reader.table import parquet
-
-    yield from _texts(parquet(Input(path), Fields(source.text)), str(path))
-
-
-def _hub(source: Source) -> Iterator[str]:
-    from bailong.reader.table import hub
-
-    yield from _texts(hub(source.path, source.split, source.revision, Fields(source.text)), source.path)
 
 
 def _texts(items: Iterator[Item], path: str) -> Iterator[str]:

@@ -15,6 +15,8 @@ from bailong.data import prepared, sources
 from bailong.data.settings import Data
 from bailong.run.replacing import replacing
 
+#: tokens from one line about the progress of tokenizing to the next
+SAY_EVERY = 20_000_000
 IGNORE = -100  # target positions without a loss, as torch and transformers write it
 
 
@@ -99,18 +101,18 @@ def build(
     data: Data,
     vocabulary: int,
     encode: Callable[[list[str]], list[Encoded]],
-    progress: Callable[[int, int], None] = lambda documents, tokens: None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Corpus:
     """Tokenize into `folder` unless it is there already; the folder appears whole or not at all.
 
     Args:
         vocabulary: ids are stored in 16 bits when they fit.
         encode: texts to whole documents of tokens; either all of them say what is trained on, or none.
-        progress: called with (documents, tokens) so far, now and then.
+        say: told how far it is every `SAY_EVERY` tokens.
     """
     if not (folder / "corpus.json").exists():
         with replacing(folder) as partial:
-            _write(partial, data, np.dtype(np.uint16 if vocabulary <= 2**16 else np.uint32), encode, progress)
+            _write(partial, data, np.dtype(np.uint16 if vocabulary <= 2**16 else np.uint32), encode, say)
     return load(folder)
 
 
@@ -135,7 +137,7 @@ def _write(
     data: Data,
     dtype: np.dtype,
     encode: Callable[[list[str]], list[Encoded]],
-    progress: Callable[[int, int], None],
+    say: Callable[[str], None],
 ) -> None:
     training, evaluation = split(data)
     per_source: list[dict[str, object]] = [
@@ -144,7 +146,7 @@ def _write(
     ]
 
     def write(name: str, documents: Iterable[tuple[int | None, str]]) -> dict[str, int]:
-        starts, size, text_bytes = [0], 0, 0
+        starts, size, text_bytes, told = [0], 0, 0, 0
         mask = folder / f"{name}.trained"
         with (folder / f"{name}.ids").open("wb") as stream, mask.open("wb") as masks:
             for batch in in_batches(documents, 512):
@@ -160,7 +162,9 @@ def _write(
                         row = per_source[position]
                         for key, value in (("documents", 1), ("tokens", len(whole.ids)), ("bytes", length)):
                             row[key] = row[key] + value  # type: ignore[operator]
-                progress(len(starts) - 1, size)
+                if size - told >= SAY_EVERY:
+                    told = size
+                    say(f"  {len(starts) - 1:,} documents, {size:,} tokens")
         if size and not mask.stat().st_size:  # every token is a target
             mask.unlink()
         np.save(folder / f"{name}.starts.npy", np.asarray(starts, dtype=np.int64))

@@ -8,9 +8,11 @@ the sum.
 from __future__ import annotations
 
 import gzip
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bailong.tokenizer import merge
 
@@ -77,7 +79,9 @@ def _encoder(name: str) -> Callable[[list[str]], list]:
     if name == "characters":
         return lambda texts: [list(text) for text in texts]
     if name == "jieba":
-        return _jieba()
+        jieba = _required(name, "jieba")
+        jieba.setLogLevel(60)
+        return lambda texts: [jieba.lcut(text) for text in texts]
     if name.startswith("tiktoken:"):
         return _tiktoken(name.removeprefix("tiktoken:"))
     path = Path(name)
@@ -93,22 +97,15 @@ def _encoder(name: str) -> Callable[[list[str]], list]:
         return _hub(name, error)
 
 
-def _jieba() -> Callable[[list[str]], list]:
+def _required(name: str, package: str) -> Any:
     try:
-        import jieba
+        return importlib.import_module(package)
     except ModuleNotFoundError:
-        raise ValueError("measure=jieba needs the jieba package: pip install 'bailong[measure]'") from None
-    jieba.setLogLevel(60)
-    return lambda texts: [jieba.lcut(text) for text in texts]
+        raise ValueError(f"measure={name} needs the {package} package: pip install 'bailong[measure]'") from None
 
 
 def _tiktoken(name: str) -> Callable[[list[str]], list]:
-    try:
-        import tiktoken
-    except ModuleNotFoundError:
-        raise ValueError(
-            f"measure=tiktoken:{name} needs the tiktoken package: pip install 'bailong[measure]'"
-        ) from None
+    tiktoken = _required(f"tiktoken:{name}", "tiktoken")
     if name not in (names := tiktoken.list_encoding_names()):
         raise ValueError(f"measure=tiktoken:{name} is not accepted: it must be one of {', '.join(names)}")
     try:

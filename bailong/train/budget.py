@@ -10,7 +10,7 @@ P = L(2d² + 2dk + 3df) weights of linear layers, A = their LoRA weights.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from bailong.model.settings import Adapter, Shape
@@ -187,8 +187,7 @@ class Memory:
 
     @property
     def total(self) -> float:
-        parts = (self.base, self.adapters, self.gradients, self.optimizer, self.casts, self.activations, self.head)
-        return sum(parts)
+        return sum(astuple(self))
 
 
 def activation_bytes(shape: Shape, adapter: Adapter, compute: int, mask: int) -> float:

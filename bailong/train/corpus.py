@@ -30,7 +30,7 @@ def prepare(settings: Train, say: Callable[[str], None]) -> Corpus:
         if not place.exists():
             say("tokenizing (once for this data and tokenizer)")
         encode = partial(settings.stage.encode, tokenizer)
-        return tokens.build(place, settings.data, len(tokenizer), encode, _report(say))
+        return tokens.build(place, settings.data, len(tokenizer), encode, say)
 
 
 def evaluation_text(settings: Train, tokenizer: Any, data_sha256: str) -> tuple[TokenizedText, list[str]] | None:
@@ -87,15 +87,3 @@ def _place(settings: Train, data_sha256: str) -> Path:
     kind = f"{stage.name}-{stage.context}" if stage.dialogues else stage.name
     name = hashlib.sha256(f"{data_sha256}|{tokenizer}|{kind}".encode()).hexdigest()[:24]
     return identity.cache(settings) / "tokens" / name
-
-
-def _report(say: Callable[[str], None]) -> Callable[[int, int], None]:
-    told = 0
-
-    def report(documents: int, count: int) -> None:
-        nonlocal told
-        if count - told >= 20_000_000:
-            told = count
-            say(f"  {documents:,} documents, {count:,} tokens")
-
-    return report
