@@ -151,7 +151,7 @@ def prove(settings: Export, rebuilt: Rebuilt, merged: Merged, to: Path) -> dict[
     run, train, result = rebuilt.run, rebuilt.train, rebuilt.result
     built, text = rebuilt.built, rebuilt.text
     stored = _load(to, settings.dtype, built.device)
-    _require_same_ids(train, to, built.tokenizer, rebuilt.documents)
+    _require_same_reading(train, to, built.tokenizer, rebuilt.documents)
     as_loaded = agreement.compare(merged.reference, stored, merged.windows)
     stored = stored.float()
     kept = agreement.compare(merged.reference, stored, merged.windows)
@@ -231,7 +231,7 @@ def _load(path: Path, dtype: str, device: Any) -> Any:
     return model.eval()
 
 
-def _require_same_ids(train: Train, path: Path, tokenizer: Any, documents: list[str]) -> None:
+def _require_same_reading(train: Train, path: Path, tokenizer: Any, documents: list[str]) -> None:
     """The stored tokenizer must read text as the run did, and its chat template dialogues (equation 8)."""
     stored = AutoTokenizer.from_pretrained(path, local_files_only=True)
     texts = [*ODD_LINES, *documents]
