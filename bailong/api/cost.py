@@ -10,12 +10,10 @@ import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from bailong.api.call import Reply
 from bailong.api.settings import Prices
-
-if TYPE_CHECKING:
-    from bailong.api.call import Reply
 
 #: Tokens for a Chinese character in cl100k_base (GPT-3.5, GPT-4, GPT-4 Turbo), from Table 2 of the paper: on the same
 #: Traditional Chinese sentences its efficiency is 0.44, and that of single characters 0.63. (The same sum for Llama 2,

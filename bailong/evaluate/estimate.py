@@ -8,9 +8,10 @@ from bailong.api.client import Client
 from bailong.api.cost import Totals
 from bailong.evaluate.benchmark.item import Item
 from bailong.evaluate.benchmark.loader import load
+from bailong.evaluate.benchmark.settings import Benchmark
 from bailong.evaluate.judge import asking, pairwise, single, template
 from bailong.evaluate.judge.asking import Question
-from bailong.evaluate.settings import Benchmark, Evaluate
+from bailong.evaluate.settings import Evaluate
 
 # Nobody has answered yet, so lengths are assumed: Table 4 of the paper has outputs of 477 characters on average, and a
 # verdict is a short explanation with a rating.

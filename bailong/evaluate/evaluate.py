@@ -21,11 +21,12 @@ from bailong.api.client import Client
 from bailong.evaluate import answers, estimate, harness, scores
 from bailong.evaluate.benchmark import contamination, loader
 from bailong.evaluate.benchmark.item import Item
+from bailong.evaluate.benchmark.settings import Benchmark
 from bailong.evaluate.judge import pairwise, single
 from bailong.evaluate.outcome import GIVEN
 from bailong.evaluate.pages import score_files, score_report
 from bailong.evaluate.pages.scores import read
-from bailong.evaluate.settings import Benchmark, Evaluate
+from bailong.evaluate.settings import Evaluate
 from bailong.run import folder, provenance
 from bailong.run.checks import hidden, require
 from bailong.run.progress import Reporter

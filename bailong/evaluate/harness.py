@@ -18,7 +18,7 @@ from bailong.evaluate.benchmark import choice
 from bailong.evaluate.benchmark.extractive import ARTICLES
 from bailong.evaluate.benchmark.item import Item
 from bailong.evaluate.benchmark.metrics import BESIDE
-from bailong.evaluate.settings import Benchmark
+from bailong.evaluate.benchmark.settings import Benchmark
 
 PREFIX = "bailong_"
 TESTED = "0.4.13"

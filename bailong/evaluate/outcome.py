@@ -9,10 +9,10 @@ from typing import Any
 
 from bailong.evaluate.benchmark.item import Item
 from bailong.evaluate.benchmark.metrics import BESIDE, HEADLINE, measure
+from bailong.evaluate.benchmark.settings import Benchmark
 from bailong.evaluate.judge import language
 from bailong.evaluate.judge.rating import SCORED
 from bailong.evaluate.judge.single import PROMPTS, Mark, marks
-from bailong.evaluate.settings import Benchmark
 
 #: of a question that nobody has answered, or whose answer nobody has judged: an evaluation that is not finished
 UNANSWERED, UNJUDGED = "unanswered", "unjudged"

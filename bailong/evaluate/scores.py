@@ -26,11 +26,11 @@ import yaml
 
 from bailong.evaluate.benchmark.item import Item
 from bailong.evaluate.benchmark.metrics import BESIDE, HEADLINE
+from bailong.evaluate.benchmark.settings import Benchmark
 from bailong.evaluate.bootstrap import Interval, average, difference, generator, interval, means
 from bailong.evaluate.judge.pairwise import duel
 from bailong.evaluate.judge.rating import STATUSES
 from bailong.evaluate.outcome import PENDING, UNANSWERED, Outcome, current, outcome
-from bailong.evaluate.settings import Benchmark
 from bailong.run import folder, journal
 
 #: of the layout of scores.json

@@ -1,4 +1,4 @@
-"""Settings of what comes after training: endpoints, sampling, benchmarks, judge, and the commands that use them."""
+"""Settings of what comes after training: models, sampling, and the commands that use them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from bailong.api.settings import Api, Prices
+from bailong.api.settings import Prices
+from bailong.evaluate.benchmark.settings import Benchmark
+from bailong.evaluate.judge.settings import Judge
 from bailong.run.checks import one_of, require
-
-METRICS = ("judge", "extractive", "number", "choice", "bits_per_byte")
-ENFORCE = ("off", "flag", "zero")
 
 
 @dataclass
@@ -86,82 +85,6 @@ class Generator:
         one_of("generator.dtype", self.dtype, ("auto", "float32", "bfloat16", "float16"))
         for key in ("batch", "context", "threads"):
             require(getattr(self, key) > 0, f"generator.{key}", getattr(self, key), "above 0")
-
-
-@dataclass
-class Benchmark:
-    """One benchmark: where its items are, how they become prompts, how answers are scored.
-
-    `path` is a local file, `sample:<file>` or `hub:<id>[#config]` (`data_files` names the files of a Hub dataset,
-    `split` its split). `shape` names the reader (bailong.evaluate.benchmark.loader), `columns` maps the reader's names
-    to the file's. `prompt` is a template file in bailong/evaluate/benchmark/prompts (or a path), for shapes that are
-    filled into one. `metric` is one of METRICS; `template` names the judge's template for it (`by_turns`: the
-    multi-turn one for items of several turns). `limit` items are drawn with `seed`; `expected` is the size of the
-    whole, for plans without data. `max_context` keeps that many characters of a passage, `max_new_tokens` bounds an
-    answer. `paper` is its column of Table 6, if it has one.
-    """
-
-    name: str = MISSING
-    path: str = MISSING
-    data_files: str | None = None
-    split: str = "test"
-    revision: str | None = None
-    shape: str = MISSING
-    columns: dict[str, str] = field(default_factory=dict)
-    prompt: str | None = None
-    language: str = "zh-Hant"
-    metric: str = "judge"
-    template: str | None = None
-    limit: int | None = None
-    seed: int = 0
-    expected: int | None = None
-    max_new_tokens: int | None = None
-    max_context: int | None = None
-    paper: str | None = None
-    source: str = ""
-    licence: str = ""
-
-    def __post_init__(self) -> None:
-        where = f"evaluation.{self.name}"
-        one_of(f"{where}.metric", self.metric, METRICS)
-        require(self.limit is None or self.limit > 0, f"{where}.limit", self.limit, "above 0, or null")
-        require(self.metric != "judge" or bool(self.template), f"{where}.template", self.template, "a judge template")
-
-
-@dataclass
-class Judge:
-    """How a judge is asked and how its word is taken.
-
-    `temperature: null` leaves it to the server. `samples` verdicts a question are averaged; `reask` asks once more when
-    no rating can be read. `enforce` says what the deterministic language rule does beside the judge: `off`, `flag`
-    (reported), or `zero` (scores 0 as well). `pairwise` names the model against which every other is also compared, in
-    both orders.
-    """
-
-    name: str = MISSING
-    enabled: bool = True
-    api: Api = MISSING
-    temperature: float | None = 0.0
-    max_tokens: int = 2048
-    samples: int = 1
-    reask: bool = True
-    enforce: str = "flag"
-    pairwise: str | None = None
-
-    def __post_init__(self) -> None:
-        one_of("judge.enforce", self.enforce, ENFORCE)
-        require(self.samples >= 1, "judge.samples", self.samples, "1 or more")
-        require(
-            self.temperature is None or self.temperature >= 0,
-            "judge.temperature",
-            self.temperature,
-            "0 or above, or null",
-        )
-        require(self.max_tokens > 0, "judge.max_tokens", self.max_tokens, "above 0")
-        if self.samples > 1 and self.temperature == 0:
-            raise ValueError(
-                "judge.samples above 1 needs judge.temperature above 0: else they are copies of one verdict"
-            )
 
 
 @dataclass

@@ -12,7 +12,7 @@ from bailong.evaluate.benchmark import rows as files
 from bailong.evaluate.benchmark.columns import Columns
 from bailong.evaluate.benchmark.item import Item
 from bailong.evaluate.benchmark.rows import Row
-from bailong.evaluate.settings import Benchmark
+from bailong.evaluate.benchmark.settings import Benchmark
 
 #: 14 categories of 10 (section 5.1)
 CATEGORIES, EACH = 14, 10

@@ -10,7 +10,7 @@ from functools import partial
 
 from bailong.evaluate.benchmark import bench, passages, rows, shapes
 from bailong.evaluate.benchmark.item import Item
-from bailong.evaluate.settings import Benchmark
+from bailong.evaluate.benchmark.settings import Benchmark
 from bailong.run.checks import one_of
 
 SHAPES = {

@@ -11,7 +11,7 @@ from bailong.evaluate.benchmark.columns import Columns
 from bailong.evaluate.benchmark.item import Item
 from bailong.evaluate.benchmark.preface import Preface
 from bailong.evaluate.benchmark.rows import Row
-from bailong.evaluate.settings import Benchmark
+from bailong.evaluate.benchmark.settings import Benchmark
 
 #: FGC numbers its questions inside their text: "03.維基百科…"
 NUMBERED = re.compile(r"^\d{2}\s*\.\s*(?=\D)")

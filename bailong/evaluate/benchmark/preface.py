@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bailong.evaluate.settings import Benchmark
+from bailong.evaluate.benchmark.settings import Benchmark
 from bailong.run.checks import did_you_mean
 from bailong.text.fill import fill
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from bailong.data.settings import Source
 from bailong.data.sources import SAMPLE, documents
-from bailong.evaluate.settings import Benchmark
+from bailong.evaluate.benchmark.settings import Benchmark
 from bailong.reader.stream import COMPRESSED, Damaged, Input
 from bailong.run.checks import one_of
 

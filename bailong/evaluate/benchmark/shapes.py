@@ -12,7 +12,7 @@ from bailong.evaluate.benchmark.columns import Columns
 from bailong.evaluate.benchmark.item import Item
 from bailong.evaluate.benchmark.preface import Preface
 from bailong.evaluate.benchmark.rows import Row
-from bailong.evaluate.settings import Benchmark
+from bailong.evaluate.benchmark.settings import Benchmark
 
 #: how files write labels, beside the words of bailong.evaluate.benchmark.choice
 CODES = {"1": choice.POSITIVE, "0": choice.NEGATIVE, "pos": choice.POSITIVE, "neg": choice.NEGATIVE}

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 from bailong.api.call import Call, Reply
 from bailong.api.client import Client
+from bailong.evaluate.judge.settings import Judge
 from bailong.evaluate.judge.template import Prompt
-from bailong.evaluate.settings import Judge
 from bailong.run.journal import Journal
 
 #: reads a reply's text and finish_reason; gives a named tuple with `status`, and what it found

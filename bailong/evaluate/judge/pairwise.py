@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 from bailong.api.client import Client
 from bailong.evaluate.benchmark.item import Item
+from bailong.evaluate.benchmark.settings import Benchmark
 from bailong.evaluate.judge.asking import Question, settle
 from bailong.evaluate.judge.rating import example, plainly
+from bailong.evaluate.judge.settings import Judge
 from bailong.evaluate.judge.template import pair
-from bailong.evaluate.settings import Benchmark, Judge
 
 _BOXED = re.compile(r"\[\s*+\[\s*+(?P<choice>[abc])\s*+\]\s*+\]")
 _LABELLED = re.compile(r"(?:結論|结论|判定|(?<![a-z])(?:verdict|winner))\s*+[:=]?\s*+\[?(?P<choice>[abc])(?![a-z])")

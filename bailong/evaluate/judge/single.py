@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 from bailong.api.client import Client
 from bailong.evaluate.benchmark.item import Item
+from bailong.evaluate.benchmark.settings import Benchmark
 from bailong.evaluate.judge.asking import Question, settle
 from bailong.evaluate.judge.rating import SCORED, parse
+from bailong.evaluate.judge.settings import Judge
 from bailong.evaluate.judge.template import prompts
-from bailong.evaluate.settings import Benchmark, Judge
 
 #: prompts of one item; every other template has one
 PROMPTS = {"mt_bench": 2}

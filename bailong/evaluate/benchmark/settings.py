@@ -1,0 +1,51 @@
+"""Settings of a benchmark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from omegaconf import MISSING
+
+from bailong.run.checks import one_of, require
+
+METRICS = ("judge", "extractive", "number", "choice", "bits_per_byte")
+
+
+@dataclass
+class Benchmark:
+    """One benchmark: where its items are, how they become prompts, how answers are scored.
+
+    `path` is a local file, `sample:<file>` or `hub:<id>[#config]` (`data_files` names the files of a Hub dataset,
+    `split` its split). `shape` names the reader (bailong.evaluate.benchmark.loader), `columns` maps the reader's names
+    to the file's. `prompt` is a template file in bailong/evaluate/benchmark/prompts (or a path), for shapes that are
+    filled into one. `metric` is one of METRICS; `template` names the judge's template for it (`by_turns`: the
+    multi-turn one for items of several turns). `limit` items are drawn with `seed`; `expected` is the size of the
+    whole, for plans without data. `max_context` keeps that many characters of a passage, `max_new_tokens` bounds an
+    answer. `paper` is its column of Table 6, if it has one.
+    """
+
+    name: str = MISSING
+    path: str = MISSING
+    data_files: str | None = None
+    split: str = "test"
+    revision: str | None = None
+    shape: str = MISSING
+    columns: dict[str, str] = field(default_factory=dict)
+    prompt: str | None = None
+    language: str = "zh-Hant"
+    metric: str = "judge"
+    template: str | None = None
+    limit: int | None = None
+    seed: int = 0
+    expected: int | None = None
+    max_new_tokens: int | None = None
+    max_context: int | None = None
+    paper: str | None = None
+    source: str = ""
+    licence: str = ""
+
+    def __post_init__(self) -> None:
+        where = f"evaluation.{self.name}"
+        one_of(f"{where}.metric", self.metric, METRICS)
+        require(self.limit is None or self.limit > 0, f"{where}.limit", self.limit, "above 0, or null")
+        require(self.metric != "judge" or bool(self.template), f"{where}.template", self.template, "a judge template")

@@ -1,0 +1,48 @@
+"""Settings of the judge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from omegaconf import MISSING
+
+from bailong.api.settings import Api
+from bailong.run.checks import one_of, require
+
+ENFORCE = ("off", "flag", "zero")
+
+
+@dataclass
+class Judge:
+    """How a judge is asked and how its word is taken.
+
+    `temperature: null` leaves it to the server. `samples` verdicts a question are averaged; `reask` asks once more when
+    no rating can be read. `enforce` says what the deterministic language rule does beside the judge: `off`, `flag`
+    (reported), or `zero` (scores 0 as well). `pairwise` names the model against which every other is also compared, in
+    both orders.
+    """
+
+    name: str = MISSING
+    enabled: bool = True
+    api: Api = MISSING
+    temperature: float | None = 0.0
+    max_tokens: int = 2048
+    samples: int = 1
+    reask: bool = True
+    enforce: str = "flag"
+    pairwise: str | None = None
+
+    def __post_init__(self) -> None:
+        one_of("judge.enforce", self.enforce, ENFORCE)
+        require(self.samples >= 1, "judge.samples", self.samples, "1 or more")
+        require(
+            self.temperature is None or self.temperature >= 0,
+            "judge.temperature",
+            self.temperature,
+            "0 or above, or null",
+        )
+        require(self.max_tokens > 0, "judge.max_tokens", self.max_tokens, "above 0")
+        if self.samples > 1 and self.temperature == 0:
+            raise ValueError(
+                "judge.samples above 1 needs judge.temperature above 0: else they are copies of one verdict"
+            )
