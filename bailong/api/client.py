@@ -83,8 +83,8 @@ class Client:
             totals.expect(self.api.model, prompt, answer)
         return totals
 
-    def ask(self, calls: Iterable[Call], done: Callable[[Reply], None] | None = None) -> list[Reply]:
-        """Replies in the order of `calls`; `done` sees each one as it comes.
+    def ask(self, calls: Iterable[Call], done: Callable[[int, Reply], None] | None = None) -> list[Reply]:
+        """Replies in the order of `calls`; `done` sees each one as it comes, with its place.
 
         Replies are in the cache before `done` sees them: what stops this (Ctrl-C, an error, a kill) loses none, and
         asking again goes on from there. A call that fails by itself is a reply of status `api_error`, recorded and
@@ -105,7 +105,7 @@ class Client:
                 replies[place] = reply
                 self.totals.add(reply, self.api.model)
                 if done is not None:
-                    done(reply)
+                    done(place, reply)
                 reply = dataclasses.replace(reply, cached=True)  # its twins were not asked
 
         missing: list[tuple[str, Call]] = []

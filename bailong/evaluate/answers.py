@@ -147,17 +147,11 @@ class Served:
         ]
 
     def ask(self, wave: Sequence[Asked], sampling: Sampling, done: Callable[[int, Turn], None]) -> None:
-        calls = self.calls(wave, sampling)
-        places: dict[str, list[int]] = {}
-        for place, call in enumerate(calls):
-            places.setdefault(self.client.key(call), []).append(place)
-
-        def told(reply: Reply) -> None:
-            place = places[reply.key].pop(0)
+        def told(place: int, reply: Reply) -> None:
             item, turns = wave[place]
             done(place, _turn(item.prompts[len(turns)], reply, self.client.cost(reply)))
 
-        self.client.ask(calls, told)
+        self.client.ask(self.calls(wave, sampling), told)
 
 
 class Given:

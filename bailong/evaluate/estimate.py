@@ -9,8 +9,8 @@ from bailong.api.cost import Totals
 from bailong.evaluate.benchmark.item import Item
 from bailong.evaluate.benchmark.loader import load
 from bailong.evaluate.benchmark.settings import Benchmark
-from bailong.evaluate.judge import asking, pairwise, single, template
-from bailong.evaluate.judge.asking import Question
+from bailong.evaluate.judge import pairwise, single, template, verdicts
+from bailong.evaluate.judge.verdicts import Request
 from bailong.evaluate.settings import Evaluate
 
 # Nobody has answered yet, so lengths are assumed: Table 4 of the paper has outputs of 477 characters on average, and a
@@ -80,7 +80,7 @@ def _share(settings: Evaluate, benchmark: Benchmark, against: str | None = None)
     expected, most = (Totals(settings.prices) for _ in range(2))
     if settings.judge.enabled and benchmark.metric == "judge":
         length = min(ANSWER_TOKENS, benchmark.max_new_tokens or settings.sampling.max_new_tokens)
-        calls = asking.calls(settings.judge, _questions(settings, benchmark, items, length, against))
+        calls = verdicts.calls(settings.judge, _requests(settings, benchmark, items, length, against))
         if items is not None:
             expected, most = client.plan(calls, answer_tokens=VERDICT_TOKENS), client.plan(calls)
         else:
@@ -91,15 +91,15 @@ def _share(settings: Evaluate, benchmark: Benchmark, against: str | None = None)
     return Share(benchmark, count, items is not None, expected, most)
 
 
-def _questions(
+def _requests(
     settings: Evaluate, benchmark: Benchmark, items: list[Item] | None, length: int, against: str | None
-) -> list[Question]:
+) -> list[Request]:
     """About made-up answers of so many characters. A pair's differ: both orders of equal ones are but one call."""
     asked = items or [_typical(benchmark)]
     mine, theirs = ([[sign * length] * len(item.prompts) for item in asked] for sign in "字詞")
     if against is None:
-        return single.questions(settings.judge, benchmark, zip(asked, mine, strict=True))
-    return pairwise.questions(settings.judge, benchmark, zip(asked, mine, theirs, strict=True), against)
+        return single.requests(settings.judge, benchmark, zip(asked, mine, strict=True))
+    return pairwise.requests(settings.judge, benchmark, zip(asked, mine, theirs, strict=True), against)
 
 
 def _typical(benchmark: Benchmark) -> Item:

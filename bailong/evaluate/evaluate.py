@@ -22,7 +22,7 @@ from bailong.evaluate import answers, estimate, harness, scores
 from bailong.evaluate.benchmark import contamination, loader
 from bailong.evaluate.benchmark.item import Item
 from bailong.evaluate.benchmark.settings import Benchmark
-from bailong.evaluate.judge import pairwise, single
+from bailong.evaluate.judge import pairwise, single, verdicts
 from bailong.evaluate.outcome import GIVEN
 from bailong.evaluate.pages import score_files, score_report
 from bailong.evaluate.pages.scores import read
@@ -180,7 +180,7 @@ def _measure(
 def _judge(
     settings: Evaluate, answered: Answered, to: Path, reporter: Reporter
 ) -> tuple[dict[str, set[str]] | None, dict[str, Any] | None]:
-    """Verdicts on every answer, and on pairs.
+    """Verdicts on every answer, and on pairs: every model against `judge.pairwise`, where both have answered.
 
     Returns:
         The keys of the verdicts that count, per model, and the account of this run; None without a judge.
@@ -189,38 +189,25 @@ def _judge(
         return None, None
     client = Client(settings.judge.api, settings.prices)
     keys: dict[str, set[str]] = {model.name: set() for model in settings.models}
-    for (model, name), given in answered.items():
-        one = settings.evaluation[name]
-        if one.metric != "judge":
-            continue
-        total = len(single.questions(settings.judge, one, given))
-        with _progress(reporter, f"{settings.judge.api.model} judges {model} on {name}") as advance:
-            done = _counted(advance, total)
-            rows = single.judge(client, settings.judge, one, given, to / model / "verdicts.jsonl", done)
+
+    def collect(model: str, requests: list[verdicts.Request], file: str, what: str) -> None:
+        with _progress(reporter, f"{settings.judge.api.model} {what}") as advance:
+            rows = verdicts.collect(client, settings.judge, requests, to / model / file, advance)
         keys[model].update(row["key"] for row in rows)
-    for model, rows in _compare(settings, client, answered, to, reporter):
-        keys[model].update(row["key"] for row in rows)
+
+    judged = [(*of, given) for of, given in answered.items() if settings.evaluation[of[1]].metric == "judge"]
+    for model, name, given in judged:
+        requests = single.requests(settings.judge, settings.evaluation[name], given)
+        collect(model, requests, "verdicts.jsonl", f"judges {model} on {name}")
+    rival = settings.judge.pairwise
+    for model, name, given in judged if rival is not None else ():
+        if model != rival:
+            theirs = {item.id: texts for item, texts in answered[rival, name]}
+            pairs = [(item, mine, theirs[item.id]) for item, mine in given if item.id in theirs]
+            requests = pairwise.requests(settings.judge, settings.evaluation[name], pairs, rival)
+            collect(model, requests, "pairwise.jsonl", f"compares {model} with {rival} on {name}")
     reporter.say(f"judge: {client.totals.line()}")
     return keys, client.totals.row()
-
-
-def _compare(
-    settings: Evaluate, client: Client, answered: Answered, to: Path, reporter: Reporter
-) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Every model against `judge.pairwise`, in both orders, on the questions that both have answered."""
-    rival = settings.judge.pairwise
-    if rival is None:
-        return
-    for (model, name), given in answered.items():
-        if model == rival or settings.evaluation[name].metric != "judge":
-            continue
-        theirs = {item.id: texts for item, texts in answered[rival, name]}
-        pairs = [(item, mine, theirs[item.id]) for item, mine in given if item.id in theirs]
-        with _progress(reporter, f"{settings.judge.api.model} compares {model} with {rival} on {name}") as advance:
-            done = _counted(advance, 2 * len(pairs) * settings.judge.samples)
-            path = to / model / "pairwise.jsonl"
-            rows = pairwise.compare(client, settings.judge, settings.evaluation[name], pairs, rival, path, done)
-        yield model, rows
 
 
 @contextmanager
@@ -242,18 +229,6 @@ def _progress(reporter: Reporter, what: str) -> Iterator[Any]:
         reporter.end()
     if first is not None and (took := time.monotonic() - began) >= 1:
         reporter.say(f"{what}: done in {took:.0f} s")
-
-
-def _counted(advance: Any, total: int) -> Any:
-    """Turns "one more" into "so many of so many"."""
-    count = 0
-
-    def done(_: Any) -> None:
-        nonlocal count
-        count += 1
-        advance(count, total)
-
-    return done
 
 
 def show_plan(settings: Evaluate) -> None:

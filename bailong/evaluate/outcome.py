@@ -12,7 +12,7 @@ from bailong.evaluate.benchmark.metrics import BESIDE, HEADLINE, measure
 from bailong.evaluate.benchmark.settings import Benchmark
 from bailong.evaluate.judge import language
 from bailong.evaluate.judge.rating import SCORED
-from bailong.evaluate.judge.single import PROMPTS, Mark, marks
+from bailong.evaluate.judge.single import PROMPTS, ItemScore, item_scores
 
 #: of a question that nobody has answered, or whose answer nobody has judged: an evaluation that is not finished
 UNANSWERED, UNJUDGED = "unanswered", "unjudged"
@@ -90,16 +90,14 @@ def outcome(benchmark: Benchmark, item: Item, answer: Row | None, verdicts: Sequ
     flags += ["cut_context"] * any(turn.get("truncated") for turn in answer["turns"])
     if not judged:
         return replace(blank, status="measured", measures=metrics, finish=finish, flags=tuple(flags), **known)
-    mark, floor = _scored(benchmark, verdicts, samples)
-    if mark.score is not None:
+    judgement = _judgement(benchmark, verdicts, samples)
+    if judgement.score is not None:
         flags += ["partial"] * any(row["status"] not in SCORED for row in verdicts)
-        flags += ["judge_only"] * (mark.score == 0 and ruling.status == "ok")
-        flags += ["rule_only"] * (mark.score > 0 and ruling.status == "violation")
+        flags += ["judge_only"] * (judgement.score == 0 and ruling.status == "ok")
+        flags += ["rule_only"] * (judgement.score > 0 and ruling.status == "violation")
     return replace(
         blank,
-        score=mark.score,
-        floor=floor,
-        status=mark.status,
+        **judgement._asdict(),
         verdicts=dict(Counter(str(row["status"]) for row in verdicts)),
         errors=dict(Counter(_cause(row) for row in verdicts if row["status"] == "api_error")),
         measures=metrics,
@@ -124,15 +122,11 @@ def current(rows: Iterable[Row], keys: Collection[str] | None = None) -> dict[tu
     return {of: list(found.values()) for of, found in last.items()}
 
 
-def _scored(benchmark: Benchmark, verdicts: Sequence[Row], samples: int) -> tuple[Mark, float | None]:
-    """The mark of `bailong.evaluate.judge.single`, and the floor: the same mean with 0 where a verdict has no score."""
+def _judgement(benchmark: Benchmark, verdicts: Sequence[Row], samples: int) -> ItemScore:
     if len(verdicts) < samples * PROMPTS.get(benchmark.template or "", 1):
-        return Mark(None, UNJUDGED), None
-    (mark,) = marks(verdicts).values()
-    turns: dict[int, list[float]] = {}
-    for row in verdicts:
-        turns.setdefault(row["turn"], []).append(float(row["score"]) if row["status"] in SCORED else 0.0)
-    return mark, sum(sum(scores) / len(scores) for scores in turns.values()) / len(turns)
+        return ItemScore(None, UNJUDGED, None)
+    (score,) = item_scores(verdicts).values()
+    return score
 
 
 def _cause(row: Row) -> str:

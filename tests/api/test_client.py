@@ -326,9 +326,11 @@ def test_order_concurrency_and_twins():
     with Scripted(lambda body: slow(0.05, body["messages"][0]["content"])) as server:
         client = Client(api(server, concurrency=4))
         seen = []
-        replies = client.ask([call(str(n % 10)) for n in range(20)], seen.append)
+        replies = client.ask(
+            [call(str(n % 10)) for n in range(20)], lambda place, reply: seen.append((place, reply.text))
+        )
     assert [r.text for r in replies] == [str(n % 10) for n in range(20)]
-    assert server.most <= 4 and len(server.asked) == 10 and len(seen) == 20
+    assert server.most <= 4 and len(server.asked) == 10 and sorted(seen) == [(n, str(n % 10)) for n in range(20)]
     assert sum(r.cached for r in replies) == 10 and client.totals.cached == 10
     assert len({r.key for r in replies}) == 10
 
@@ -392,7 +394,7 @@ def test_text_that_utf8_cannot_hold(tmp_path):
 
 
 def test_an_error_of_the_callback_comes_through_and_loses_nothing(tmp_path):
-    def stop(reply):
+    def stop(place, reply):
         raise ZeroDivisionError("ours")
 
     with Scripted("好") as server:
@@ -426,7 +428,7 @@ url, cache, count, guarded = sys.argv[1:]
 api = Api(name="test", base_url=url, model="judge", key="NONE", cache=cache, first_wait=0.01, concurrency=4)
 calls = [Call([{"role": "user", "content": str(n)}], 0.0, 64) for n in range(int(count))]
 def ask():
-    Client(api).ask(calls, lambda reply: print(reply.text, flush=True))
+    Client(api).ask(calls, lambda place, reply: print(reply.text, flush=True))
 if guarded == "1":
     with interruptible():
         ask()

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from bailong.api.client import Client
 from bailong.evaluate.benchmark.item import Item
 from bailong.evaluate.benchmark.settings import Benchmark
-from bailong.evaluate.judge.asking import Question, settle
 from bailong.evaluate.judge.rating import example, plainly
 from bailong.evaluate.judge.settings import Judge
 from bailong.evaluate.judge.template import pair
+from bailong.evaluate.judge.verdicts import Request
 
 _BOXED = re.compile(r"\[\s*+\[\s*+(?P<choice>[abc])\s*+\]\s*+\]")
 _LABELLED = re.compile(r"(?:結論|结论|判定|(?<![a-z])(?:verdict|winner))\s*+[:=]?\s*+\[?(?P<choice>[abc])(?![a-z])")
@@ -54,29 +52,16 @@ def parse(text: str | None, finish_reason: str | None = "stop") -> Choice:
     return _choice(alone, text or "") if alone else Choice("parse_error", None)
 
 
-def compare(
-    client: Client,
-    settings: Judge,
-    benchmark: Benchmark,
-    answered: Iterable[tuple[Item, Sequence[str], Sequence[str]]],
-    against: str,
-    path: Path,
-    done: Callable[[dict[str, Any]], None] | None = None,
-) -> list[dict[str, Any]]:
-    """Verdicts on pairs (item, a model's answers, its opponent's) as rows: each pair twice, the orders swapped.
-
-    In a row, `against` names the opponent; `order` 0 shows the model first, 1 its opponent; `choice` is the place that
-    won.
-    """
-    return settle(client, settings, questions(settings, benchmark, answered, against), path, done)
-
-
-def questions(
+def requests(
     settings: Judge, benchmark: Benchmark, answered: Iterable[tuple[Item, Sequence[str], Sequence[str]]], against: str
-) -> list[Question]:
-    """What the judge is asked about pairs: both orders, `settings.samples` times."""
+) -> list[Request]:
+    """What the judge is asked about pairs (item, a model's answers, its opponent's): both orders of each.
+
+    In their rows (`verdicts.collect`), `against` names the opponent; `order` 0 shows the model first, 1 its opponent;
+    `choice` is the place that won.
+    """
     return [
-        Question(
+        Request(
             {"benchmark": benchmark.name, "id": item.id, "against": against, "order": order},
             pair(benchmark.template or "", item, *((mine, theirs) if order == 0 else (theirs, mine))),
             sample,

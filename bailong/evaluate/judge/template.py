@@ -42,7 +42,7 @@ class Template(NamedTuple):
     version: str
 
 
-class Prompt(NamedTuple):
+class JudgePrompt(NamedTuple):
     """What a judge is asked.
 
     Attributes:
@@ -62,7 +62,7 @@ class Prompt(NamedTuple):
     again: str
 
 
-def prompts(route: str, item: Item, answers: Sequence[str]) -> list[Prompt]:
+def prompts(route: str, item: Item, answers: Sequence[str]) -> list[JudgePrompt]:
     """The prompts that rate the answers to an item, one per turn (section 5.2): two for `mt_bench`, else one.
 
     Raises:
@@ -85,7 +85,7 @@ def prompts(route: str, item: Item, answers: Sequence[str]) -> list[Prompt]:
     return [_prompt(route, item, answers)]
 
 
-def pair(route: str, item: Item, first: Sequence[str], second: Sequence[str]) -> Prompt:
+def pair(route: str, item: Item, first: Sequence[str], second: Sequence[str]) -> JudgePrompt:
     """The prompt that compares two models' answers to an item, in this order."""
     suffix = "_english" if route in ENGLISH else ""
     template = load(f"pairwise{suffix}")
@@ -95,7 +95,7 @@ def pair(route: str, item: Item, first: Sequence[str], second: Sequence[str]) ->
         "second": _turns(template, item.prompts, second),
     }
     text = fill(template.prompt, values, template.name)
-    return Prompt(template.name, template.version, 0, text, 0, 0, load(f"ask_choice{suffix}").prompt)
+    return JudgePrompt(template.name, template.version, 0, text, 0, 0, load(f"ask_choice{suffix}").prompt)
 
 
 @cache
@@ -107,7 +107,7 @@ def load(name: str) -> Template:
     return Template(name, prompt.rstrip("\n"), parts, hashlib.sha256(content.encode()).hexdigest()[:12])
 
 
-def _prompt(name: str, item: Item, answers: Sequence[str], turn: int = 0, low: int = 0) -> Prompt:
+def _prompt(name: str, item: Item, answers: Sequence[str], turn: int = 0, low: int = 0) -> JudgePrompt:
     template = load(name)
     if name in ("single", "reference"):
         values = {"question": item.prompts[0], "answer": answers[0]}
@@ -124,7 +124,7 @@ def _prompt(name: str, item: Item, answers: Sequence[str], turn: int = 0, low: i
             values["reference"] = _reference(template, item, len(item.prompts))
     language = "_english" if name.startswith("mt_bench") else ""
     again = fill(load(f"ask_rating{language}").prompt, {"low": str(low), "high": "10"})
-    return Prompt(name, template.version, turn, fill(template.prompt, values, name), low, 10, again)
+    return JudgePrompt(name, template.version, turn, fill(template.prompt, values, name), low, 10, again)
 
 
 def _turns(template: Template, questions: Sequence[str], answers: Sequence[str]) -> str:

@@ -54,7 +54,7 @@ class Asker:
             self.planned.append(self.client.plan(calls, answer_tokens).row())
             return [None] * len(calls)
         advance = self.advance or (lambda: None)
-        return list(self.client.ask(calls, lambda _: advance()))
+        return list(self.client.ask(calls, lambda *_: advance()))
 
     def account(self) -> dict[str, Any]:
         """What was asked, or would be."""

@@ -5,7 +5,8 @@ import pytest
 from bailong.api.client import Client
 from bailong.api.settings import Api
 from bailong.evaluate.benchmark.item import Item
-from bailong.evaluate.judge.pairwise import compare, duel, outcomes, parse
+from bailong.evaluate.judge.pairwise import duel, outcomes, parse, requests
+from bailong.evaluate.judge.verdicts import collect
 from bailong.evaluate.settings import Benchmark, Judge
 from tests.api import server as scripted
 from tests.api.server import Scripted
@@ -48,7 +49,8 @@ def run(script, tmp_path, count=1):
     with Scripted(script) as server:
         api = Api(name="t", base_url=server.url, model="judge", cache=None, attempts=2, first_wait=0.01, max_wait=0.01)
         settings = Judge(name="t", api=api)
-        rows = compare(Client(api), settings, BENCH, pairs, "other", tmp_path / "pairs.jsonl")
+        asked = requests(settings, BENCH, pairs, "other")
+        rows = collect(Client(api), settings, asked, tmp_path / "pairs.jsonl")
         asked = len(server.asked)
     return rows, asked
 

@@ -12,8 +12,8 @@ import pytest
 from bailong.api.client import Client
 from bailong.api.settings import Api, Prices
 from bailong.evaluate.benchmark.item import Item
-from bailong.evaluate.judge.asking import calls
-from bailong.evaluate.judge.single import judge, marks, questions
+from bailong.evaluate.judge.single import item_scores, requests
+from bailong.evaluate.judge.verdicts import calls, collect
 from bailong.evaluate.settings import Benchmark, Judge
 from bailong.run.journal import read
 from tests.api import server as scripted
@@ -47,7 +47,8 @@ def items(count, turns=1):
 
 def judged(server, path, answered=None, benchmark=BENCH, done=None, **more):
     found = settings(server, **more)
-    return judge(Client(found.api, PRICES), found, benchmark, answered or items(1), path / "verdicts.jsonl", done)
+    asked = requests(found, benchmark, answered or items(1))
+    return collect(Client(found.api, PRICES), found, asked, path / "verdicts.jsonl", done)
 
 
 def again(body):
@@ -89,7 +90,7 @@ def test_status(name, tmp_path):
         (row,) = judged(server, tmp_path)
     assert (row["status"], row["score"]) == (status, score)
     assert read(tmp_path / "verdicts.jsonl") == [row]
-    assert marks([row]) == {"q0": (score, status)}
+    assert item_scores([row]) == {"q0": (score, status, score or 0)}
 
 
 def test_asked_once_more_for_the_rating_alone(tmp_path):
@@ -123,7 +124,8 @@ def test_nothing_is_judged_twice_and_a_changed_answer_is_judged_anew(tmp_path):
         first = judged(server, tmp_path, items(5))
         assert len(server.asked) == 5
         seen = []
-        assert judged(server, tmp_path, items(5), done=seen.append) == first == seen
+        assert judged(server, tmp_path, items(5), done=lambda *counts: seen.append(counts)) == first
+        assert seen == [(n, 5) for n in range(1, 6)]
         assert len(server.asked) == 5
         changed = items(5)
         changed[2] = (changed[2][0], ["另一個回答"])
@@ -182,7 +184,7 @@ def test_samples_are_verdicts_of_their_own(tmp_path):
     with Scripted(lambda body: f"[[{body['seed'] * 2}]]") as server:
         rows = judged(server, tmp_path, samples=3, temperature=0.7)
     assert [(row["sample"], row["score"]) for row in rows] == [(0, 0), (1, 2), (2, 4)]
-    assert marks(rows) == {"q0": (2, "ok")}
+    assert item_scores(rows) == {"q0": (2, "ok", 2)}
 
 
 def test_fastchat_way_averages_two_turns_from_1_to_10(tmp_path):
@@ -195,16 +197,16 @@ def test_fastchat_way_averages_two_turns_from_1_to_10(tmp_path):
     with Scripted(reply) as server:
         rows = judged(server, tmp_path, items(1, turns=2), bench)
         assert [(row["turn"], row["score"]) for row in rows] == [(1, 3), (2, 8)]
-        assert marks(rows) == {"q0": (5.5, "ok")}
+        assert item_scores(rows) == {"q0": (5.5, "ok", 5.5)}
         server.script = "Rating: [[0]]"
         rows = judged(server, tmp_path / "zero", items(1, turns=2), bench)
-    assert marks(rows) == {"q0": (None, "out_of_range")}
+    assert item_scores(rows) == {"q0": (None, "out_of_range", 0)}
 
 
 def test_a_plan_asks_nothing(tmp_path):
     with Scripted("[[5]]") as server:
         found = settings(server, samples=2, temperature=1.0)
-        plan = Client(found.api, PRICES).plan(calls(found, questions(found, BENCH, items(7))), answer_tokens=100)
+        plan = Client(found.api, PRICES).plan(calls(found, requests(found, BENCH, items(7))), answer_tokens=100)
         assert (plan.calls, plan.answer_tokens, len(server.asked)) == (14, 1400, 0)
     assert plan.dollars > 14 * 100 * 30e-6
 

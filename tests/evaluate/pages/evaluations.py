@@ -66,7 +66,7 @@ def answer(item: Item, texts: list[str], finish: str = "stop") -> dict[str, Any]
 
 
 def verdict(item: Item, score: float | None, status: str = "ok", **more: Any) -> dict[str, Any]:
-    """A row of `verdicts.jsonl`, as bailong.evaluate.judge.asking writes it."""
+    """A row of `verdicts.jsonl`, as bailong.evaluate.judge.verdicts writes it."""
     row = {
         "benchmark": item.benchmark,
         "id": item.id,

@@ -1,4 +1,4 @@
-"""Questions for a judge, each asked once: kept as rows of a file, asked once more when the mark cannot be read.
+"""Verdicts of a judge, each asked for once: kept as rows of a file, asked once more when the mark cannot be read.
 
 A row is found again by all that decides it: endpoint, model, messages, sampling, template, sample, and what it is
 about. So nothing is judged twice, a changed answer is judged anew, and whatever stops a run, the next one goes on.
@@ -16,35 +16,35 @@ from typing import Any, NamedTuple
 from bailong.api.call import Call, Reply
 from bailong.api.client import Client
 from bailong.evaluate.judge.settings import Judge
-from bailong.evaluate.judge.template import Prompt
+from bailong.evaluate.judge.template import JudgePrompt
 from bailong.run.journal import Journal
 
 #: reads a reply's text and finish_reason; gives a named tuple with `status`, and what it found
 Reader = Callable[[str | None, str | None], Any]
 
 
-class Question(NamedTuple):
+class Request(NamedTuple):
     """A prompt, what it is about (`facts`, with which the row begins), and who reads the reply."""
 
     facts: dict[str, Any]
-    prompt: Prompt
+    prompt: JudgePrompt
     sample: int
     read: Reader
 
 
-def calls(settings: Judge, questions: Iterable[Question]) -> list[Call]:
-    """The call of each question, as `Client.plan` and `Client.ask` take them; a second asking is not among them."""
-    return [_call(settings, question, question.prompt.text) for question in questions]
+def calls(settings: Judge, requests: Iterable[Request]) -> list[Call]:
+    """The call of each request, as `Client.plan` and `Client.ask` take them; a second asking is not among them."""
+    return [_call(settings, request, request.prompt.text) for request in requests]
 
 
-def settle(
+def collect(
     client: Client,
     settings: Judge,
-    questions: Sequence[Question],
+    requests: Sequence[Request],
     path: Path,
-    done: Callable[[dict[str, Any]], None] | None = None,
+    done: Callable[[int, int], None] | None = None,
 ) -> list[dict[str, Any]]:
-    """A row for each question, in their order; what the file has already is not asked.
+    """A row for each request, in their order; what the file has already is not asked.
 
     A row holds the facts, `key`, `template`, `version`, `sample`, what was read (`status`, `matched`, and `score` or
     `choice`), `text` (the reply), `reasked` and `again` (whether the mark was asked for once more, and that reply), and
@@ -52,11 +52,13 @@ def settle(
     an `api_error` is asked again next time.
 
     Args:
-        done: sees every row as it is settled, the known ones first.
+        done: sees how many rows of how many are settled, also for each that is known already.
 
     Raises:
         ValueError: nothing more can be asked (`Client.ask`); rows so far are in the file.
     """
+    asked = calls(settings, requests)
+    names = [_name(client.key(call), request) for call, request in zip(asked, requests, strict=True)]
     rows: dict[str, dict[str, Any]] = {}
     with Journal(path) as journal:
         kept = {row["key"]: row for row in journal.rows}
@@ -64,34 +66,35 @@ def settle(
         def note(row: dict[str, Any]) -> None:
             rows[row["key"]] = row
             if done is not None:
-                done(row)
+                done(len(rows), len(names))
 
         def keep(row: dict[str, Any]) -> None:
             journal.append(row)
             note(row)
 
-        names, first, unsettled = [], [], []
-        for question, call in zip(questions, calls(settings, questions), strict=True):
-            names.append(_name(client.key(call), question))
-            row = kept.get(names[-1])
-            if row is not None and _settled(row, settings):
-                note(row)
+        unsettled: list[int] = []
+        for place, name in enumerate(names):
+            if name in kept and _settled(kept[name], settings):
+                note(kept[name])
             else:
-                first.append(call)
-                unsettled.append((names[-1], question))
+                unsettled.append(place)
 
-        unread: list[tuple[str, Question, Reply]] = []
+        unread: list[tuple[int, Reply]] = []
 
-        def read(entry: tuple[str, Question], reply: Reply) -> None:
-            row = _row(client, entry[0], entry[1], [reply])
+        def read(at: int, reply: Reply) -> None:
+            place = unsettled[at]
+            row = _row(client, names[place], requests[place], [reply])
             if _settled(row, settings) or row["status"] == "api_error":
                 keep(row)
             else:
-                unread.append((*entry, reply))
+                unread.append((place, reply))
 
-        _ask(client, first, unsettled, read)
-        second = [_again(settings, question, reply) for _, question, reply in unread]
-        _ask(client, second, unread, lambda entry, reply: keep(_row(client, entry[0], entry[1], [entry[2], reply])))
+        def read_again(at: int, last: Reply) -> None:
+            place, first = unread[at]
+            keep(_row(client, names[place], requests[place], [first, last]))
+
+        client.ask([asked[place] for place in unsettled], read)
+        client.ask([_again(settings, requests[place], reply) for place, reply in unread], read_again)
     return [rows[name] for name in names]
 
 
@@ -101,48 +104,40 @@ def _settled(row: dict[str, Any], settings: Judge) -> bool:
     return row["status"] != "api_error" and not (unread and settings.reask)
 
 
-def _ask(client: Client, asked: list[Call], entries: list[Any], read: Callable[[Any, Reply], None]) -> None:
-    """Ask, and hand every reply to `read` with its entry as soon as it is there."""
-    waiting: dict[str, list[Any]] = {}
-    for call, entry in zip(asked, entries, strict=True):
-        waiting.setdefault(client.key(call), []).append(entry)
-    client.ask(asked, lambda reply: read(waiting[reply.key].pop(0), reply))
-
-
-def _call(settings: Judge, question: Question, text: str, before: Sequence[dict[str, str]] = ()) -> Call:
+def _call(settings: Judge, request: Request, text: str, before: Sequence[dict[str, str]] = ()) -> Call:
     return Call(
         [*before, {"role": "user", "content": text}],
         temperature=settings.temperature,
         max_tokens=settings.max_tokens,
         # a server that draws with one seed for all would give the same verdict every time
-        seed=question.sample if settings.samples > 1 else None,
-        salt=f"{question.prompt.version}:{question.sample}",
+        seed=request.sample if settings.samples > 1 else None,
+        salt=f"{request.prompt.version}:{request.sample}",
         kind="judge",
     )
 
 
-def _again(settings: Judge, question: Question, reply: Reply) -> Call:
+def _again(settings: Judge, request: Request, reply: Reply) -> Call:
     """The call that asks for the mark alone, behind the reply that lacks it."""
-    prompt = question.prompt
+    prompt = request.prompt
     if not (reply.text or "").strip():
         # many servers refuse an empty turn, and two turns of the user in a row
-        return _call(settings, question, f"{prompt.text}\n\n{prompt.again}")
+        return _call(settings, request, f"{prompt.text}\n\n{prompt.again}")
     before = [{"role": "user", "content": prompt.text}, {"role": "assistant", "content": reply.text or ""}]
-    return _call(settings, question, prompt.again, before)
+    return _call(settings, request, prompt.again, before)
 
 
-def _row(client: Client, name: str, question: Question, replies: list[Reply]) -> dict[str, Any]:
+def _row(client: Client, name: str, request: Request, replies: list[Reply]) -> dict[str, Any]:
     last = replies[-1]
-    reading = question.read(last.text, last.finish_reason)
+    reading = request.read(last.text, last.finish_reason)
     if last.status in ("refused", "api_error"):
-        reading = question.read(None, None)._replace(status=last.status)
+        reading = request.read(None, None)._replace(status=last.status)
     costs = [client.cost(reply) for reply in replies]
     return {
-        **question.facts,
+        **request.facts,
         "key": name,
-        "template": question.prompt.template,
-        "version": question.prompt.version,
-        "sample": question.sample,
+        "template": request.prompt.template,
+        "version": request.prompt.version,
+        "sample": request.sample,
         **reading._asdict(),
         "text": replies[0].text,
         "finish_reason": replies[0].finish_reason,
@@ -163,6 +158,6 @@ def _row(client: Client, name: str, question: Question, replies: list[Reply]) ->
     }
 
 
-def _name(key: str, question: Question) -> str:
-    about = json.dumps([key, question.facts], sort_keys=True)
+def _name(key: str, request: Request) -> str:
+    about = json.dumps([key, request.facts], sort_keys=True)
     return hashlib.sha256(about.encode()).hexdigest()
