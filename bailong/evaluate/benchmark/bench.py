@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bailong.evaluate.benchmark import rows as files
 from bailong.evaluate.benchmark.columns import Columns
-from bailong.evaluate.benchmark.item import Item
+from bailong.evaluate.benchmark.item import Item, item_of
 from bailong.evaluate.benchmark.rows import Row
 from bailong.evaluate.benchmark.settings import Benchmark
 
@@ -38,8 +38,8 @@ def bench(benchmark: Benchmark, rows: list[Row], say: Callable[[str], None]) -> 
         ValueError: a column is missing; the stand-in is given for Bailong-bench; or a benchmark that claims to be a
             column of Table 6 is not 14 categories of 10.
     """
-    known = {name: name for name in ("id", "category", "turns", "language", "reference", "answer_language", "notes")}
-    columns = Columns(benchmark.name, benchmark.columns, rows, known, ("category", "turns"))
+    known = ("id", "category", "turns", "language", "reference", "answer_language", "notes")
+    columns = Columns(benchmark, rows, known, ("category", "turns"))
     refuse_standin(benchmark, [str(turn).strip() for row in rows for turn in columns.values(row, "turns")])
     counts = Counter(columns.needed(row, "category", number) for number, row in enumerate(rows, 1))
     if len(counts) != CATEGORIES or set(counts.values()) != {EACH}:
@@ -52,10 +52,8 @@ def bench(benchmark: Benchmark, rows: list[Row], say: Callable[[str], None]) -> 
             raise ValueError(f"{found}; paper={benchmark.paper} claims it: set evaluation.{benchmark.name}.paper=null")
         say(found)
     for number, row in enumerate(rows, 1):
-        prompts = [str(turn).strip() for turn in columns.values(row, "turns")]
+        prompts = [turn.strip() for turn in _turns(columns, row, number)]
         category = columns.needed(row, "category", number)
-        if not prompts:
-            raise ValueError(f"{columns.where}: row {number} has no turn in {columns.names['turns']}")
         language = _language(columns.text(row, "language"), prompts, benchmark.language)
         answer_language = _language(columns.text(row, "answer_language"), prompts, language, look=False)
         yield Item(
@@ -90,25 +88,16 @@ def mt_bench(benchmark: Benchmark, rows: list[Row]) -> Iterator[Item]:
     References are GPT-4's answers beside the questions (`reference_answers`), which are there for mathematics,
     reasoning and coding; the `reference` column of the questions is read by no judge of FastChat's, nor here.
     """
-    names = {"id": "question_id", "category": "category", "turns": "turns"}
-    columns = Columns(benchmark.name, benchmark.columns, rows, names, ("id", "category", "turns"))
+    names = ("id", "category", "turns")
+    columns = Columns(benchmark, rows, names, names, id="question_id")
     given = reference_answers(benchmark)
     for number, row in enumerate(rows, 1):
-        name, prompts = columns.needed(row, "id", number), [str(turn) for turn in columns.values(row, "turns")]
-        if not prompts:
-            raise ValueError(f"{columns.where}: row {number} has no turn in {columns.names['turns']}")
+        name, prompts = columns.needed(row, "id", number), _turns(columns, row, number)
         references = given.get(name, [])
         if references and len(references) != len(prompts):
             raise ValueError(f"{columns.where}: question {name} has {len(prompts)} turns, {len(references)} references")
-        yield Item(
-            id=name,
-            benchmark=benchmark.name,
-            category=columns.needed(row, "category", number),
-            language=benchmark.language,
-            answer_language=benchmark.language,
-            prompts=prompts,
-            references=references,
-        )
+        category = columns.needed(row, "category", number)
+        yield item_of(benchmark, name, prompts, category=category, references=references)
 
 
 def reference_answers(benchmark: Benchmark) -> dict[str, list[str]]:
@@ -135,6 +124,12 @@ def questions_file(benchmark: Benchmark) -> Benchmark:
     """The benchmark with a folder's `question.jsonl` as its path."""
     inside = Path("") if benchmark.path.startswith("hub:") else files.local(benchmark.path) / "question.jsonl"
     return dataclasses.replace(benchmark, path=str(inside)) if inside.is_file() else benchmark
+
+
+def _turns(columns: Columns, row: Row, number: int) -> list[str]:
+    if turns := [str(turn) for turn in columns.values(row, "turns")]:
+        return turns
+    raise ValueError(f"{columns.where}: row {number} has no turn in {columns.names['turns']}")
 
 
 def _language(written: str, prompts: list[str], otherwise: str, look: bool = True) -> str:

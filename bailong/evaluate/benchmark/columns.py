@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bailong.evaluate.benchmark.rows import Row
+from bailong.evaluate.benchmark.settings import Benchmark
 from bailong.run.checks import one_of
 
 
@@ -16,21 +17,26 @@ class Columns:
     """
 
     def __init__(
-        self, benchmark: str, given: dict[str, str], rows: list[Row], known: dict[str, str], needed: tuple[str, ...]
+        self,
+        benchmark: Benchmark,
+        rows: list[Row],
+        known: tuple[str, ...],
+        needed: tuple[str, ...],
+        **called: str,
     ) -> None:
         """
         Args:
-            given: the benchmark's `columns`.
-            known: the reader's names, and what a file calls them unless it is told otherwise.
+            known: the reader's names.
             needed: those that the rows must have.
+            called: what files call them, where that is another word and the benchmark's `columns` say nothing.
 
         Raises:
             ValueError: `columns` names something the reader does not know, or no row has a needed field.
         """
-        self.where = f"evaluation.{benchmark}"
-        for name in given:
+        self.where = f"evaluation.{benchmark.name}"
+        for name in benchmark.columns:
             one_of(f"{self.where}.columns, key", name, known)
-        self.names = known | given
+        self.names = dict(zip(known, known, strict=True)) | called | benchmark.columns
         has = list(dict.fromkeys(key for row in rows for key in row))
         for name in needed:
             if not any(part in has for part in self.names[name].split("+")):

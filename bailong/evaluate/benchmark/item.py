@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from bailong.evaluate.benchmark.settings import Benchmark
+
 
 @dataclass(frozen=True)
 class Item:
@@ -38,3 +40,9 @@ class Item:
     def row(self) -> dict[str, Any]:
         """The item as a JSON object."""
         return asdict(self)
+
+
+def item_of(benchmark: Benchmark, name: str, prompts: list[str], **facts: Any) -> Item:
+    """An item that is asked, and wants to be answered, in the benchmark's language."""
+    spoken = {"language": benchmark.language, "answer_language": benchmark.language}
+    return Item(name, benchmark.name, prompts, **spoken, **facts)

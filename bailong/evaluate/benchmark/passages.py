@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator
 from typing import Any
 
 from bailong.data.turns import paragraph_digest
 from bailong.evaluate.benchmark.columns import Columns
-from bailong.evaluate.benchmark.item import Item
+from bailong.evaluate.benchmark.item import Item, item_of
 from bailong.evaluate.benchmark.preface import Preface
 from bailong.evaluate.benchmark.rows import Row
 from bailong.evaluate.benchmark.settings import Benchmark
@@ -23,13 +24,12 @@ def questions(benchmark: Benchmark, rows: list[Row]) -> Iterator[Item]:
     A table's columns are `context`, `question`, `answers` (text, texts, or SQuAD's `{"text": [..]}`), and if it has
     them `id` and `title`; documents name their fields themselves, and `columns` plays no part.
     """
-    known = {name: name for name in ("id", "title", "context", "question", "answers")}
     if unfolded := [question for row in rows for question in documents(row)]:
-        columns = Columns(benchmark.name, {}, unfolded, known, ("context", "question", "answers"))
-    else:
-        columns = Columns(benchmark.name, benchmark.columns, rows, known, ("context", "question", "answers"))
+        benchmark, rows = dataclasses.replace(benchmark, columns={}), unfolded
+    needed = ("context", "question", "answers")
+    columns = Columns(benchmark, rows, ("id", "title", *needed), needed)
     prompt = Preface(benchmark)
-    for number, row in enumerate(unfolded or rows, 1):
+    for number, row in enumerate(rows, 1):
         passage = columns.needed(row, "context", number)
         context = passage[: benchmark.max_context]
         question = columns.needed(row, "question", number)
@@ -38,12 +38,10 @@ def questions(benchmark: Benchmark, rows: list[Row]) -> Iterator[Item]:
         golds = list(dict.fromkeys(answers(columns.values(row, "answers"))))
         if not golds:
             raise ValueError(f"{columns.where}: row {number} has no answer in {columns.names['answers']}")
-        yield Item(
-            id=columns.text(row, "id") or str(number),
-            benchmark=benchmark.name,
-            language=benchmark.language,
-            answer_language=benchmark.language,
-            prompts=[prompt.fill(context=context, question=question)],
+        yield item_of(
+            benchmark,
+            columns.text(row, "id") or str(number),
+            [prompt.fill(context=context, question=question)],
             context=context,
             references=golds[:1],
             golds=golds,
