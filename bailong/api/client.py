@@ -98,7 +98,7 @@ class Client:
         places: dict[str, list[int]] = {}
         for place, call in enumerate(asked):
             places.setdefault(self.key(call), []).append(place)
-        replies: list[Reply | None] = [None] * len(asked)
+        replies: dict[int, Reply] = {}
 
         def settle(reply: Reply) -> None:
             for place in places[reply.key]:
@@ -121,7 +121,7 @@ class Client:
                 _run(self._ask_all(missing, secret, settle))
             except BaseExceptionGroup as group:
                 raise group.exceptions[0] from None
-        return [reply for reply in replies if reply is not None]
+        return [replies[place] for place in range(len(asked))]
 
     def _recall(self, name: str) -> Reply | None:
         row = None if self._cache is None else self._cache.get(name)
@@ -142,14 +142,12 @@ class Client:
         secret = os.environ.get(self.api.key, "").strip()
         if not secret.isascii() or " " in secret:
             raise ValueError(f"api {self.api.name}: what the environment variable {self.api.key} holds is no key")
-        if secret:
-            return secret
-        if self.api.base_url is None:
+        if not secret and self.api.base_url is None:
             raise ValueError(
                 f"api {self.api.name}: the environment variable {self.api.key} holds no key; "
                 f"put one there (export {self.api.key}=...), or name a server with api.base_url"
             )
-        return "none"  # the package insists on one; a local server does not look
+        return secret or "none"  # the package insists on one; a local server does not look
 
     async def _ask_all(self, missing: list[tuple[str, Call]], secret: str, settle: Callable[[Reply], None]) -> None:
         import openai
@@ -238,20 +236,16 @@ class Client:
 
     def _request(self, call: Call) -> dict[str, Any]:
         """The standard fields alone, and of those only what is set: some servers refuse any other."""
-        request: dict[str, Any] = {
+        fields = {
             "model": self.api.model,
             "messages": [{name: _text(value) for name, value in message.items()} for message in call.messages],
             self._limit: call.max_tokens,
+            "temperature": call.temperature,
+            "top_p": None if call.top_p == 1 else call.top_p,
+            "seed": call.seed,
+            "reasoning_effort": self.api.effort,
         }
-        if call.temperature is not None:
-            request["temperature"] = call.temperature
-        if call.top_p != 1:
-            request["top_p"] = call.top_p
-        if call.seed is not None:
-            request["seed"] = call.seed
-        if self.api.effort is not None:
-            request["reasoning_effort"] = self.api.effort
-        return request
+        return {name: value for name, value in fields.items() if value is not None}
 
     def _failure(self, name: str, reason: str, secret: str, tries: int, retries: dict[str, int], began: float) -> Reply:
         seconds, error = time.perf_counter() - began, _clean(reason, secret)

@@ -113,11 +113,7 @@ class Totals:
         self.calls += calls
         self.prompt_tokens += prompt_tokens * calls
         self.answer_tokens += answer_tokens * calls
-        dollars = cost(self.prices, model, prompt_tokens, answer_tokens)
-        if dollars is None:
-            self.unpriced[model] += calls
-        else:
-            self.dollars += dollars * calls
+        self._spend(cost(self.prices, model, prompt_tokens, answer_tokens), model, calls)
 
     def add(self, reply: Reply, model: str) -> None:
         """Add what came of a call to `model`."""
@@ -132,17 +128,19 @@ class Totals:
         self.prompt_tokens += reply.prompt_tokens
         self.answer_tokens += reply.answer_tokens or 0
         self.cached_tokens += reply.cached_tokens or 0
-        dollars = self.cost_of(reply, model)
-        if dollars is None:
-            self.unpriced[reply.model or model] += 1
-        else:
-            self.dollars += dollars
+        self._spend(self.cost_of(reply, model), reply.model or model)
 
     def cost_of(self, reply: Reply, model: str) -> float | None:
         """Dollars of a reply: by the model that answered, which has a date, else by the one that was asked."""
         tokens = reply.prompt_tokens or 0, reply.answer_tokens or 0, reply.cached_tokens or 0
         answered = cost(self.prices, reply.model or model, *tokens)
         return cost(self.prices, model, *tokens) if answered is None else answered
+
+    def _spend(self, dollars: float | None, model: str, calls: int = 1) -> None:
+        if dollars is None:
+            self.unpriced[model] += calls
+        else:
+            self.dollars += dollars * calls
 
     def line(self) -> str:
         """The account in one line."""

@@ -21,7 +21,7 @@ import hashlib
 import importlib.metadata
 import itertools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,17 +42,16 @@ from bailong.run.journal import Journal
 FAILED = ("api_error", "empty")
 
 Turn = dict[str, Any]
-#: a question of a wave: the item and the turns before
-Asked = tuple[Item, list[Turn]]
+#: what is asked in a wave: of a question the turn after those that these answers were given to
+NextTurn = tuple[Item, list[str]]
 
 
-class Folder:
+class LocalSource:
     """A model that is loaded here, and only when something is to be asked."""
 
     def __init__(self, path: str, generator: Generator, say: Callable[[str], None] = print) -> None:
         self.path, self.generator, self.say = path, generator, say
         self.digest = model_folder.digest(path)
-        self._local: Any = None
 
     def facts(self, item: Item, sampling: Sampling) -> dict[str, Any]:
         return {
@@ -75,37 +74,31 @@ class Folder:
 
         return str(generate.dtype(self.generator, generate.device(self.generator))).removeprefix("torch.")
 
-    @property
+    @functools.cached_property
     def local(self) -> Any:
-        """The model (`bailong.evaluate.generate.Local`), loaded at the first look."""
-        if self._local is None:
-            from bailong.evaluate.generate import Local
+        """The model (`bailong.evaluate.generate.LocalModel`), loaded at the first look."""
+        from bailong.evaluate.generate import LocalModel
 
-            self._local = Local(self.path, self.generator, self.say)
-        return self._local
+        return LocalModel(self.path, self.generator, self.say)
 
     def check(self, items: Sequence[Item], sampling: Sampling) -> None:
         """Refuse now what would be refused in the middle: a question that fills the context all by itself."""
         for item in items:
             for number, instruction in enumerate(item.prompts):
                 passage = item.context if number == 0 else ""
-                self.local.fit(_question(item, [instruction], [], passage), sampling.max_new_tokens)
+                self.local.fit(_prompt(item, [instruction], [], passage), sampling.max_new_tokens)
 
-    def ask(self, wave: Sequence[Asked], sampling: Sampling, done: Callable[[int, Turn], None]) -> None:
-        def told(place: int, answer: Any) -> None:
-            item, turns = wave[place]
-            turn = {"prompt": item.prompts[len(turns)], "answer": answer.text, "finish_reason": answer.finish_reason}
+    def ask(self, wave: Sequence[NextTurn], sampling: Sampling, done: Callable[[int, Turn], None]) -> None:
+        def answered(place: int, answer: Any) -> None:
+            turn = {"answer": answer.text, "finish_reason": answer.finish_reason}
             turn |= {"prompt_tokens": answer.prompt_tokens, "answer_tokens": answer.answer_tokens}
             done(place, turn | ({"truncated": True} if answer.truncated else {}) | {"batch": answer.batch})
 
-        questions = [
-            _question(item, item.prompts[: len(turns) + 1], [turn["answer"] for turn in turns], item.context)
-            for item, turns in wave
-        ]
-        self.local.answers(questions, sampling, told)
+        prompts = [_prompt(item, item.prompts[: len(said) + 1], said, item.context) for item, said in wave]
+        self.local.answers(prompts, sampling, answered)
 
 
-class Served:
+class EndpointSource:
     """A model behind an OpenAI-compatible endpoint, asked through its chat messages."""
 
     def __init__(self, api: Api, prices: Prices | None = None, say: Callable[[str], None] = print) -> None:
@@ -132,29 +125,22 @@ class Served:
             self.say(f"api {self.api.name}: {' and '.join(unsent)} cannot be asked of it: it is no field of this API")
         self._warned = True
 
-    def calls(self, wave: Sequence[Asked], sampling: Sampling) -> list[Call]:
-        """What `ask` asks."""
-        return [
+    def ask(self, wave: Sequence[NextTurn], sampling: Sampling, done: Callable[[int, Turn], None]) -> None:
+        drawn = {"top_p": sampling.top_p, "seed": sampling.seed} if sampling.temperature > 0 else {}
+        calls = [
             Call(
-                messages(item.prompts[: len(turns) + 1], [turn["answer"] for turn in turns]),
+                messages(item.prompts[: len(said) + 1], said),
                 temperature=sampling.temperature,
                 max_tokens=sampling.max_new_tokens,
-                top_p=sampling.top_p if sampling.temperature > 0 else 1.0,
-                seed=sampling.seed if sampling.temperature > 0 else None,
                 kind="answer",
+                **drawn,
             )
-            for item, turns in wave
+            for item, said in wave
         ]
-
-    def ask(self, wave: Sequence[Asked], sampling: Sampling, done: Callable[[int, Turn], None]) -> None:
-        def told(place: int, reply: Reply) -> None:
-            item, turns = wave[place]
-            done(place, _turn(item.prompts[len(turns)], reply, self.client.cost(reply)))
-
-        self.client.ask(self.calls(wave, sampling), told)
+        self.client.ask(calls, lambda place, reply: done(place, _turn(reply, self.client.cost(reply))))
 
 
-class Given:
+class FileSource:
     """Answers from elsewhere: a JSONL of `{"id", "answers": [one a turn]}`, with `benchmark` where ids repeat.
 
     Raises:
@@ -211,14 +197,13 @@ class Given:
                     f"{self.path}: {item.id} has {given} answers, and the question has {len(item.prompts)} turns"
                 )
 
-    def ask(self, wave: Sequence[Asked], sampling: Sampling, done: Callable[[int, Turn], None]) -> None:
-        for place, (item, turns) in enumerate(wave):
-            known = (self.answers(item) or [])[len(turns)]
-            turn = {"prompt": item.prompts[len(turns)], "answer": known, "finish_reason": None}
-            done(place, turn | {"prompt_tokens": None, "answer_tokens": None})
+    def ask(self, wave: Sequence[NextTurn], sampling: Sampling, done: Callable[[int, Turn], None]) -> None:
+        for place, (item, said) in enumerate(wave):
+            known = (self.answers(item) or [])[len(said)]
+            done(place, {"answer": known, "finish_reason": None, "prompt_tokens": None, "answer_tokens": None})
 
 
-Source = Folder | Served | Given
+Source = LocalSource | EndpointSource | FileSource
 
 
 def source(
@@ -230,9 +215,9 @@ def source(
         ValueError: no such folder or file, or unknown knobs of an endpoint.
     """
     if subject.path is not None:
-        return Folder(subject.path, generator, say)
+        return LocalSource(subject.path, generator, say)
     if subject.answers is not None:
-        return Given(subject.answers)
+        return FileSource(subject.answers)
     known = [f.name for f in dataclasses.fields(Api)]
     asked = {"name": subject.name} | (subject.api or {})
     for key in asked:
@@ -248,7 +233,7 @@ def source(
     except OmegaConfBaseException as error:
         raise ValueError(f"models[{subject.name}].api: {str(error).splitlines()[0]}") from error
     assert isinstance(api, Api)
-    return Served(api, prices, say)
+    return EndpointSource(api, prices, say)
 
 
 def collect(
@@ -269,53 +254,94 @@ def collect(
     Raises:
         ValueError: another process writes to the file; or nothing more can be asked (rows so far are kept).
     """
-    keys = [key(source, item, sampling) for item in items]
     waiting = path.with_name("turns.jsonl")
     with Journal(path) as journal:
-        last = {(row["benchmark"], row["id"]): row for row in journal.rows}
-        same = {row["key"]: row for row in journal.rows}  # of any id: what two benchmarks share is asked once
         with Journal(waiting) as begun:
-            early = {(row["key"], row["number"]): row["turn"] for row in begun.rows}
-            turns = [_known(name, item, same, early) for name, item in zip(keys, items, strict=True)]
-            total, held = sum(len(item.prompts) for item in items), sum(map(len, turns))
+            rows = _Rows(items, [key(source, item, sampling) for item in items], journal, begun)
             settings: dict[str, Any] = {}
+            total = sum(len(item.prompts) for item in items)
 
-            def finish(place: int, settings: dict[str, Any]) -> None:
-                item = items[place]
-                row = {"benchmark": item.benchmark, "id": item.id, "key": keys[place], "turns": turns[place]}
-                last[item.benchmark, item.id] = row | {"settings": settings}
-                journal.append(last[item.benchmark, item.id])
-
-            def told(place: int, turn: Turn) -> None:
-                nonlocal held
-                turns[place].append(turn)
-                held += 1
-                if len(turns[place]) == len(items[place].prompts) or turn["finish_reason"] in FAILED:
-                    finish(place, settings)
-                else:
-                    begun.append({"key": keys[place], "number": len(turns[place]), "turn": turn})
+            def answered(wave: list[int], at: int, turn: Turn) -> None:
+                rows.add(wave[at], turn, settings)
                 if done is not None:
-                    done(held, total)
+                    done(rows.held, total)
 
-            for wave in _waves(items, turns):
+            while wave := rows.wave():
                 if not settings:  # the first: a source that has nothing to say is not even opened
-                    source.check(
-                        [items[i] for i in range(len(items)) if len(turns[i]) < len(items[i].prompts)], sampling
-                    )
+                    source.check([items[place] for place in rows.unfinished()], sampling)
                     settings = source.settings() | {"sampling": dataclasses.asdict(sampling)} | _versions("bailong")
-                source.ask(
-                    [(items[i], turns[i]) for i in wave],
-                    sampling,
-                    lambda at, turn, wave=wave: told(wave[at], turn),
-                )
-            for place, item in enumerate(items):
-                row = last.get((item.benchmark, item.id))
-                if row is None or row["key"] != keys[place]:  # known under another id, or from before other settings
-                    finish(place, same[keys[place]]["settings"])
-        complete = {row["key"] for row in last.values() if not _failed(row["turns"])}
-        if complete.issuperset(row["key"] for row in begun.rows):
+                said = [[turn["answer"] for turn in rows.turns[place]] for place in wave]
+                asked = [(items[place], answers) for place, answers in zip(wave, said, strict=True)]
+                source.ask(asked, sampling, functools.partial(answered, wave))
+            rows.name_again()
+        if rows.complete():
             waiting.unlink()
-    return [last[item.benchmark, item.id] for item in items]
+    return [rows.last[item.benchmark, item.id] for item in items]
+
+
+class _Rows:
+    """The rows of `answers.jsonl` and `turns.jsonl` as they become more.
+
+    Attributes:
+        turns: of each item, as far as they are known; a failed one is the last.
+        held: how many those are.
+        last: the row that counts, by benchmark and id.
+        same: that of any id, by key: what two benchmarks share is asked once.
+    """
+
+    def __init__(self, items: Sequence[Item], keys: Sequence[str], journal: Journal, begun: Journal) -> None:
+        self.items, self.keys, self.journal, self.begun = items, keys, journal, begun
+        self.last = {(row["benchmark"], row["id"]): row for row in journal.rows}
+        self.same = {row["key"]: row for row in journal.rows}
+        early = {(row["key"], row["number"]): row["turn"] for row in begun.rows}
+        self.turns = [self._known(name, item, early) for name, item in zip(keys, items, strict=True)]
+        self.held = sum(map(len, self.turns))
+
+    def unfinished(self) -> list[int]:
+        """Places of the questions that have a turn to come."""
+        listed = enumerate(zip(self.items, self.turns, strict=True))
+        return [i for i, (item, turns) in listed if len(turns) < len(item.prompts) and not _failed(turns)]
+
+    def wave(self) -> list[int]:
+        """Of those, the ones that are furthest behind."""
+        behind = self.unfinished()
+        depth = min((len(self.turns[i]) for i in behind), default=0)
+        return [i for i in behind if len(self.turns[i]) == depth]
+
+    def add(self, place: int, turn: Turn, settings: dict[str, Any]) -> None:
+        """Write the next turn of a question down."""
+        prompts, turns = self.items[place].prompts, self.turns[place]
+        turns.append({"prompt": prompts[len(turns)]} | turn)
+        self.held += 1
+        if len(turns) == len(prompts) or _failed(turns):
+            self._finish(place, settings)
+        else:
+            self.begun.append({"key": self.keys[place], "number": len(turns), "turn": turns[-1]})
+
+    def name_again(self) -> None:
+        """Write down what is known under another id, or from before other settings."""
+        for place, item in enumerate(self.items):
+            row = self.last.get((item.benchmark, item.id))
+            if row is None or row["key"] != self.keys[place]:
+                self._finish(place, self.same[self.keys[place]]["settings"])
+
+    def complete(self) -> bool:
+        """Whether every question that was begun has its answers."""
+        complete = {row["key"] for row in self.last.values() if not _failed(row["turns"])}
+        return complete.issuperset(row["key"] for row in self.begun.rows)
+
+    def _finish(self, place: int, settings: dict[str, Any]) -> None:
+        item = self.items[place]
+        row = {"benchmark": item.benchmark, "id": item.id, "key": self.keys[place], "turns": self.turns[place]}
+        self.last[item.benchmark, item.id] = row | {"settings": settings}
+        self.journal.append(self.last[item.benchmark, item.id])
+
+    def _known(self, name: str, item: Item, early: dict[tuple[str, int], Turn]) -> list[Turn]:
+        """The turns of a question that need not be asked."""
+        row = self.same.get(name)
+        if row is not None and not _failed(row["turns"]):
+            return list(row["turns"])
+        return list(itertools.takewhile(bool, (early.get((name, n), {}) for n in range(1, len(item.prompts)))))
 
 
 def key(source: Source, item: Item, sampling: Sampling) -> str:
@@ -325,44 +351,21 @@ def key(source: Source, item: Item, sampling: Sampling) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _known(name: str, item: Item, same: dict[str, dict[str, Any]], early: dict[tuple[str, int], Turn]) -> list[Turn]:
-    """The turns of a question that need not be asked."""
-    row = same.get(name)
-    if row is not None and not _failed(row["turns"]):
-        return list(row["turns"])
-    return list(itertools.takewhile(bool, (early.get((name, number), {}) for number in range(1, len(item.prompts)))))
-
-
 def _failed(turns: Sequence[Turn]) -> bool:
-    return turns[-1]["finish_reason"] in FAILED
+    return bool(turns) and turns[-1]["finish_reason"] in FAILED
 
 
-def _waves(items: Sequence[Item], turns: Sequence[list[Turn]]) -> Iterator[list[int]]:
-    """Places of the questions whose turn is next, those that are furthest behind first, until none is left."""
-    while True:
-        behind = [
-            i
-            for i, item in enumerate(items)
-            if len(turns[i]) < len(item.prompts) and not (turns[i] and _failed(turns[i]))
-        ]
-        if not behind:
-            return
-        depth = min(len(turns[i]) for i in behind)
-        yield [i for i in behind if len(turns[i]) == depth]
+def _prompt(item: Item, instructions: Sequence[str], outputs: Sequence[str], passage: str) -> Any:
+    from bailong.evaluate.generate import Prompt
+
+    return Prompt(list(instructions), list(outputs), passage, f"{item.benchmark}, question {item.id}")
 
 
-def _question(item: Item, instructions: Sequence[str], outputs: Sequence[str], passage: str) -> Any:
-    from bailong.evaluate.generate import Question
-
-    return Question(list(instructions), list(outputs), passage, f"{item.benchmark}, question {item.id}")
-
-
-def _turn(prompt: str, reply: Reply, cost: float | None) -> Turn:
+def _turn(reply: Reply, cost: float | None) -> Turn:
     reasons = {"ok": "stop", "truncated": "length", "refused": "refused", "api_error": "api_error"}
     # A model that ends its answer at once has answered, with nothing; a reply without a reason to end is none.
     finish = reasons.get(reply.status, "stop" if reply.finish_reason else "empty")
     turn = {
-        "prompt": prompt,
         "answer": (reply.text or "").strip() if finish in ("stop", "length") else "",
         "finish_reason": finish,
         "prompt_tokens": reply.prompt_tokens,

@@ -40,9 +40,9 @@ def chat(settings: Chat) -> None:
     if not sys.stdin.isatty():
         sys.stdin.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
     sys.stdout.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
-    from bailong.evaluate.generate import Local
+    from bailong.evaluate.generate import LocalModel
 
-    local = Local(settings.path, settings.generator, lambda line: print(line, file=sys.stderr))
+    local = LocalModel(settings.path, settings.generator, lambda line: print(line, file=sys.stderr))
     Conversation(local, settings, sys.stdin, sys.stdout, sys.stderr).run()
 
 
@@ -82,9 +82,9 @@ class Conversation:
 
     def ask(self, prompt: str) -> None:
         """Answer a prompt, showing the answer as it grows; Ctrl-C ends it."""
-        from bailong.evaluate.generate import Question
+        from bailong.evaluate.generate import Prompt
 
-        question = Question(
+        question = Prompt(
             [*(said for said, _ in self.turns), prompt],
             [answer for _, answer in self.turns],
             name="this prompt",

@@ -37,20 +37,13 @@ class Share:
     most: Totals
 
 
-def estimate(settings: Evaluate) -> list[Share]:
-    """The calls to the judge for one model, benchmark by benchmark.
+def estimate(settings: Evaluate, against: str | None = None) -> list[Share]:
+    """The calls to the judge for one model, benchmark by benchmark; or those that compare it with another one.
 
     Raises:
         ValueError: a benchmark can neither be read nor says how many items it expects.
     """
-    return [_share(settings, benchmark) for benchmark in settings.evaluation.values()]
-
-
-def pairs(settings: Evaluate) -> list[Share]:
-    """The calls that compare one model with `judge.pairwise`, in both orders; none where that names nobody."""
-    if settings.judge.pairwise is None:
-        return []
-    return [_share(settings, benchmark, settings.judge.pairwise) for benchmark in settings.evaluation.values()]
+    return [_share(settings, benchmark, against) for benchmark in settings.evaluation.values()]
 
 
 def total(shares: list[Share], settings: Evaluate) -> tuple[Totals, Totals]:
@@ -64,7 +57,7 @@ def total(shares: list[Share], settings: Evaluate) -> tuple[Totals, Totals]:
     return sums
 
 
-def _share(settings: Evaluate, benchmark: Benchmark, against: str | None = None) -> Share:
+def _share(settings: Evaluate, benchmark: Benchmark, against: str | None) -> Share:
     client = Client(settings.judge.api, settings.prices)
     # A plan reads what lies on this machine and downloads nothing
     items: list[Item] | None = None

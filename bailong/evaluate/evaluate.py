@@ -156,10 +156,10 @@ def _measure(
     settings: Evaluate, source: Any, one: Benchmark, items: list[Item], path: Path, reporter: Reporter
 ) -> None:
     """Bits per byte of a text under a local model, kept with what it rests on."""
-    if not isinstance(source, answers.Folder):
+    if not isinstance(source, answers.LocalSource):
         reporter.say(f"{one.name}: bits per byte need the model itself (models[].path), not its answers")
         return
-    known = scores.measured(path)
+    known = scores.read_measures(path)
     facts = {
         "model": source.digest,
         "items": loader.digest(items),
@@ -261,7 +261,7 @@ def show_plan(settings: Evaluate) -> None:
     times = f" x {models} models = {expected.calls * models:,}" if models > 1 else ""
     console.print(f"{expected.calls:,} judge calls per model{times}; {_between(expected, most)}")
     if settings.judge.enabled and settings.judge.pairwise and models > 1:
-        expected, most = estimate.total(estimate.pairs(settings), settings)
+        expected, most = estimate.total(estimate.estimate(settings, settings.judge.pairwise), settings)
         times = f" x {models - 1} models = {expected.calls * (models - 1):,}" if models > 2 else ""
         told = f"{expected.calls:,} more per model against {settings.judge.pairwise}{times}"
         console.print(f"{told}; {_between(expected, most)}")

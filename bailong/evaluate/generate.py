@@ -16,7 +16,7 @@ from bailong.run.process import quiet
 
 
 @dataclass(frozen=True)
-class Question:
+class Prompt:
     """What is asked: `instructions`, and the model's own `outputs` so far (one fewer).
 
     Attributes:
@@ -50,7 +50,7 @@ class Answer:
     batch: int
 
 
-class Local:
+class LocalModel:
     """A model folder or Hub id, loaded and ready to answer.
 
     Attributes:
@@ -94,7 +94,7 @@ class Local:
             do_sample=False, eos_token_id=sorted(self.ends) or None, pad_token_id=min(self.ends, default=0)
         )
 
-    def fit(self, question: Question, room: int) -> prompt.Fitted:
+    def fit(self, question: Prompt, room: int) -> prompt.Fitted:
         """The question's prompt, with `room` tokens for its answer (`prompt.fit`)."""
         return prompt.fit(
             self.render,
@@ -108,7 +108,7 @@ class Local:
 
     def answers(
         self,
-        questions: Sequence[Question],
+        questions: Sequence[Prompt],
         sampling: Sampling,
         done: Callable[[int, Answer], None] | None = None,
     ) -> list[Answer]:
@@ -148,7 +148,7 @@ class Local:
                     done(i, found[i])
         return [found[i] for i in range(len(questions))]
 
-    def seed(self, question: Question, sampling: Sampling) -> int:
+    def seed(self, question: Prompt, sampling: Sampling) -> int:
         """What is drawn for a question depends on its words, its place in the dialogue and the sampling seed alone."""
         return seed_of(sampling.seed, question.draw, list(question.instructions))
 

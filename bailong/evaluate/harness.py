@@ -17,7 +17,7 @@ import yaml
 from bailong.evaluate.benchmark import choice
 from bailong.evaluate.benchmark.extractive import ARTICLES
 from bailong.evaluate.benchmark.item import Item
-from bailong.evaluate.benchmark.metrics import BESIDE
+from bailong.evaluate.benchmark.metrics import metric_of
 from bailong.evaluate.benchmark.settings import Benchmark
 
 PREFIX = "bailong_"
@@ -92,7 +92,7 @@ def _task(task: str, benchmark: Benchmark, items: Sequence[Item], tokens: int) -
             "doc_to_target": "prompt",
             "metric_list": metrics,
         }
-    metric = BESIDE.get(benchmark.shape) if benchmark.metric == "judge" else benchmark.metric
+    metric = metric_of(benchmark)
     exact = metric if metric and all(item.golds for item in items) else None
     return common | {
         "output_type": "generate_until",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bailong.evaluate.benchmark.item import Item
-from bailong.evaluate.benchmark.metrics import BESIDE, HEADLINE, measure
+from bailong.evaluate.benchmark.metrics import HEADLINE, measure, metric_of
 from bailong.evaluate.benchmark.settings import Benchmark
 from bailong.evaluate.judge import language
 from bailong.evaluate.judge.rating import SCORED
@@ -136,5 +136,5 @@ def _cause(row: Row) -> str:
 
 def _measures(benchmark: Benchmark, item: Item, answer: str) -> Mapping[str, float]:
     """What the benchmark's metric, or the one beside its judge, says of the last answer."""
-    metric = BESIDE.get(benchmark.shape) if benchmark.metric == "judge" else benchmark.metric
+    metric = metric_of(benchmark)
     return measure(metric, item, answer) if metric in HEADLINE and item.golds else {}

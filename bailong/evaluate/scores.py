@@ -19,13 +19,13 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
 
 from bailong.evaluate.benchmark.item import Item
-from bailong.evaluate.benchmark.metrics import BESIDE, HEADLINE
+from bailong.evaluate.benchmark.metrics import HEADLINE, metric_of
 from bailong.evaluate.benchmark.settings import Benchmark
 from bailong.evaluate.bootstrap import Interval, average, difference, generator, interval, means
 from bailong.evaluate.judge.pairwise import duel
@@ -35,6 +35,8 @@ from bailong.run import folder, journal
 
 #: of the layout of scores.json
 VERSION = 1
+#: of a benchmark, that scores.json repeats
+FACTS = ("template", "paper", "shape", "language", "path", "revision", "limit", "seed", "expected", "source", "licence")
 PAPER = Path(__file__).with_name("paper_scores.yaml")
 
 
@@ -71,30 +73,10 @@ def collect(
     """
     items = {name: [Item(**row) for row in journal.read(to / "items" / f"{name}.jsonl")] for name in benchmarks}
     found: dict[str, dict[str, list[Outcome]]] = {}
-    told: dict[str, Any] = {}
+    more: dict[str, dict[str, Any]] = {}
     for model in models:
-        wanted = {(name, item.id) for name in benchmarks for item in items[name]}
-        answers = {(row["benchmark"], row["id"]): row for row in journal.read(to / model / "answers.jsonl")}
-        answers = {of: row for of, row in answers.items() if of in wanted}
-        verdicts = journal.read(to / model / "verdicts.jsonl")
         of_today = () if samples == 0 else None if keys is None else keys.get(model, ())
-        counting = current(verdicts, of_today)
-        found[model] = {
-            # of running text bits per byte are measured, and no question is asked
-            name: [
-                outcome(benchmark, item, answers.get((name, item.id)), counting.get((name, item.id), ()), samples)
-                for item in (items[name] if benchmark.metric != "bits_per_byte" else ())
-            ]
-            for name, benchmark in benchmarks.items()
-        }
-        every = itertools.chain.from_iterable(found[model].values())
-        folder.write(to / model / "outcomes.jsonl", "".join(_line(one.row()) for one in every), "surrogatepass")
-        told[model] = {
-            "usage": usage(answers.values(), verdicts),
-            "judges": _judges(row for rows in counting.values() for row in rows),
-            "duels": _duels(journal.read(to / model / "pairwise.jsonl"), of_today),
-            "measured": measured(to / model / "measures.json"),
-        }
+        found[model], more[model] = _model(to / model, benchmarks, items, samples, of_today)
     scores = {
         "version": VERSION,
         "facts": dict(facts or {}),
@@ -107,10 +89,41 @@ def collect(
         **tabulate(found, benchmarks, enforce=enforce, judged=samples > 0, resamples=resamples, seed=seed),
         "paper": paper(),
     }
-    for model, more in told.items():
-        scores["models"][model] |= more
+    for model in models:
+        scores["models"][model] |= more[model]
     folder.write(to / "scores.json", json.dumps(scores, ensure_ascii=False, indent=1) + "\n", "surrogatepass")
     return scores
+
+
+def _model(
+    at: Path,
+    benchmarks: Mapping[str, Benchmark],
+    items: Mapping[str, Sequence[Item]],
+    samples: int,
+    keys: Collection[str] | None,
+) -> tuple[dict[str, list[Outcome]], dict[str, Any]]:
+    """Outcomes of one model, which are written too, and what its folder says beside them."""
+    wanted = {(name, item.id) for name in benchmarks for item in items[name]}
+    answers = {(row["benchmark"], row["id"]): row for row in journal.read(at / "answers.jsonl")}
+    answers = {of: row for of, row in answers.items() if of in wanted}
+    verdicts = journal.read(at / "verdicts.jsonl")
+    counting = current(verdicts, keys)
+    found = {
+        # of running text bits per byte are measured, and no question is asked
+        name: [
+            outcome(benchmark, item, answers.get((name, item.id)), counting.get((name, item.id), ()), samples)
+            for item in (items[name] if benchmark.metric != "bits_per_byte" else ())
+        ]
+        for name, benchmark in benchmarks.items()
+    }
+    lines = (json.dumps(one.row(), ensure_ascii=False) for of in found.values() for one in of)
+    folder.write(at / "outcomes.jsonl", "".join(f"{line}\n" for line in lines), "surrogatepass")
+    return found, {
+        "usage": usage(answers.values(), verdicts),
+        "judges": _judges(row for rows in counting.values() for row in rows),
+        "duels": _duels(journal.read(at / "pairwise.jsonl"), keys),
+        "measured": read_measures(at / "measures.json"),
+    }
 
 
 def tabulate(
@@ -129,25 +142,29 @@ def tabulate(
     """
     by_judge = [name for name, one in benchmarks.items() if judged and one.metric == "judge"]
     columns = [name for name in by_judge if benchmarks[name].paper]
+    resampling = Resampling(resamples, seed)
     models: dict[str, Any] = {}
     for model, of in found.items():
+        rows = {name: _benchmark(of[name], (model, name), resampling) for name in benchmarks}
         drawn: dict[str, np.ndarray] = {}
-        rows = {
-            name: _benchmark(of[name], name in by_judge, enforce, resamples, seed, (model, name), drawn)
-            for name in benchmarks
-        }
-        headline = {name: Interval(**rows[name]["headline"]) for name in drawn}
+        for name in by_judge:
+            row, draws = _judged(of[name], enforce, (model, name), resampling)
+            rows[name]["language"]["disagreement"] = _disagreement(of[name])
+            rows[name] |= row
+            if draws is not None:
+                drawn[name] = draws
+        headlines = {name: Interval(**rows[name]["headline"]) for name in drawn}
         models[model] = {
             "benchmarks": rows,
-            "average": _average(by_judge, headline, drawn),
-            "paper_average": _average(columns, headline, drawn),
+            "average": _average(by_judge, headlines, drawn),
+            "paper_average": _average(columns, headlines, drawn),
         }
     pairs = itertools.combinations(found, 2)
     return {
         "models": models,
         "columns": by_judge,
         "paper_columns": columns,
-        "differences": [_difference(found, a, b, by_judge, enforce, resamples, seed) for a, b in pairs],
+        "differences": [_difference(found, a, b, by_judge, enforce, resampling) for a, b in pairs],
     }
 
 
@@ -156,27 +173,32 @@ def usage(answers: Iterable[Mapping[str, Any]], verdicts: Iterable[Mapping[str, 
 
     `dollars` is of the verdicts that have a price, `unpriced` counts the others.
     """
+
+    def total(rows: Iterable[Mapping[str, Any]], name: str, nothing: float = 0) -> float:
+        return sum(row.get(name) or nothing for row in rows)
+
     turns = [turn for row in answers for turn in row["turns"]]
     asked = list(verdicts)
+    tokens = [row.get("tokens") or {} for row in asked]
     costs = [row.get("cost") for row in asked]
     return {
-        "answer_prompt_tokens": sum(turn.get("prompt_tokens") or 0 for turn in turns),
-        "answer_tokens": sum(turn.get("answer_tokens") or 0 for turn in turns),
-        "answer_dollars": sum(turn.get("cost") or 0.0 for turn in turns),
+        "answer_prompt_tokens": total(turns, "prompt_tokens"),
+        "answer_tokens": total(turns, "answer_tokens"),
+        "answer_dollars": total(turns, "cost", 0.0),
         "verdicts": len(asked),
         "reasked": sum(bool(row.get("reasked")) for row in asked),
-        "attempts": sum(row.get("attempts") or 0 for row in asked),
-        "judge_prompt_tokens": sum((row.get("tokens") or {}).get("prompt") or 0 for row in asked),
-        "judge_answer_tokens": sum((row.get("tokens") or {}).get("answer") or 0 for row in asked),
-        "judge_cached_tokens": sum((row.get("tokens") or {}).get("cached") or 0 for row in asked),
+        "attempts": total(asked, "attempts"),
+        "judge_prompt_tokens": total(tokens, "prompt"),
+        "judge_answer_tokens": total(tokens, "answer"),
+        "judge_cached_tokens": total(tokens, "cached"),
         "dollars": sum(cost for cost in costs if cost is not None),
         "unpriced": costs.count(None),
-        "retries": dict(sum((Counter(row.get("retries") or {}) for row in asked), Counter()).most_common()),
-        "judge_seconds": round(sum(row.get("seconds") or 0.0 for row in asked), 1),
+        "retries": _summed(row.get("retries") or {} for row in asked),
+        "judge_seconds": round(total(asked, "seconds", 0.0), 1),
     }
 
 
-def measured(path: Path) -> dict[str, Any]:
+def read_measures(path: Path) -> dict[str, Any]:
     """What `measures.json` holds, by benchmark; nothing where there is none.
 
     Raises:
@@ -196,67 +218,83 @@ def paper() -> dict[str, Any]:
 # --- one benchmark -----------------------------------------------------------------------------------
 
 
-def _benchmark(
-    outcomes: Sequence[Outcome],
-    judged: bool,
-    enforce: str,
-    resamples: int,
-    seed: int,
-    labels: tuple[str, ...],
-    drawn: dict[str, np.ndarray],
-) -> dict[str, Any]:
-    """One cell of the table and what stands behind it; the headline's resampled means go into `drawn`."""
+class Resampling(NamedTuple):
+    """How intervals are made; every label has a stream of its own."""
 
-    def measured(values: Sequence[float], *label: str) -> tuple[Interval, np.ndarray]:
-        draws = means(np.asarray(values, dtype=float), resamples, generator(seed, *labels, *label))
+    resamples: int
+    seed: int
+
+    def interval(self, values: Sequence[float], *labels: str) -> tuple[Interval, np.ndarray]:
+        """Of the mean, with the resampled means that it rests on."""
+        draws = means(np.asarray(values, dtype=float), self.resamples, generator(self.seed, *labels))
         return interval(values, draws), draws
 
-    row: dict[str, Any] = {
+    def difference(self, pairs: Sequence[Sequence[tuple[float, float]]], *labels: str) -> dict[str, Any] | None:
+        """Of paired scores per benchmark; None where one has no pairs."""
+        if not pairs or not all(pairs):
+            return None
+        return difference(pairs, self.resamples, generator(self.seed, *labels)).row()
+
+
+def _benchmark(outcomes: Sequence[Outcome], labels: tuple[str, ...], resampling: Resampling) -> dict[str, Any]:
+    """One cell of the table as far as no judge is asked."""
+    measures: dict[str, list[float]] = {}
+    for one in outcomes:
+        for name, value in one.measures.items():
+            measures.setdefault(name, []).append(value)
+    return {
         "questions": len(outcomes),
         "pending": sum(one.status in PENDING for one in outcomes),
         "unanswered": sum(one.status == UNANSWERED for one in outcomes),
         "finish": _counts(one.finish for one in outcomes),
-        "measures": {
-            name: measured([one.measures[name] for one in outcomes if name in one.measures], name)[0].row()
-            for name in dict.fromkeys(key for one in outcomes for key in one.measures)
-        },
+        "measures": {name: resampling.interval(of, *labels, name)[0].row() for name, of in measures.items()},
         "language": {
             "labels": _counts(one.language for one in outcomes),
             "rulings": _counts(one.ruling for one in outcomes),
         },
     }
+
+
+def _judged(
+    outcomes: Sequence[Outcome], enforce: str, labels: tuple[str, ...], resampling: Resampling
+) -> tuple[dict[str, Any], np.ndarray | None]:
+    """What the judge adds to a cell, and the resampled means of its headline, if it has one."""
     scored = [one for one in outcomes if one.score is not None]
     settled = [one.floor for one in outcomes if one.floor is not None]
-    if not judged:
-        return row
-    row["statuses"] = _counts(one.status for one in outcomes)
-    row["verdicts"] = dict(sum((Counter(one.verdicts) for one in outcomes), Counter()).most_common())
-    row["errors"] = dict(sum((Counter(one.errors) for one in outcomes), Counter()).most_common())
-    row["failed"] = len(settled) - len(scored)
-    row["failures_as_zero"] = float(np.mean(settled)) if settled else None
-    row["mean"] = row["headline"] = row["language_as_zero"] = None
-    row["categories"] = {}
-    row["language"]["disagreement"] = {
+    row: dict[str, Any] = {
+        "statuses": _counts(one.status for one in outcomes),
+        "verdicts": _summed(one.verdicts for one in outcomes),
+        "errors": _summed(one.errors for one in outcomes),
+        "failed": len(settled) - len(scored),
+        "failures_as_zero": float(np.mean(settled)) if settled else None,
+        **dict.fromkeys(("mean", "headline", "language_as_zero")),
+        "categories": {},
+    }
+    if not scored:
+        return row, None
+    drawn: dict[str, np.ndarray] = {}
+    for kind, rule in (("mean", "off"), ("language_as_zero", "zero"))[: 1 if enforce == "off" else 2]:
+        mean, drawn[kind] = resampling.interval([headline(one, rule) for one in scored], *labels, kind)
+        row[kind] = mean.row()
+    chosen = "language_as_zero" if enforce == "zero" else "mean"
+    row["headline"] = row[chosen]
+    row["zeros"] = sum(one.score == 0 for one in scored)
+    row["zero_rate"] = row["zeros"] / len(scored)
+    for name in dict.fromkeys(one.category for one in scored if one.category):
+        inside = [headline(one, enforce) for one in scored if one.category == name]
+        row["categories"][name] = resampling.interval(inside, *labels, "category", name)[0].row()
+    return row, drawn[chosen]
+
+
+def _disagreement(outcomes: Sequence[Outcome]) -> dict[str, int]:
+    """How often the judge and the language rule see another language, together or one of them alone."""
+    scored = [one for one in outcomes if one.score is not None]
+    return {
         "both": sum(one.score == 0 and one.ruling == "violation" for one in scored),
         "judge_only": sum("judge_only" in one.flags for one in scored),
         "rule_only": sum("rule_only" in one.flags for one in scored),
         "scored": len(scored),
     }
-    if not scored:
-        return row
-    kinds = {"mean": "off", "language_as_zero": "zero"} if enforce != "off" else {"mean": "off"}
-    for kind, rule in kinds.items():
-        mean, draws = measured([headline(one, rule) for one in scored], kind)
-        row[kind] = mean.row()
-        if rule == ("zero" if enforce == "zero" else "off"):
-            row["headline"] = mean.row()
-            drawn[labels[-1]] = draws
-    row["zeros"] = sum(one.score == 0 for one in scored)
-    row["zero_rate"] = row["zeros"] / len(scored)
-    for name in dict.fromkeys(one.category for one in scored if one.category):
-        inside = [headline(one, enforce) for one in scored if one.category == name]
-        row["categories"][name] = measured(inside, "category", name)[0].row()
-    return row
 
 
 def headline(one: Outcome, enforce: str) -> float:
@@ -280,27 +318,21 @@ def _difference(
     second: str,
     names: Sequence[str],
     enforce: str,
-    resamples: int,
-    seed: int,
+    resampling: Resampling,
 ) -> dict[str, Any]:
     """First minus second per benchmark and for the macro average, on the questions that both have a score of."""
     pairs: dict[str, list[tuple[float, float]]] = {}
     for name in names:
-        theirs = {one.id: headline(one, enforce) for one in found[second][name] if one.score is not None}
-        pairs[name] = [
-            (headline(one, enforce), theirs[one.id])
-            for one in found[first][name]
-            if one.score is not None and one.id in theirs
-        ]
-
-    def apart(label: str, of: Sequence[Sequence[tuple[float, float]]]) -> dict[str, Any] | None:
-        return difference(of, resamples, generator(seed, first, second, label)).row() if of and all(of) else None
-
+        mine, theirs = (
+            {one.id: headline(one, enforce) for one in found[model][name] if one.score is not None}
+            for model in (first, second)
+        )
+        pairs[name] = [(score, theirs[of]) for of, score in mine.items() if of in theirs]
     return {
         "first": first,
         "second": second,
-        "benchmarks": {name: apart(name, [of]) for name, of in pairs.items()},
-        "average": apart("", list(pairs.values())),
+        "benchmarks": {name: resampling.difference([of], first, second, name) for name, of in pairs.items()},
+        "average": resampling.difference(list(pairs.values()), first, second, ""),
     }
 
 
@@ -311,21 +343,10 @@ def _about(benchmark: Benchmark, items: Sequence[Item], to: Path) -> dict[str, A
     """What a benchmark was, and the SHA-256 of its file of items."""
     path = to / "items" / f"{benchmark.name}.jsonl"
     content = path.read_bytes() if path.is_file() else b""
-    beside = BESIDE.get(benchmark.shape) if benchmark.metric == "judge" else benchmark.metric
     return {
         "metric": benchmark.metric,
-        "measure": HEADLINE.get(beside or ""),
-        "template": benchmark.template,
-        "paper": benchmark.paper,
-        "shape": benchmark.shape,
-        "language": benchmark.language,
-        "path": benchmark.path,
-        "revision": benchmark.revision,
-        "limit": benchmark.limit,
-        "seed": benchmark.seed,
-        "expected": benchmark.expected,
-        "source": benchmark.source,
-        "licence": benchmark.licence,
+        "measure": HEADLINE.get(metric_of(benchmark) or ""),
+        **{name: getattr(benchmark, name) for name in FACTS},
         "items": len(items),
         "multi_turn": sum(len(item.prompts) > 1 for item in items),
         "sha256": hashlib.sha256(content).hexdigest(),
@@ -365,5 +386,5 @@ def _counts(values: Iterable[str]) -> dict[str, int]:
     return dict(Counter(value for value in values if value).most_common())
 
 
-def _line(row: Mapping[str, Any]) -> str:
-    return json.dumps(row, ensure_ascii=False) + "\n"
+def _summed(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    return dict(sum(map(Counter, counts), Counter()).most_common())

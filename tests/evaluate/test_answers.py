@@ -62,14 +62,14 @@ def test_rows_are_what_the_plan_says(folder, tmp_path):
 
 
 def test_turns_are_fed_the_models_own_answers(folder, tmp_path):
-    from bailong.evaluate.generate import Local, Question
+    from bailong.evaluate.generate import LocalModel, Prompt
 
     rows = answers.collect(local(folder), ITEMS, talker.card(), tmp_path / "answers.jsonl")
-    alone = Local(str(folder), talker.generator(strict=True))
+    alone = LocalModel(str(folder), talker.generator(strict=True))
     for row, item in zip(rows, ITEMS, strict=True):
         said = []
         for turn, _ in enumerate(item.prompts):
-            question = Question(item.prompts[: turn + 1], list(said))
+            question = Prompt(item.prompts[: turn + 1], list(said))
             said.append(alone.answers([question], talker.card())[0].text)
         assert [turn["answer"] for turn in row["turns"]] == said
 
@@ -78,7 +78,7 @@ def test_the_same_again_opens_no_model_and_other_settings_do(folder, tmp_path, m
     path = tmp_path / "answers.jsonl"
     first = answers.collect(local(folder), ITEMS[:3], talker.card(), path)
     size = path.stat().st_size
-    monkeypatch.setattr(answers.Folder, "local", property(lambda self: pytest.fail("the model was opened")))
+    monkeypatch.setattr(answers.LocalSource, "local", property(lambda self: pytest.fail("the model was opened")))
     assert answers.collect(local(folder, batch=2), ITEMS[:3], talker.card(), path) == first
     assert path.stat().st_size == size
     for other, sampling in [

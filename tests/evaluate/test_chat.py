@@ -35,9 +35,9 @@ def settings(folder, **changes):
 
 @pytest.fixture(scope="module")
 def local(folder):
-    from bailong.evaluate.generate import Local
+    from bailong.evaluate.generate import LocalModel
 
-    return Local(str(folder), talker.generator())
+    return LocalModel(str(folder), talker.generator())
 
 
 def talk(local, *lines):
@@ -195,14 +195,14 @@ def until(master, pattern, seconds=60, press=b""):
 def test_served_to_the_openai_client(folder, local):
     import openai
 
-    from bailong.evaluate.generate import Question
+    from bailong.evaluate.generate import Prompt
 
     with serving(folder) as server:
         client = openai.OpenAI(base_url=server.url, api_key="none")
         asked = {"model": server.model, "temperature": 0, "max_tokens": 20}
         messages = [{"role": "user", "content": "hello there"}]
         reply = client.chat.completions.create(messages=messages, **asked).choices[0]
-        own = local.answers([Question(["hello there"])], talker.greedy(max_new_tokens=20))[0]
+        own = local.answers([Prompt(["hello there"])], talker.greedy(max_new_tokens=20))[0]
         assert reply.message.content.strip("\ufffd ") == own.text.strip("\ufffd ")
         assert reply.finish_reason == own.finish_reason
         pieces = client.chat.completions.create(messages=messages, stream=True, **asked)
@@ -210,7 +210,7 @@ def test_served_to_the_openai_client(folder, local):
         assert streamed.strip("\ufffd ") == reply.message.content.strip("\ufffd ")
         messages += [{"role": "assistant", "content": own.text}, {"role": "user", "content": "and?"}]
         assert client.chat.completions.create(messages=messages, **asked).usage.prompt_tokens == len(
-            local.fit(Question(["hello there", "and?"], [own.text]), 20).ids
+            local.fit(Prompt(["hello there", "and?"], [own.text]), 20).ids
         )
         with pytest.raises(openai.BadRequestError):  # it serves one model, by one name
             client.chat.completions.create(messages=messages, model="another")

@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bailong.evaluate import model_folder
-from bailong.evaluate.generate import Local, Question
+from bailong.evaluate.generate import LocalModel, Prompt
 from bailong.evaluate.sampler import Draw, seed_of
 from tests.evaluate import talker
 
@@ -23,21 +23,21 @@ def folder(bench, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def local(folder):
-    return Local(str(folder), talker.generator())
+    return LocalModel(str(folder), talker.generator())
 
 
 def alone(folder, **changes):
-    return Local(str(folder), talker.generator(strict=True, **changes))
+    return LocalModel(str(folder), talker.generator(strict=True, **changes))
 
 
 def texts(local, sampling, prompts=PROMPTS):
-    return [answer.text for answer in local.answers([Question([prompt]) for prompt in prompts], sampling)]
+    return [answer.text for answer in local.answers([Prompt([prompt]) for prompt in prompts], sampling)]
 
 
 def test_a_batch_is_the_same_as_one_at_a_time_and_in_order(folder, local):
     seen = []
-    batched = local.answers([Question([p]) for p in PROMPTS], talker.greedy(), lambda i, answer: seen.append(i))
-    single = alone(folder).answers([Question([p]) for p in PROMPTS], talker.greedy())
+    batched = local.answers([Prompt([p]) for p in PROMPTS], talker.greedy(), lambda i, answer: seen.append(i))
+    single = alone(folder).answers([Prompt([p]) for p in PROMPTS], talker.greedy())
     assert [a.text for a in batched] == [a.text for a in single]
     assert sorted(seen) == list(range(len(PROMPTS))) and seen != sorted(seen)  # sorted by length, order restored
     assert {a.batch for a in batched} == {4, 3} and {a.batch for a in single} == {1}
@@ -83,14 +83,14 @@ def test_draws_follow_the_distribution():
 
 def test_it_stops_at_the_first_of_all_ends(bench, tmp_path):
     folder = talker.build(bench, tmp_path / "model")
-    before = Local(str(folder), talker.generator())
-    ids = [before.generate([before.fit(Question([p]), 24).ids], talker.greedy(), [0], 24)[0] for p in PROMPTS[:4]]
+    before = LocalModel(str(folder), talker.generator())
+    ids = [before.generate([before.fit(Prompt([p]), 24).ids], talker.greedy(), [0], 24)[0] for p in PROMPTS[:4]]
     ends = [ids[0][3], ids[1][9]]
     talker.ends(folder, ends)
-    after = Local(str(folder), talker.generator())
+    after = LocalModel(str(folder), talker.generator())
     assert after.ends == {*ends, after.tokenizer.eos_token_id}
     reasons = set()
-    for row, answer in zip(ids, after.answers([Question([p]) for p in PROMPTS[:4]], talker.greedy()), strict=True):
+    for row, answer in zip(ids, after.answers([Prompt([p]) for p in PROMPTS[:4]], talker.greedy()), strict=True):
         stops = [place for place, i in enumerate(row) if i in after.ends]
         kept = row[: stops[0]] if stops else row
         assert answer.text == (after.text(kept) if stops else after.text(kept).rstrip("\ufffd")).strip()
@@ -105,48 +105,48 @@ def test_the_folders_own_sampling_has_no_say(folder, bench, tmp_path, local):
     path = other / "generation_config.json"
     loud = {"do_sample": True, "temperature": 2.0, "repetition_penalty": 3.0, "max_length": 30, "top_k": 2}
     path.write_text(json.dumps(json.loads(path.read_text()) | loud))
-    assert texts(Local(str(other), talker.generator()), talker.greedy()) == texts(local, talker.greedy())
+    assert texts(LocalModel(str(other), talker.generator()), talker.greedy()) == texts(local, talker.greedy())
     assert model_folder.digest(str(other)) != model_folder.digest(str(folder))
 
 
 def test_the_passage_gives_way_and_the_question_never(local):
     passage = " ".join(WORDS * 30)
-    question = Question([f"Read:\n{passage}\nWhat did the cat look at?"], passage=passage)
+    question = Prompt([f"Read:\n{passage}\nWhat did the cat look at?"], passage=passage)
     fitted = local.fit(question, 24)
     assert fitted.truncated and len(fitted.ids) > 220 and len(fitted.ids) + 24 <= 256
     text = local.tokenizer.decode(fitted.ids)
     assert "Read:\nthe cat sat on a mat" in text and "What did the cat look at?" in text
     assert local.answers([question], talker.greedy())[0].truncated
-    assert not local.answers([Question(["hi"])], talker.greedy())[0].truncated
+    assert not local.answers([Prompt(["hi"])], talker.greedy())[0].truncated
 
 
 def test_the_oldest_turns_give_way_before_the_passage_and_the_last_question_never(local):
     long = " ".join(WORDS * 2)
     said = [f"first {long}", f"second {long}", f"third {long}", "and the last?"]
-    fitted = local.fit(Question(said, ["one", "two", "three"]), 24)
+    fitted = local.fit(Prompt(said, ["one", "two", "three"]), 24)
     text = local.tokenizer.decode(fitted.ids)
     assert fitted.truncated and "first" not in text and "third" in text and "and the last?" in text
     passage = " ".join(WORDS)
-    kept = local.fit(Question([f"about {passage}", *said[1:]], ["one", "two", "three"], passage=passage), 24)
+    kept = local.fit(Prompt([f"about {passage}", *said[1:]], ["one", "two", "three"], passage=passage), 24)
     text = local.tokenizer.decode(kept.ids)
     assert f"about {passage}" in text and "second" not in text and "and the last?" in text
 
 
 def test_a_question_that_leaves_little_room_gets_what_is_left_and_one_that_leaves_none_is_refused(local):
     words = " ".join(WORDS * 4)
-    while len(local.fit(Question([words]), 1).ids) > 240:
+    while len(local.fit(Prompt([words]), 1).ids) > 240:
         words = words[:-10]
-    fitted = local.fit(Question([words]), 100)
+    fitted = local.fit(Prompt([words]), 100)
     assert fitted.room == 256 - len(fitted.ids) < 100 and not fitted.truncated
-    answers = local.answers([Question([words]), Question(["hi"])], talker.greedy(max_new_tokens=100))
+    answers = local.answers([Prompt([words]), Prompt(["hi"])], talker.greedy(max_new_tokens=100))
     assert answers[0].answer_tokens <= fitted.room
     with pytest.raises(ValueError, match=r"drcd, question 7 alone takes \d+ of generator.context=256 tokens"):
-        local.answers([Question([words * 2], name="drcd, question 7")], talker.greedy())
+        local.answers([Prompt([words * 2], name="drcd, question 7")], talker.greedy())
 
 
 def test_memory_that_is_full_halves_the_batch(folder, monkeypatch, local):
     said = []
-    small = Local(str(folder), talker.generator(batch=8), said.append)
+    small = LocalModel(str(folder), talker.generator(batch=8), said.append)
     real = small.model.generate
 
     def generate(input_ids, **rest):
@@ -170,8 +170,8 @@ LLAMA_CHAT = (
 
 
 def test_another_chat_template_is_applied_once(bench, tmp_path):
-    local = Local(str(talker.build(bench, tmp_path / "model", LLAMA_CHAT)), talker.generator())
-    ids = local.fit(Question(["how are you", "and now"], ["well"]), 24).ids
+    local = LocalModel(str(talker.build(bench, tmp_path / "model", LLAMA_CHAT)), talker.generator())
+    ids = local.fit(Prompt(["how are you", "and now"], ["well"]), 24).ids
     bos, eos = local.tokenizer.bos_token_id, local.tokenizer.eos_token_id
     assert ids[0] == bos and ids[1] != bos and ids.count(bos) == 2 and ids.count(eos) == 1
     assert "[INST] how are you [/INST]" in local.tokenizer.decode(ids) and local.tokenizer.decode(ids).endswith(">")
@@ -180,8 +180,8 @@ def test_another_chat_template_is_applied_once(bench, tmp_path):
 def test_without_a_template_it_is_said_what_to_do(bench, tmp_path):
     folder = talker.build(bench, tmp_path / "model", "")
     with pytest.raises(ValueError, match="has no chat template.*generator.template=bailong"):
-        Local(str(folder), talker.generator())
-    assert Local(str(folder), talker.generator(template="bailong")).fit(Question(["hi"]), 24).ids[0] == 1
+        LocalModel(str(folder), talker.generator())
+    assert LocalModel(str(folder), talker.generator(template="bailong")).fit(Prompt(["hi"]), 24).ids[0] == 1
 
 
 @pytest.mark.parametrize(
@@ -195,10 +195,10 @@ def test_without_a_template_it_is_said_what_to_do(bench, tmp_path):
 )
 def test_what_is_no_model_is_refused(path, message, tmp_path):
     with pytest.raises(ValueError, match=message):
-        Local(str(tmp_path) if path == "EMPTY" else path, talker.generator())
+        LocalModel(str(tmp_path) if path == "EMPTY" else path, talker.generator())
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_cuda_must_be_there(folder):
     with pytest.raises(ValueError, match="generator.device=cuda"):
-        Local(str(folder), talker.generator(device="cuda"))
+        LocalModel(str(folder), talker.generator(device="cuda"))

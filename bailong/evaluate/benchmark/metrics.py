@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from bailong.evaluate.benchmark import choice, extractive, number
 from bailong.evaluate.benchmark.item import Item
+from bailong.evaluate.benchmark.settings import Benchmark
 
 #: the number of each metric that goes into tables; all are in [0, 1], higher is better
 HEADLINE = {"extractive": "f1", "number": "exact_match", "choice": "accuracy"}
 #: what is measured beside the judge, by the shape of the benchmark
 BESIDE = {"squad": "extractive", "fgc": "extractive", "ttqa": "extractive", "labelled": "choice", "gsm8k": "number"}
+
+
+def metric_of(benchmark: Benchmark) -> str | None:
+    """What is measured of its answers: its own metric, or the one beside its judge."""
+    return BESIDE.get(benchmark.shape) if benchmark.metric == "judge" else benchmark.metric
 
 
 def measure(metric: str, item: Item, answer: str) -> dict[str, float]:
