@@ -97,7 +97,7 @@ class Conversation:
             return
         if fitted.truncated:
             self._remark("(the oldest turns no longer fit into the context and are left out)")
-        shown = Shown(self.local.text, self.answers)
+        shown = TextStreamer(self.local.text, self.answers)
         try:
             seed = self.local.seed(question, self.sampling)
             (ids,) = self.local.generate([fitted.ids], self.sampling, [seed], fitted.room, streamer=shown)
@@ -189,7 +189,7 @@ def _is_kill(interrupt: KeyboardInterrupt) -> bool:
     return getattr(interrupt, "number", signal.SIGINT) != signal.SIGINT
 
 
-class Shown:
+class TextStreamer:
     """Tokens as text while they come (transformers' streamer protocol).
 
     A character can be spread over several tokens (byte fallback): what does not yet end in a whole character is held
@@ -267,7 +267,7 @@ def server(settings: Chat) -> tuple[list[str], dict[str, str]]:
                 f"{settings.path} has no chat template, and a server must know how the model wants to be asked: put "
                 "its chat_template.jinja into the folder"
             )
-        if not model_folder.draws(settings.path):
+        if not model_folder.has_sampling(settings.path):
             print(
                 f"{settings.path}/generation_config.json does not say do_sample: true, so the server answers greedily "
                 "whatever temperature it is asked for",

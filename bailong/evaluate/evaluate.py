@@ -118,7 +118,7 @@ def _require_unseen(
     """Refuse benchmarks of which a passage or prompt was trained on."""
     if settings.sft is None:
         return []
-    against = contamination.trained(Path(settings.sft))
+    against = contamination.training_data(Path(settings.sft))
     overlaps = [contamination.compare(loaded, against) for loaded in items.values()]
     contamination.require_clean(overlaps, against)
     reporter.say(

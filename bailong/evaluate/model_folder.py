@@ -67,17 +67,16 @@ def digest(path: str) -> str:
 
 def has_template(path: str) -> bool:
     """Whether a local folder says how it wants to be asked."""
-    folder = Path(path)
-    settings = folder / "tokenizer_config.json"
-    if (folder / "chat_template.jinja").exists():
-        return True
-    return settings.exists() and bool(json.loads(settings.read_text(encoding="utf-8")).get("chat_template"))
+    return (Path(path) / "chat_template.jinja").exists() or _says(Path(path) / "tokenizer_config.json", "chat_template")
 
 
-def draws(path: str) -> bool:
+def has_sampling(path: str) -> bool:
     """Whether a local folder's generation_config.json asks for sampling: servers take a temperature only then."""
-    settings = Path(path) / "generation_config.json"
-    return settings.exists() and bool(json.loads(settings.read_text(encoding="utf-8")).get("do_sample"))
+    return _says(Path(path) / "generation_config.json", "do_sample")
+
+
+def _says(settings: Path, key: str) -> bool:
+    return settings.exists() and bool(json.loads(settings.read_text(encoding="utf-8")).get(key))
 
 
 def _weights(folder: Path) -> list[Path]:

@@ -73,7 +73,7 @@ def spine(book: zipfile.ZipFile) -> list[str]:
     return [files[i] for i in order if i in files]
 
 
-class Plain(HTMLParser):
+class PageText(HTMLParser):
     """The visible text of a page, a line for each block of it."""
 
     def __init__(self) -> None:
@@ -85,10 +85,6 @@ class Plain(HTMLParser):
         if tag in SILENT:
             self.silent += 1
         elif tag in BLOCKS:
-            self.pieces.append("\n")
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in BLOCKS:
             self.pieces.append("\n")
 
     def handle_endtag(self, tag: str) -> None:
@@ -116,7 +112,7 @@ def _chapter(book: zipfile.ZipFile, name: str, row: int) -> Item:
         page = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError:
         return Bad(row, -1, "bad_utf8", data[:HEAD], len(data))
-    parser = Plain()
+    parser = PageText()
     parser.feed(page)
     parser.close()
     text = parser.text()

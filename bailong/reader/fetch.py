@@ -33,7 +33,7 @@ SAFE = "/:?&=%@+,;!$'()*~[]-._"
 
 
 @dataclass
-class Manners:
+class Politeness:
     """How we behave towards hosts.
 
     Attributes:
@@ -51,7 +51,7 @@ class Manners:
     hosts: int
 
 
-def read(source: Input, extractor: Extractor, manners: Manners, cache: Path, max_bytes: int) -> Iterator[Item]:
+def read(source: Input, extractor: Extractor, politeness: Politeness, cache: Path, max_bytes: int) -> Iterator[Item]:
     """The pages of a list of addresses, one a line (blank lines and lines that begin with # left out), in its order.
 
     What was answered is kept in `cache`, so that a run that was stopped goes on where it was. What may be different
@@ -65,17 +65,17 @@ def read(source: Input, extractor: Extractor, manners: Manners, cache: Path, max
     failed: dict[str, dict[str, Any]] = {}
 
     def visit(host: list[str]) -> None:
-        visitor = Visitor(manners, max_bytes)
+        crawler = HostCrawler(politeness, max_bytes)
         for url in host:
             if not stopped.is_set() and not (cache / _name(url)).exists():
-                answer = visitor.get(url)
+                answer = crawler.get(url)
                 if answer["reason"] in PASSING:
                     failed[url] = answer
                 else:
                     _keep(cache / _name(url), answer)
 
     stopped = threading.Event()
-    with ThreadPoolExecutor(manners.hosts) as pool:
+    with ThreadPoolExecutor(politeness.hosts) as pool:
         try:
             list(pool.map(visit, visits.values()))
         except BaseException:
@@ -90,11 +90,11 @@ def read(source: Input, extractor: Extractor, manners: Manners, cache: Path, max
             yield _page(line, url, cache / _name(url), extractor)
 
 
-class Visitor:
+class HostCrawler:
     """Requests to one host, one after another."""
 
-    def __init__(self, manners: Manners, max_bytes: int) -> None:
-        self.manners, self.max_bytes = manners, max_bytes
+    def __init__(self, politeness: Politeness, max_bytes: int) -> None:
+        self.politeness, self.max_bytes = politeness, max_bytes
         self.robots: dict[str, RobotFileParser] = {}
         self.dead: dict[str, str] = {}
         self.last = -float("inf")
@@ -129,17 +129,17 @@ class Visitor:
             else:
                 rules.parse(answer["body"].decode("utf-8", "replace").splitlines() if not answer["reason"] else [])
             self.robots[host] = rules
-        return self.robots[host].can_fetch(self.manners.user_agent, url)
+        return self.robots[host].can_fetch(self.politeness.user_agent, url)
 
     def _ask(self, url: str) -> dict[str, Any]:
-        wait = max(self.manners.delay, 0.1)
-        for left in range(self.manners.retries, -1, -1):
+        wait = max(self.politeness.delay, 0.1)
+        for left in range(self.politeness.retries, -1, -1):
             self._pause(url)
             request = urllib.request.Request(
-                url, headers={"User-Agent": self.manners.user_agent, "Accept": "text/html"}
+                url, headers={"User-Agent": self.politeness.user_agent, "Accept": "text/html"}
             )
             try:
-                with self.opener.open(request, timeout=self.manners.timeout) as response:
+                with self.opener.open(request, timeout=self.politeness.timeout) as response:
                     body = response.read(self.max_bytes + 1)
                     reason = "too_large" if len(body) > self.max_bytes else ""
                     return _answer(response.url, reason, response.headers.get_content_type(), body)
@@ -161,8 +161,8 @@ class Visitor:
     def _pause(self, url: str) -> None:
         parts = urlsplit(url)
         rules = self.robots.get(f"{parts.scheme}://{parts.netloc}")
-        asked = rules.crawl_delay(self.manners.user_agent) if rules is not None and rules.mtime() else None
-        delay = min(max(self.manners.delay, float(asked or 0)), PATIENCE)
+        asked = rules.crawl_delay(self.politeness.user_agent) if rules is not None and rules.mtime() else None
+        delay = min(max(self.politeness.delay, float(asked or 0)), PATIENCE)
         time.sleep(max(self.last + delay - time.monotonic(), 0.0))
         self.last = time.monotonic()
 
@@ -176,13 +176,13 @@ class _Refused(Exception):
 class _Redirects(urllib.request.HTTPRedirectHandler):
     """Follows redirects to pages that robots.txt of their host allows."""
 
-    def __init__(self, visitor: Visitor) -> None:
-        self.visitor = visitor
+    def __init__(self, crawler: HostCrawler) -> None:
+        self.crawler = crawler
 
     def redirect_request(
         self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: http.client.HTTPMessage, newurl: str
     ) -> urllib.request.Request | None:
-        if urlsplit(newurl).path != "/robots.txt" and not self.visitor.allowed(newurl):
+        if urlsplit(newurl).path != "/robots.txt" and not self.crawler.allowed(newurl):
             raise _Refused(newurl)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 

@@ -32,7 +32,7 @@ def read(source: Input, fields: Fields, max_bytes: int) -> Iterator[Item]:
             try:
                 found, reason = orjson.loads(data), "not_object"
             except orjson.JSONDecodeError:
-                found, reason = patiently(data)
+                found, reason = parse_leniently(data)
             if isinstance(found, dict):
                 if (text := text_of(found)) is not None:
                     del data  # of a long line one copy is enough while its document is written and the next one read
@@ -41,7 +41,7 @@ def read(source: Input, fields: Fields, max_bytes: int) -> Iterator[Item]:
                 reason = "no_text"
             yield Bad(row, offset, reason, data[:HEAD], size)
     except Damaged as damage:
-        found, _ = patiently(damage.tail)
+        found, _ = parse_leniently(damage.tail)
         if isinstance(found, dict) and (text := text_of(found)) is not None:
             # an object says itself where it ends: cut behind its last brace, it is whole
             yield Record(damage.row, damage.start, text, url_of(found))
@@ -49,7 +49,7 @@ def read(source: Input, fields: Fields, max_bytes: int) -> Iterator[Item]:
         raise
 
 
-def patiently(data: bytes) -> tuple[Any, str]:
+def parse_leniently(data: bytes) -> tuple[Any, str]:
     """What orjson refused, and the reason if it is beyond repair.
 
     Python's parser takes what the standard forbids and people write: NaN, numbers of any size, bare tabs and NULs,

@@ -38,7 +38,8 @@ def read(source: Input, variant: str, title: bool, skip_sections: bool, max_byte
         try:
             root = ElementTree.fromstring(page)
         except ElementTree.ParseError:
-            yield Bad(row, offset, "bad_utf8" if not _is_utf8(page) else "bad_xml", page[:HEAD], size)
+            reason = "bad_xml" if page.decode("utf-8", "ignore").encode() == page else "bad_utf8"
+            yield Bad(row, offset, reason, page[:HEAD], size)
             continue
         name = root.findtext("title") or ""
         if root.findtext("ns", "0") != "0":
@@ -118,11 +119,3 @@ def pages(source: Input, limit: int) -> Iterator[tuple[int, bytes, int, bytes]]:
     if broken is not None:
         broken.row, broken.start, broken.tail = number + 1, start - dropped, head or bytes(buffer[:HEAD])
         raise broken
-
-
-def _is_utf8(data: bytes) -> bool:
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True

@@ -222,9 +222,8 @@ def strip_bbcode(text: str) -> str:
     if "[/" not in text:
         return text
     text = _BB_MEDIA.sub("", text)
-    closed = {match.group(2).lower() for match in _BB_TAG.finditer(text) if match.group(1)}
-    opened = {match.group(2).lower() for match in _BB_TAG.finditer(text) if not match.group(1)}
-    pairs = closed & opened
+    marks = {(name.lower(), bool(end)) for end, name, _ in _BB_TAG.findall(text)}
+    pairs = {name for name, end in marks if end and (name, False) in marks}
 
     def replace(match: re.Match[str]) -> str:
         return "" if match.group(2).lower() in pairs else match.group()

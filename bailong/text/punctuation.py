@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TypeAlias
 
 from bailong.text.script import HAN
-from bailong.text.spans import protected
+from bailong.text.spans import protected, replaced
 
 _HAN = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _LETTER = rf"{_HAN}\u3005-\u3007\u3041-\u30ff\u3105-\u312f\u31a0-\u31bf"
@@ -72,13 +72,8 @@ def contextual(text: str, *, quotes: str = "corner", ellipsis: bool = True) -> s
 
 def _masked(text: str) -> str:
     """The text with low lines for what is protected: its signs are not seen, and its edges are not Chinese."""
-    if not (spans := protected(text, numbers=False)):
-        return text
-    pieces, last = [], 0
-    for start, end, _ in spans:
-        pieces += [text[last:start], re.sub(r"[^\n]", "_", text[start:end])]
-        last = end
-    return "".join((*pieces, text[last:]))
+    spans = protected(text, numbers=False)
+    return replaced(text, ((start, end, re.sub(r"[^\n]", "_", text[start:end])) for start, end, _ in spans))
 
 
 def _line(line: str, masked: str, quotes: str, ellipsis: bool) -> str:
@@ -99,16 +94,8 @@ def _line(line: str, masked: str, quotes: str, ellipsis: bool) -> str:
             _stops(masked, edits, english)
         if not edits:
             return line
-        ordered = sorted(edits.items())
-        line, masked = _edited(line, ordered), _edited(masked, ordered)
-
-
-def _edited(line: str, edits: list[tuple[int, tuple[int, str]]]) -> str:
-    pieces, last = [], 0
-    for start, (end, new) in edits:
-        pieces += [line[last:start], new]
-        last = end
-    return "".join((*pieces, line[last:]))
+        ordered = [(start, *edit) for start, edit in sorted(edits.items())]
+        line, masked = replaced(line, ordered), replaced(masked, ordered)
 
 
 def _is_english(masked: str) -> bool:

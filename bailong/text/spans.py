@@ -7,6 +7,7 @@ signs (`https：//a．tw`, `https：／／a。tw`): both are recognised. Every p
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 # Characters of a URL (RFC 3986). The second kind ends a sentence as often as it goes on with the address, so it
@@ -80,6 +81,15 @@ def protected(text: str, *, numbers: bool = True) -> list[Span]:
         if not spans or span.start >= spans[-1].end:
             spans.append(span)
     return spans
+
+
+def replaced(text: str, pieces: Iterable[tuple[int, int, str]]) -> str:
+    """The text with something new for stretches of it: (start, end, new), in order and without overlap."""
+    kept, last = [], 0
+    for start, end, new in pieces:
+        kept += [text[last:start], new]
+        last = end
+    return "".join((*kept, text[last:]))
 
 
 # A substring that every match of the kind holds: looking for it costs nothing against the pattern itself.

@@ -89,7 +89,7 @@ def test_characters_of_several_tokens_are_shown_whole(local):
     ids = local.tokenizer(text, add_special_tokens=False).input_ids
     assert len(ids) > len(text)  # bytes
     to = io.StringIO()
-    shown, grown = chat.Shown(local.text, to), []
+    shown, grown = chat.TextStreamer(local.text, to), []
     shown.put(torch.tensor([[1, 5, 9]]))
     for i in ids:
         shown.put(torch.tensor([i]))
@@ -99,7 +99,7 @@ def test_characters_of_several_tokens_are_shown_whole(local):
     assert to.getvalue() == text + "\n" and all(text.startswith(part) for part in grown)
     assert "中" in grown and "中文" in grown and "中文🙂" in grown and not any("\ufffd" in part for part in grown)
     cut = io.StringIO()
-    shown = chat.Shown(local.text, cut)
+    shown = chat.TextStreamer(local.text, cut)
     for i in [0, *ids[:4]]:
         shown.put(torch.tensor([i]))
     shown.close()  # what never became a character is shown at the end
@@ -148,8 +148,8 @@ def test_a_terminal(folder, place):
     long = ["generator.context=256", "sampling.max_new_tokens=230", "sampling=greedy", "generator.device=cpu"]
     code = (
         "import sys, time; sys.argv[0] = 'bailong-chat'; from bailong import cli; from bailong.evaluate import chat\n"
-        "put = chat.Shown.put\n"
-        "chat.Shown.put = lambda self, value: (time.sleep(0.02), put(self, value))[1]\n"  # as slow as a large model
+        "put = chat.TextStreamer.put\n"
+        "chat.TextStreamer.put = lambda self, value: (time.sleep(0.02), put(self, value))[1]\n"  # slow
         "cli.chat()\n"
     )
     process, master = pty.fork()

@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("trafilatura")
 
-from bailong.reader.fetch import Manners, read
+from bailong.reader.fetch import Politeness, read
 from bailong.reader.record import Bad
 from bailong.reader.stream import Input
 from bailong.reader.web import Extractor
@@ -66,10 +66,10 @@ def site():
 
 
 def fetch(path, lines, **knobs):
-    manners = Manners(**{"user_agent": "test/1", "delay": 0.02, "timeout": 5, "retries": 1, "hosts": 2} | knobs)
+    politeness = Politeness(**{"user_agent": "test/1", "delay": 0.02, "timeout": 5, "retries": 1, "hosts": 2} | knobs)
     extractor = Extractor("precision", False, False, True, None)
     source = Input(put(path / "urls.txt", "\n".join(lines).encode()))
-    return list(read(source, extractor, manners, path / "pages", 100_000))
+    return list(read(source, extractor, politeness, path / "pages", 100_000))
 
 
 def test_a_list_of_addresses(tmp_path, site):

@@ -6,19 +6,21 @@ passage. Shared articles are counted and are no fault.
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bailong.data.turns import paragraph_digest, turns_of
 from bailong.evaluate.benchmark.item import Item
+from bailong.reader.stream import Input, lines
+
+#: bytes of a dialogue; none is as long
+LONGEST = 1 << 30
 
 
 @dataclass
-class Trained:
+class TrainingData:
     """What a folder of prepared dialogues holds, as digests (`paragraph_digest`) of passages and instructions."""
 
     folder: str
@@ -57,7 +59,7 @@ class Overlap:
         }
 
 
-def trained(folder: Path) -> Trained:
+def training_data(folder: Path) -> TrainingData:
     """Everything that `documents/*.jsonl.zst` of a folder made by `bailong-prepare` was trained on.
 
     Rows are dialogues: their `turns` (or `text`, the same serialised), and where known the `paragraph` that they ask
@@ -69,9 +71,10 @@ def trained(folder: Path) -> Trained:
     shards = sorted((folder / "documents").glob("*.jsonl.zst"))
     if not shards:
         raise ValueError(f"sft={folder} holds no documents/*.jsonl.zst: give a folder that bailong-prepare wrote")
-    found = Trained(str(folder))
+    found = TrainingData(str(folder))
     for shard in shards:
-        for number, row in enumerate(_rows(shard), 1):
+        for number, _, line, _ in lines(Input(shard), LONGEST):
+            row = json.loads(line)
             try:
                 turns = turns_of(row.get("turns") or row.get("text"))
             except ValueError as error:
@@ -83,7 +86,7 @@ def trained(folder: Path) -> Trained:
     return found
 
 
-def compare(items: list[Item], against: Trained) -> Overlap:
+def compare(items: list[Item], against: TrainingData) -> Overlap:
     """What the items of one benchmark share with the training data."""
     assert items
     titles = {str(item.meta["title"]) for item in items if item.meta.get("title")}
@@ -96,7 +99,7 @@ def compare(items: list[Item], against: Trained) -> Overlap:
     )
 
 
-def require_clean(overlaps: list[Overlap], against: Trained) -> None:
+def require_clean(overlaps: list[Overlap], against: TrainingData) -> None:
     """Raise `ValueError` if any item was trained on, naming the first few."""
     if found := [overlap for overlap in overlaps if overlap.ids]:
         named = "; ".join(
@@ -105,14 +108,6 @@ def require_clean(overlaps: list[Overlap], against: Trained) -> None:
             for overlap in found
         )
         raise ValueError(f"sft={against.folder} trained on test questions: {named}")
-
-
-def _rows(shard: Path) -> Iterator[dict[str, Any]]:
-    import zstandard
-
-    with shard.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as stream:
-        for line in io.TextIOWrapper(stream, encoding="utf-8"):
-            yield json.loads(line)
 
 
 def _several(value: Any) -> list[str]:

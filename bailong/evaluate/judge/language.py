@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from bailong.evaluate.benchmark.item import Item
 from bailong.text.script import HAN, KANA, tables
-from bailong.text.spans import protected
+from bailong.text.spans import protected, replaced
 
 LABELS = ("traditional", "simplified", "english", "other", "undetermined")
 #: what an item's `answer_language` asks for
@@ -52,7 +52,7 @@ _FORMULA = re.compile(r"\$\$?[^$\n]{1,200}\$?\$|\\[A-Za-z]+")
 _SENTENCE = re.compile(r"[。！？!?；;\n]+")
 
 
-class Found(NamedTuple):
+class LanguageCounts(NamedTuple):
     """A label, and the counts it rests on: Han characters, those of one script only, Latin and foreign words."""
 
     label: str
@@ -82,7 +82,7 @@ class Ruling(NamedTuple):
         return {"ok": True, "violation": False}.get(self.status)
 
 
-def language_of(text: str) -> Found:
+def language_of(text: str) -> LanguageCounts:
     """The language of a text, without its code, URLs, formulas, and (where anything else is left) quoted names.
 
     A text with signs of Simplified Chinese is `simplified` when they outnumber those of Traditional Chinese in all of
@@ -115,31 +115,26 @@ def verdict(item: Item, answers: Sequence[str]) -> Ruling:
 
 
 def _prose(text: str) -> str:
-    pieces, at = [], 0
-    for span in protected(text):
-        pieces += [text[at : span.start], " "]
-        at = span.end
-    return unicodedata.normalize("NFKC", _FORMULA.sub(" ", "".join(pieces) + text[at:])).replace("’", "'")
+    bare = replaced(text, ((span.start, span.end, " ") for span in protected(text)))
+    return unicodedata.normalize("NFKC", _FORMULA.sub(" ", bare)).replace("’", "'")
 
 
-def _counted(text: str) -> Found:
+def _counted(text: str) -> LanguageCounts:
     simplified, _, traditional = tables()
     words = [word.lower() for word in _WORD.findall(text) if len(word) > 1 or word in "aAI"]
     han, kana = len(HAN.findall(text)), len(KANA.findall(text))
     foreign = len(_FOREIGN.findall(text))
     s, t = len(simplified.findall(text)), len(traditional.findall(text))
     counts = (han, s, t, len(words), foreign)
-    if kana > max(1, _KANA * (kana + han)):
-        return Found("other", *counts)
-    if foreign > max(han, len(words)):
-        return Found("other", *counts)
+    if kana > max(1, _KANA * (kana + han)) or foreign > max(han, len(words)):
+        return LanguageCounts("other", *counts)
     if han < len(words):
-        return Found(_latin(words), *counts)
+        return LanguageCounts(_latin(words), *counts)
     if s > t or any(
         2 <= len(simplified.findall(part)) > len(traditional.findall(part)) for part in _SENTENCE.split(text) if s > 1
     ):
-        return Found("simplified", *counts)
-    return Found("traditional" if t else "undetermined", *counts)
+        return LanguageCounts("simplified", *counts)
+    return LanguageCounts("traditional" if t else "undetermined", *counts)
 
 
 def _latin(words: list[str]) -> str:
@@ -153,7 +148,7 @@ def _latin(words: list[str]) -> str:
     return "other" if foreign or len(words) >= _PROSE else "undetermined"
 
 
-def _evidence(found: Found) -> str:
+def _evidence(found: LanguageCounts) -> str:
     if found.label in ("traditional", "simplified"):
         return (
             f"{found.label} ({found.simplified} Simplified, {found.traditional} Traditional of {found.han} characters)"

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from bailong.reader.jsonl import patiently
+from bailong.reader.jsonl import parse_leniently
 from bailong.reader.record import HEAD, Bad
 from bailong.reader.stream import BOM, Damaged, Input, lines
 
@@ -133,7 +133,7 @@ def _parsed(data: bytes) -> tuple[Any, str]:
     try:
         return orjson.loads(data), "not_object"
     except orjson.JSONDecodeError:
-        return patiently(data)
+        return parse_leniently(data)
 
 
 def _object(path: Path) -> dict[str, Any] | None:

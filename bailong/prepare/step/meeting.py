@@ -82,7 +82,7 @@ class Meeting:
             self.extractor = web.Extractor(knobs.web_favour, *shape)
         if kind == "urls":
             waits = (knobs.fetch_delay, knobs.fetch_timeout, knobs.fetch_retries, knobs.fetch_hosts)
-            return fetch.read(file, self.extractor, fetch.Manners(knobs.user_agent, *waits), self.pages, limit)
+            return fetch.read(file, self.extractor, fetch.Politeness(knobs.user_agent, *waits), self.pages, limit)
         return {"html": web.html, "warc": web.warc}[kind](file, self.extractor, limit)
 
     def check(self) -> None:

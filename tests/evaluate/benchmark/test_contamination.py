@@ -48,7 +48,7 @@ def test_passages_and_prompts_that_were_trained_on(tmp_path):
         {"id": "3", "turns": turns("x"), "paragraph": f"{paragraph_digest('戊')} {paragraph_digest('己')}"},
         {"id": "4", "turns": turns("y"), "paragraph": [paragraph_digest("庚")], "article": ["丙", "辛"]},
     ]
-    against = contamination.trained(folder(tmp_path / "sft", rows))
+    against = contamination.training_data(folder(tmp_path / "sft", rows))
     assert (against.dialogues, len(against.paragraphs), len(against.prompts)) == (4, 4, 5)
     found = contamination.compare(ITEMS, against)
     assert (found.paragraphs, found.prompts, found.ids, found.articles) == (("a",), ("c",), ("a", "c"), 2)
@@ -59,19 +59,19 @@ def test_passages_and_prompts_that_were_trained_on(tmp_path):
 
 def test_shared_articles_are_no_fault(tmp_path):
     rows = [{"turns": turns("別的段落"), "paragraph": paragraph_digest("甲的另一段"), "article": "甲"}] * 2
-    against = contamination.trained(folder(tmp_path / "sft", rows))
+    against = contamination.training_data(folder(tmp_path / "sft", rows))
     found = contamination.compare(ITEMS, against)
     assert (found.ids, found.articles) == ((), 1)
     contamination.require_clean([found], against)
-    unsaid = contamination.trained(folder(tmp_path / "unsaid", [{"turns": turns("別的")}] * 2))
+    unsaid = contamination.training_data(folder(tmp_path / "unsaid", [{"turns": turns("別的")}] * 2))
     assert contamination.compare(ITEMS, unsaid).articles is None
 
 
 def test_what_is_no_folder_of_dialogues(tmp_path):
     with pytest.raises(ValueError, match=r"holds no documents/\*\.jsonl\.zst"):
-        contamination.trained(tmp_path)
+        contamination.training_data(tmp_path)
     with pytest.raises(ValueError, match=r"sft-00000\.jsonl\.zst, row 1: not a dialogue"):
-        contamination.trained(folder(tmp_path / "cpt", [{"text": "一篇文章"}]))
+        contamination.training_data(folder(tmp_path / "cpt", [{"text": "一篇文章"}]))
 
 
 def test_digests_see_through_layout_and_width():
