@@ -78,6 +78,6 @@ def base_url(api: Api) -> str:
     return (api.base_url or "https://api.openai.com/v1").rstrip("/")
 
 
-def shown(api: Api) -> str:
+def public_url(api: Api) -> str:
     """The endpoint without the name and password that its address may hold."""
     return hidden(base_url(api))

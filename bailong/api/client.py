@@ -25,7 +25,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bailong.api.cache import Cache
-from bailong.api.call import Call, Reply, base_url, key, shown
+from bailong.api.call import Call, Reply, base_url, key, public_url
 from bailong.api.cost import Totals, estimate_tokens
 from bailong.api.settings import Api, Prices
 from bailong.run.process import ASKING
@@ -171,8 +171,8 @@ class Client:
                 if self._failed_in_a_row >= max(DOWN_AFTER, 4 * self.api.concurrency):
                     # Else each of thousands of calls would wait out its tries.
                     raise ValueError(
-                        f"api {self.api.name}: {shown(self.api)} failed {self._failed_in_a_row} calls in a row, the "
-                        f"last with {reply.error}; replies so far are kept: ask again when it is back"
+                        f"api {self.api.name}: {public_url(self.api)} failed {self._failed_in_a_row} calls in a row, "
+                        f"the last with {reply.error}; replies so far are kept: ask again when it is back"
                     )
 
         base = base_url(self.api)  # always given: a null one would be whatever OPENAI_BASE_URL says
@@ -191,7 +191,8 @@ class Client:
         while True:
             while (left := self._quiet_until - loop.time()) > 0:
                 await asyncio.sleep(left)
-            began, tries, asked, request = time.perf_counter(), tries + 1, None, self._request(call)
+            began, tries, request = time.perf_counter(), tries + 1, self._request(call)
+            asked, final = None, False
             try:
                 async with asyncio.timeout(self.api.timeout):  # of the whole try, not of each packet
                     completion = await client.chat.completions.create(**request)
@@ -209,15 +210,15 @@ class Client:
                     retries["max_tokens"] = 1
                     continue
                 self._stop_if_hopeless(error, _clean(reason, secret))
-                if error.status_code not in (408, 409, 429) and error.status_code < 500:
-                    return self._failure(name, f"{cause}: {reason}", secret, tries, retries, began)
+                final = error.status_code not in (408, 409, 429) and error.status_code < 500
                 asked = _asked_wait(error.response.headers)
             except (openai.OpenAIError, ValueError, TypeError, AttributeError, LookupError) as error:
                 # not JSON, or JSON of another shape: what a gateway says when the server behind it is away
                 cause, reason = "garbage", f"not a chat completion ({type(error).__name__}: {error})"
-            if tries >= self.api.attempts:
-                self._failed_in_a_row += 1
-                return self._failure(name, f"{cause}: {reason}", secret, tries, retries, began)
+            if final or tries >= self.api.attempts:
+                self._failed_in_a_row += not final
+                seconds, error = time.perf_counter() - began, _clean(f"{cause}: {reason}", secret)
+                return Reply(name, "api_error", seconds=seconds, attempts=tries, retries=retries, error=error)
             retries[cause] = retries.get(cause, 0) + 1
             await self._wait(tries, asked, cause)
 
@@ -247,14 +248,10 @@ class Client:
         }
         return {name: value for name, value in fields.items() if value is not None}
 
-    def _failure(self, name: str, reason: str, secret: str, tries: int, retries: dict[str, int], began: float) -> Reply:
-        seconds, error = time.perf_counter() - began, _clean(reason, secret)
-        return Reply(name, "api_error", seconds=seconds, attempts=tries, retries=retries, error=error)
-
     def _stop_if_hopeless(self, error: Any, reason: str) -> None:
         """Raise where every other call would meet the same answer."""
         status, code = error.status_code, error.code
-        where = f"api {self.api.name}: {shown(self.api)} answers {status} ({reason})"
+        where = f"api {self.api.name}: {public_url(self.api)} answers {status} ({reason})"
         if status == 402 or code in _ACCOUNT:
             raise ValueError(f"{where}: the account is empty or closed; replies so far are kept")
         if status in (401, 403):

@@ -33,7 +33,7 @@ from bailong.api.client import Client
 from bailong.api.settings import Api, Prices
 from bailong.evaluate import model_folder
 from bailong.evaluate.benchmark.item import Item
-from bailong.evaluate.prompt import messages
+from bailong.evaluate.prompt import Prompt, messages
 from bailong.evaluate.settings import Generator, Sampling, Subject
 from bailong.run.checks import did_you_mean
 from bailong.run.journal import Journal
@@ -355,9 +355,7 @@ def _failed(turns: Sequence[Turn]) -> bool:
     return bool(turns) and turns[-1]["finish_reason"] in FAILED
 
 
-def _prompt(item: Item, instructions: Sequence[str], outputs: Sequence[str], passage: str) -> Any:
-    from bailong.evaluate.generate import Prompt
-
+def _prompt(item: Item, instructions: Sequence[str], outputs: Sequence[str], passage: str) -> Prompt:
     return Prompt(list(instructions), list(outputs), passage, f"{item.benchmark}, question {item.id}")
 
 

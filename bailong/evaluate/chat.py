@@ -82,7 +82,7 @@ class Conversation:
 
     def ask(self, prompt: str) -> None:
         """Answer a prompt, showing the answer as it grows; Ctrl-C ends it."""
-        from bailong.evaluate.generate import Prompt
+        from bailong.evaluate.prompt import Prompt
 
         question = Prompt(
             [*(said for said, _ in self.turns), prompt],

@@ -22,7 +22,7 @@ QUESTION_TOKENS = 500
 
 
 @dataclass
-class Share:
+class PlannedCalls:
     """What one benchmark asks of the judge for one model.
 
     Attributes:
@@ -30,14 +30,14 @@ class Share:
         expected: with verdicts of `VERDICT_TOKENS`. most: with verdicts as long as `judge.max_tokens` lets them be.
     """
 
-    benchmark: Benchmark
+    benchmark: str
     items: int
     counted: bool
     expected: Totals
     most: Totals
 
 
-def estimate(settings: Evaluate, against: str | None = None) -> list[Share]:
+def estimate(settings: Evaluate, against: str | None = None) -> list[PlannedCalls]:
     """The calls to the judge for one model, benchmark by benchmark; or those that compare it with another one.
 
     Raises:
@@ -46,18 +46,18 @@ def estimate(settings: Evaluate, against: str | None = None) -> list[Share]:
     return [_share(settings, benchmark, against) for benchmark in settings.evaluation.values()]
 
 
-def total(shares: list[Share], settings: Evaluate) -> tuple[Totals, Totals]:
-    """Expected and greatest account of all benchmarks together."""
-    sums = Totals(settings.prices), Totals(settings.prices)
+def total(shares: list[PlannedCalls], settings: Evaluate) -> PlannedCalls:
+    """All benchmarks together."""
+    expected, most = Totals(settings.prices), Totals(settings.prices)
     for share in shares:
-        for whole, part in zip(sums, (share.expected, share.most), strict=True):
+        for sums, part in ((expected, share.expected), (most, share.most)):
             for name in ("calls", "prompt_tokens", "answer_tokens", "dollars"):
-                setattr(whole, name, getattr(whole, name) + getattr(part, name))
-            whole.unpriced.update(part.unpriced)
-    return sums
+                setattr(sums, name, getattr(sums, name) + getattr(part, name))
+            sums.unpriced.update(part.unpriced)
+    return PlannedCalls("all", sum(share.items for share in shares), True, expected, most)
 
 
-def _share(settings: Evaluate, benchmark: Benchmark, against: str | None) -> Share:
+def _share(settings: Evaluate, benchmark: Benchmark, against: str | None) -> PlannedCalls:
     client = Client(settings.judge.api, settings.prices)
     # A plan reads what lies on this machine and downloads nothing
     items: list[Item] | None = None
@@ -81,7 +81,7 @@ def _share(settings: Evaluate, benchmark: Benchmark, against: str | None) -> Sha
                 one = client.plan(calls, answer_tokens=length)
                 for_each = one.prompt_tokens // len(calls), one.answer_tokens // len(calls)
                 sums.expect(settings.judge.api.model, *for_each, calls=count * len(calls))
-    return Share(benchmark, count, items is not None, expected, most)
+    return PlannedCalls(benchmark.name, count, items is not None, expected, most)
 
 
 def _requests(

@@ -199,9 +199,8 @@ def _judge(
     for model, name, given in judged:
         requests = single.requests(settings.judge, settings.evaluation[name], given)
         collect(model, requests, "verdicts.jsonl", f"judges {model} on {name}")
-    rival = settings.judge.pairwise
-    for model, name, given in judged if rival is not None else ():
-        if model != rival:
+    for model, name, given in judged:
+        if (rival := settings.judge.pairwise) is not None and model != rival:
             theirs = {item.id: texts for item, texts in answered[rival, name]}
             pairs = [(item, mine, theirs[item.id]) for item, mine in given if item.id in theirs]
             requests = pairwise.requests(settings.judge, settings.evaluation[name], pairs, rival)
@@ -240,31 +239,29 @@ def show_plan(settings: Evaluate) -> None:
     table.add_column("benchmark", overflow="fold")
     for head in ("items", "calls", "tokens in", "out", "expected", "at most"):
         table.add_column(head, justify="right")
-    rows = [(share.benchmark.name, share.items, share.counted, share.expected, share.most) for share in shares]
-    expected, most = estimate.total(shares, settings)
-    rows.append(("all", sum(share.items for share in shares), True, expected, most))
-    for name, count, counted, likely, longest in rows:
-        table.add_section() if name == "all" else None
+    whole = estimate.total(shares, settings)
+    for share in [*shares, whole]:
+        table.add_section() if share is whole else None
         table.add_row(
-            name,
-            f"{count:,}{'' if counted else '*'}",
-            f"{likely.calls:,}",
-            f"{likely.prompt_tokens:,}",
-            f"{likely.answer_tokens:,}",
-            _dollars(likely),
-            _dollars(longest),
+            share.benchmark,
+            f"{share.items:,}{'' if share.counted else '*'}",
+            f"{share.expected.calls:,}",
+            f"{share.expected.prompt_tokens:,}",
+            f"{share.expected.answer_tokens:,}",
+            _dollars(share.expected),
+            _dollars(share.most),
         )
     if not all(share.counted for share in shares):
         table.caption, table.caption_justify = "* assumed: what is not on this machine is not fetched by a plan", "left"
     console.print(table)
     models = len(settings.models)
-    times = f" x {models} models = {expected.calls * models:,}" if models > 1 else ""
-    console.print(f"{expected.calls:,} judge calls per model{times}; {_between(expected, most)}")
+    times = f" x {models} models = {whole.expected.calls * models:,}" if models > 1 else ""
+    console.print(f"{whole.expected.calls:,} judge calls per model{times}; {_between(whole)}")
     if settings.judge.enabled and settings.judge.pairwise and models > 1:
-        expected, most = estimate.total(estimate.estimate(settings, settings.judge.pairwise), settings)
-        times = f" x {models - 1} models = {expected.calls * (models - 1):,}" if models > 2 else ""
-        told = f"{expected.calls:,} more per model against {settings.judge.pairwise}{times}"
-        console.print(f"{told}; {_between(expected, most)}")
+        pairs = estimate.total(estimate.estimate(settings, settings.judge.pairwise), settings)
+        times = f" x {models - 1} models = {pairs.expected.calls * (models - 1):,}" if models > 2 else ""
+        told = f"{pairs.expected.calls:,} more per model against {settings.judge.pairwise}{times}"
+        console.print(f"{told}; {_between(pairs)}")
     if served := [model.name for model in settings.models if model.api is not None]:
         console.print(f"not counted: the answers of {', '.join(served)}, which are asked of an endpoint too")
     console.print(
@@ -273,10 +270,10 @@ def show_plan(settings: Evaluate) -> None:
     )
 
 
-def _between(expected: Any, most: Any) -> str:
-    if expected.unpriced:
-        return f"no price for {', '.join(expected.unpriced)}"
-    return f"{_dollars(expected)} a model, {_dollars(most)} at most"
+def _between(share: estimate.PlannedCalls) -> str:
+    if share.expected.unpriced:
+        return f"no price for {', '.join(share.expected.unpriced)}"
+    return f"{_dollars(share.expected)} a model, {_dollars(share.most)} at most"
 
 
 def _dollars(totals: Any) -> str:

@@ -9,27 +9,11 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from bailong.evaluate import model_folder, prompt
+from bailong.evaluate import model_folder
+from bailong.evaluate.prompt import Fitted, Prompt, fit, renderer
 from bailong.evaluate.sampler import processors, seed_of
 from bailong.evaluate.settings import Generator, Sampling
 from bailong.run.process import quiet
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """What is asked: `instructions`, and the model's own `outputs` so far (one fewer).
-
-    Attributes:
-        passage: the part of `instructions[0]` that may be shortened, or empty.
-        name: for messages.
-        draw: tells apart questions of the same words that want answers of their own.
-    """
-
-    instructions: Sequence[str]
-    outputs: Sequence[str] = ()
-    passage: str = ""
-    name: str = "the question"
-    draw: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,7 +56,7 @@ class LocalModel:
         local = model_folder.is_local(path)
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=local)
-            self.render = prompt.renderer(self.tokenizer, path, generator.template)
+            self.render = renderer(self.tokenizer, path, generator.template)
             config = AutoConfig.from_pretrained(path, local_files_only=local)
             if self.device.type == "cpu":
                 torch.set_num_threads(generator.threads)
@@ -94,17 +78,9 @@ class LocalModel:
             do_sample=False, eos_token_id=sorted(self.ends) or None, pad_token_id=min(self.ends, default=0)
         )
 
-    def fit(self, question: Prompt, room: int) -> prompt.Fitted:
+    def fit(self, question: Prompt, room: int) -> Fitted:
         """The question's prompt, with `room` tokens for its answer (`prompt.fit`)."""
-        return prompt.fit(
-            self.render,
-            question.instructions,
-            question.outputs,
-            room,
-            self.context,
-            question.passage,
-            f"{self.path}: {question.name}",
-        )
+        return fit(self.render, question, room, self.context, self.path)
 
     def answers(
         self,
@@ -152,7 +128,7 @@ class LocalModel:
         """What is drawn for a question depends on its words, its place in the dialogue and the sampling seed alone."""
         return seed_of(sampling.seed, question.draw, list(question.instructions))
 
-    def answer(self, ids: list[int], fitted: prompt.Fitted, batch: int) -> Answer:
+    def answer(self, ids: list[int], fitted: Fitted, batch: int) -> Answer:
         """From the new ids of a row, its end included."""
         ended = bool(ids) and ids[-1] in self.ends
         text = self.text(ids[:-1] if ended else ids)

@@ -52,8 +52,7 @@ def write(
         if not kept:
             continue
         made[task] = benchmark
-        rows = [_row(item) for item in kept]
-        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        text = "".join(json.dumps(_row(item), ensure_ascii=False) + "\n" for item in kept)
         (folder / f"{task}.jsonl").write_bytes(text.encode("utf-8", "replace"))
         facts = {
             "version": 1,
@@ -85,12 +84,11 @@ def _task(task: str, benchmark: Benchmark, items: Sequence[Item], tokens: int) -
         "test_split": "test",
     }
     if benchmark.metric == "bits_per_byte":
-        metrics = [{"metric": name} for name in ("bits_per_byte", "byte_perplexity")]
         return common | {
             "output_type": "loglikelihood_rolling",
             "doc_to_text": "",
             "doc_to_target": "prompt",
-            "metric_list": metrics,
+            "metric_list": [{"metric": name} for name in ("bits_per_byte", "byte_perplexity")],
         }
     metric = metric_of(benchmark)
     exact = metric if metric and all(item.golds for item in items) else None

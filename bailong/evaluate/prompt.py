@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from bailong.data import template
@@ -50,6 +51,23 @@ def messages(instructions: Sequence[str], outputs: Sequence[str]) -> list[dict[s
     return listed
 
 
+@dataclass(frozen=True)
+class Prompt:
+    """What is asked: `instructions`, and the model's own `outputs` so far (one fewer).
+
+    Attributes:
+        passage: the part of `instructions[0]` that may be shortened, or empty.
+        name: for messages.
+        draw: tells apart questions of the same words that want answers of their own.
+    """
+
+    instructions: Sequence[str]
+    outputs: Sequence[str] = ()
+    passage: str = ""
+    name: str = "the question"
+    draw: str = ""
+
+
 class Fitted(NamedTuple):
     """A prompt that fits: its ids, how many tokens its answer may have, and whether something was left out."""
 
@@ -58,15 +76,7 @@ class Fitted(NamedTuple):
     truncated: bool
 
 
-def fit(
-    render: Render,
-    instructions: Sequence[str],
-    outputs: Sequence[str],
-    room: int,
-    limit: int,
-    passage: str = "",
-    name: str = "the question",
-) -> Fitted:
+def fit(render: Render, prompt: Prompt, room: int, limit: int, model: str) -> Fitted:
     """The prompt within `limit` tokens less `room` for the answer; the last question always stays whole.
 
     What gives way, in this order, and only as far as needed: the oldest turns (the one with the passage is not yet
@@ -74,14 +84,14 @@ def fit(
     `room`, the answer gets what is left.
 
     Args:
-        passage: the part of `instructions[0]` that may be shortened, or empty.
-        name: of the question, for the message.
+        model: its name, for the message.
 
     Raises:
         ValueError: the last question alone fills the context.
     """
-    assert passage in instructions[0]
-    instructions, outputs = list(instructions), list(outputs)
+    passage = prompt.passage
+    assert passage in prompt.instructions[0]
+    instructions, outputs = list(prompt.instructions), list(prompt.outputs)
     ids = render(instructions, outputs)
     if len(ids) + room <= limit:
         return Fitted(ids, room, False)
@@ -113,7 +123,7 @@ def fit(
     left = limit - len(ids)
     if left < 1:
         raise ValueError(
-            f"{name} alone takes {len(ids)} of generator.context={limit} tokens, which leaves none for an answer: "
-            "raise generator.context if the model can read more, or leave the question out"
+            f"{model}: {prompt.name} alone takes {len(ids)} of generator.context={limit} tokens, which leaves none for "
+            "an answer: raise generator.context if the model can read more, or leave the question out"
         )
     return Fitted(ids, min(room, left), len(ids) + room <= limit or bool(passage) or len(outputs) > 0)

@@ -28,7 +28,7 @@ from bailong.evaluate.benchmark.item import Item
 from bailong.evaluate.benchmark.metrics import HEADLINE, metric_of
 from bailong.evaluate.benchmark.settings import Benchmark
 from bailong.evaluate.bootstrap import Interval, average, difference, generator, interval, means
-from bailong.evaluate.judge.pairwise import duel
+from bailong.evaluate.judge.pairwise import win_rate
 from bailong.evaluate.judge.rating import STATUSES
 from bailong.evaluate.outcome import PENDING, UNANSWERED, Outcome, current, outcome
 from bailong.run import folder, journal
@@ -370,7 +370,7 @@ def _duels(rows: Iterable[Mapping[str, Any]], keys: Collection[str] | None) -> l
     for row in last.values():
         grouped.setdefault((row["against"], row["benchmark"]), []).append(row)
     return [
-        {"against": against, "benchmark": name, **duel(whole)._asdict()}
+        {"against": against, "benchmark": name, **win_rate(whole)._asdict()}
         for (against, name), of in grouped.items()
         if (whole := _whole(of))
     ]

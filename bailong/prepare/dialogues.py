@@ -225,10 +225,10 @@ def identity_of(settings: Prepare, lines: list[Line]) -> dict[str, Any]:
 
 def asked(settings: Prepare, staged: dict[str, Staged]) -> dict[str, Any]:
     """Who was asked, and the calls of all sources together."""
-    from bailong.api.call import shown
+    from bailong.api.call import public_url
 
     calls = pipeline.summed([made.account for made in staged.values() if made.account["calls"]])
-    return {"model": settings.api.model, "base_url": shown(settings.api), **calls}
+    return {"model": settings.api.model, "base_url": public_url(settings.api), **calls}
 
 
 def unasked(target: Path) -> int:

@@ -62,7 +62,8 @@ def test_rows_are_what_the_plan_says(folder, tmp_path):
 
 
 def test_turns_are_fed_the_models_own_answers(folder, tmp_path):
-    from bailong.evaluate.generate import LocalModel, Prompt
+    from bailong.evaluate.generate import LocalModel
+    from bailong.evaluate.prompt import Prompt
 
     rows = answers.collect(local(folder), ITEMS, talker.card(), tmp_path / "answers.jsonl")
     alone = LocalModel(str(folder), talker.generator(strict=True))

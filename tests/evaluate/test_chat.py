@@ -195,7 +195,7 @@ def until(master, pattern, seconds=60, press=b""):
 def test_served_to_the_openai_client(folder, local):
     import openai
 
-    from bailong.evaluate.generate import Prompt
+    from bailong.evaluate.prompt import Prompt
 
     with serving(folder) as server:
         client = openai.OpenAI(base_url=server.url, api_key="none")

@@ -7,7 +7,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bailong.evaluate import model_folder
-from bailong.evaluate.generate import LocalModel, Prompt
+from bailong.evaluate.generate import LocalModel
+from bailong.evaluate.prompt import Prompt
 from bailong.evaluate.sampler import Draw, seed_of
 from tests.evaluate import talker
 

@@ -55,6 +55,7 @@ def labels(text: str) -> list[tuple[str, int]]:
     return found
 
 
-def accuracy(answer: str, golds: list[str]) -> float:
-    """1 if the answer gives an accepted label, else 0."""
-    return float(label(answer) in golds)
+def score(answer: str, golds: list[str]) -> dict[str, float]:
+    """`accuracy`: 1 if the answer gives an accepted label, else 0; `read`: 1 if it gives one."""
+    found = label(answer)
+    return {"accuracy": float(found in golds), "read": float(found is not None)}

@@ -7,7 +7,7 @@ passage. Shared articles are counted and are no fault.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +34,14 @@ class TrainingData:
 class Overlap:
     """Items of one benchmark whose passage or whose very prompt was trained on, by id.
 
-    `articles` counts the articles that both draw on; None where the training data does not say what its are.
+    `articles_shared` counts the articles that both draw on; None where the training data does not say what its are.
     """
 
     benchmark: str
     items: int
     paragraphs: tuple[str, ...]
     prompts: tuple[str, ...]
-    articles: int | None
+    articles_shared: int | None
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -50,13 +50,7 @@ class Overlap:
 
     def row(self) -> dict[str, Any]:
         """The findings as a JSON object."""
-        return {
-            "benchmark": self.benchmark,
-            "items": self.items,
-            "paragraphs": list(self.paragraphs),
-            "prompts": list(self.prompts),
-            "articles_shared": self.articles,
-        }
+        return asdict(self)
 
 
 def training_data(folder: Path) -> TrainingData:

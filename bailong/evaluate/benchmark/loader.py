@@ -50,10 +50,10 @@ def load(benchmark: Benchmark, say: Callable[[str], None] = lambda line: None) -
         raise ValueError(f"{where}.path={benchmark.path} holds no items")
     if benchmark.expected is not None and len(items) != benchmark.expected:
         say(f"{where}: {len(items):,} items where {benchmark.expected:,} are expected (evaluation of another split?)")
-    return drawn(items, benchmark.limit, benchmark.seed)
+    return sample(items, benchmark.limit, benchmark.seed)
 
 
-def drawn(items: list[Item], limit: int | None, seed: int) -> list[Item]:
+def sample(items: list[Item], limit: int | None, seed: int) -> list[Item]:
     """`limit` items by the hash of seed and id, in their order: a larger limit draws the same ones and more."""
     if limit is None or limit >= len(items):
         return items

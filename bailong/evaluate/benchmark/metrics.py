@@ -27,7 +27,4 @@ def measure(metric: str, item: Item, answer: str) -> dict[str, float]:
     assert item.golds, f"{item.benchmark}/{item.id} has no gold answer"
     if metric == "extractive":
         return extractive.score(answer, item.golds, item.answer_language)
-    if metric == "number":
-        return {"exact_match": number.exact(answer, item.golds), "read": float(number.last(answer) is not None)}
-    assert metric == "choice", metric
-    return {"accuracy": choice.accuracy(answer, item.golds), "read": float(choice.label(answer) is not None)}
+    return {"number": number, "choice": choice}[metric].score(answer, item.golds)

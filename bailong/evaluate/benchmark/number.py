@@ -51,10 +51,11 @@ def plain(text: str) -> str:
     return text.replace("⁄", "/")  # what NFKC makes of ½
 
 
-def exact(answer: str, golds: list[str]) -> float:
-    """1 if the answer's number equals that of an accepted answer, else 0; 18 and 18.00 are equal."""
+def score(answer: str, golds: list[str]) -> dict[str, float]:
+    """`exact_match`: 1 if the answer's number equals an accepted one, as 18 does 18.00; `read`: 1 if it has any."""
     found = last(answer)
-    return float(found is not None and any(found == last(gold) for gold in golds))
+    exact = found is not None and any(found == last(gold) for gold in golds)
+    return {"exact_match": float(exact), "read": float(found is not None)}
 
 
 def _value(match: re.Match[str]) -> Decimal | None:

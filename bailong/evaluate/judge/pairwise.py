@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from bailong.evaluate.benchmark.item import Item
 from bailong.evaluate.benchmark.settings import Benchmark
-from bailong.evaluate.judge.rating import example, plainly
+from bailong.evaluate.judge.rating import is_example, normalized
 from bailong.evaluate.judge.settings import Judge
-from bailong.evaluate.judge.template import pair
+from bailong.evaluate.judge.template import pairwise_prompt
 from bailong.evaluate.judge.verdicts import Request
 
 _BOXED = re.compile(r"\[\s*+\[\s*+(?P<choice>[abc])\s*+\]\s*+\]")
@@ -28,7 +28,7 @@ class Choice(NamedTuple):
     matched: str = ""
 
 
-class Duel(NamedTuple):
+class WinRate(NamedTuple):
     """A model against another. `rate` is its share of wins, a tie or an inconsistent pair counting as half.
 
     It is None when nothing could be decided; `failed` pairs are in `counts` and not in the rate.
@@ -44,9 +44,9 @@ def parse(text: str | None, finish_reason: str | None = "stop") -> Choice:
         return Choice("refused", None)
     if finish_reason == "length":
         return Choice("truncated", None)
-    plain = plainly(text or "")
+    plain = normalized(text or "")
     for pattern in (_BOXED, _LABELLED):
-        if found := [match for match in pattern.finditer(plain) if not example(plain, match)]:
+        if found := [match for match in pattern.finditer(plain) if not is_example(plain, match)]:
             return _choice(found[-1], text or "")
     alone = _ALONE.fullmatch(plain)
     return _choice(alone, text or "") if alone else Choice("parse_error", None)
@@ -63,7 +63,7 @@ def requests(
     return [
         Request(
             {"benchmark": benchmark.name, "id": item.id, "against": against, "order": order},
-            pair(benchmark.template or "", item, *((mine, theirs) if order == 0 else (theirs, mine))),
+            pairwise_prompt(benchmark.template or "", item, *((mine, theirs) if order == 0 else (theirs, mine))),
             sample,
             parse,
         )
@@ -84,13 +84,13 @@ def outcomes(rows: Iterable[dict[str, Any]]) -> list[tuple[str, str]]:
     return [(name, _outcome(orders[0], orders[1])) for (name, _), orders in pairs.items()]
 
 
-def duel(rows: Iterable[dict[str, Any]]) -> Duel:
+def win_rate(rows: Iterable[dict[str, Any]]) -> WinRate:
     """All pairs in numbers."""
     found = Counter(outcome for _, outcome in outcomes(rows))
     counts = {outcome: found[outcome] for outcome in OUTCOMES}
     decided = sum(counts.values()) - counts["failed"]
     points = counts["win"] + (counts["tie"] + counts["inconsistent"]) / 2
-    return Duel(counts, points / decided if decided else None)
+    return WinRate(counts, points / decided if decided else None)
 
 
 def _outcome(straight: str | None, swapped: str | None) -> str:

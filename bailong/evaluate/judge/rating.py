@@ -69,7 +69,7 @@ def parse(text: str | None, finish_reason: str | None = "stop", low: float = 0, 
     """
     if not text and finish_reason == "content_filter":
         return Rating("refused", None)
-    plain = plainly(text or "")
+    plain = normalized(text or "")
     found, final = _last(plain)
     if finish_reason == "length" and not final:
         return Rating("truncated", None, found["matched"] if found else "")
@@ -82,13 +82,13 @@ def parse(text: str | None, finish_reason: str | None = "stop", low: float = 0, 
     return Rating("ok" if usual else "repaired", score or 0.0, matched)
 
 
-def plainly(text: str) -> str:
+def normalized(text: str) -> str:
     """Text for reading marks from: one width, one kind of brackets, no Markdown, lower case."""
     text = unicodedata.normalize("NFKC", text).translate(_BRACKETS)
     return _DECORATION.sub("", text).lower()
 
 
-def example(plain: str, match: re.Match[str]) -> bool:
+def is_example(plain: str, match: re.Match[str]) -> bool:
     """Whether what was matched is announced as an example, as the prompt's own `例如：“評分：[[5]]”` is."""
     before = plain[max(0, match.start() - 40) : match.start()]
     return bool(_EXAMPLE.search(before) or _AS_FORMAT.match(plain, match.end()))
@@ -100,7 +100,7 @@ def _last(plain: str) -> tuple[dict[str, str] | None, bool]:
     for pattern in (_LABELLED, _BARE, _PLAIN):
         real = []
         for match in pattern.finditer(plain):
-            (examples if example(plain, match) else real).append(match)
+            (examples if is_example(plain, match) else real).append(match)
         if real:
             before = "\n" * (real[-1].start() < 60) + plain[max(0, real[-1].start() - 60) : real[-1].start()]
             return _facts(real[-1]), pattern is _LABELLED and _FINAL.search(before) is not None

@@ -85,7 +85,7 @@ def prompts(route: str, item: Item, answers: Sequence[str]) -> list[JudgePrompt]
     return [_prompt(route, item, answers)]
 
 
-def pair(route: str, item: Item, first: Sequence[str], second: Sequence[str]) -> JudgePrompt:
+def pairwise_prompt(route: str, item: Item, first: Sequence[str], second: Sequence[str]) -> JudgePrompt:
     """The prompt that compares two models' answers to an item, in this order."""
     suffix = "_english" if route in ENGLISH else ""
     template = load(f"pairwise{suffix}")

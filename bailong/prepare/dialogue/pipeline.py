@@ -318,11 +318,11 @@ def _identity(settings: Prepare, source: Source, steps: list[Step], cache: Path)
         facts |= {f"{step.name} (version)": step.version}
         facts |= {f"{step.name} ({name})": value for name, value in step.facts().items()}
     if any(step.asks() for step in steps):
-        from bailong.api.call import shown
+        from bailong.api.call import public_url
 
         facts |= {
             "api.model": settings.api.model,
-            "api.base_url": shown(settings.api),
+            "api.base_url": public_url(settings.api),
             "api.effort": settings.api.effort,
         }
     return facts

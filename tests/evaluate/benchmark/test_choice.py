@@ -24,4 +24,4 @@ from bailong.evaluate.benchmark import choice
 )
 def test_the_label_of_an_answer(answer, label):
     assert choice.label(answer) == label
-    assert choice.accuracy(answer, [label or "positive"]) == (label is not None)
+    assert choice.score(answer, [label or "positive"])["accuracy"] == (label is not None)

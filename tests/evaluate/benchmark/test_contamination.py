@@ -51,7 +51,7 @@ def test_passages_and_prompts_that_were_trained_on(tmp_path):
     against = contamination.training_data(folder(tmp_path / "sft", rows))
     assert (against.dialogues, len(against.paragraphs), len(against.prompts)) == (4, 4, 5)
     found = contamination.compare(ITEMS, against)
-    assert (found.paragraphs, found.prompts, found.ids, found.articles) == (("a",), ("c",), ("a", "c"), 2)
+    assert (found.paragraphs, found.prompts, found.ids, found.articles_shared) == (("a",), ("c",), ("a", "c"), 2)
     assert found.row()["articles_shared"] == 2
     with pytest.raises(ValueError, match=r"trained on test questions: drcd 2 of 4 \(a, c\)$"):
         contamination.require_clean([found], against)
@@ -61,10 +61,10 @@ def test_shared_articles_are_no_fault(tmp_path):
     rows = [{"turns": turns("別的段落"), "paragraph": paragraph_digest("甲的另一段"), "article": "甲"}] * 2
     against = contamination.training_data(folder(tmp_path / "sft", rows))
     found = contamination.compare(ITEMS, against)
-    assert (found.ids, found.articles) == ((), 1)
+    assert (found.ids, found.articles_shared) == ((), 1)
     contamination.require_clean([found], against)
     unsaid = contamination.training_data(folder(tmp_path / "unsaid", [{"turns": turns("別的")}] * 2))
-    assert contamination.compare(ITEMS, unsaid).articles is None
+    assert contamination.compare(ITEMS, unsaid).articles_shared is None
 
 
 def test_what_is_no_folder_of_dialogues(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 from bailong.data.turns import paragraph_digest
 from bailong.evaluate.benchmark.item import Item
-from bailong.evaluate.benchmark.loader import SHAPES, digest, drawn, load
+from bailong.evaluate.benchmark.loader import SHAPES, digest, load, sample
 from bailong.evaluate.settings import Benchmark
 
 
@@ -190,11 +190,11 @@ def test_what_is_refused_and_how(tmp_path, content, settings, message):
 
 def test_a_limit_draws_by_id_and_keeps_the_order():
     items = [Item(str(i), "b", ["q"]) for i in range(1000)]
-    few, more, other = drawn(items, 10, 0), drawn(items, 100, 0), drawn(items, 10, 1)
+    few, more, other = sample(items, 10, 0), sample(items, 100, 0), sample(items, 10, 1)
     assert len(few) == 10 and len(more) == 100 and {i.id for i in few} <= {i.id for i in more}
     assert few == [item for item in items if item in few] and few != other
-    assert {i.id for i in drawn(items[::-1], 10, 0)} == {i.id for i in few}
-    assert drawn(items, 1000, 0) is items and drawn(items, None, 0) is items
+    assert {i.id for i in sample(items[::-1], 10, 0)} == {i.id for i in few}
+    assert sample(items, 1000, 0) is items and sample(items, None, 0) is items
 
 
 def test_the_digest_knows_every_field():

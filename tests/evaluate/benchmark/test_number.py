@@ -52,16 +52,16 @@ def test_the_number_of_an_answer(answer, value):
 @pytest.mark.parametrize("answer", ["", "十八", "no idea", "####", "H2O", "...", "$", "-"])
 def test_no_number(answer):
     assert number.last(answer) is None
-    assert number.exact(answer, ["18"]) == 0
+    assert number.score(answer, ["18"])["exact_match"] == 0
 
 
 def test_equal_numbers_match_however_they_are_written():
-    assert number.exact("#### 1,200.0", ["1200"]) == 1
-    assert number.exact("12", ["1", "12"]) == 1
-    assert number.exact("-12", ["12"]) == 0
-    assert number.exact("1066", ["10"]) == 0
-    assert number.exact("#### 5e999999999", ["5"]) == 0
-    assert number.exact("9" * 5000, ["5"]) == 0
+    assert number.score("#### 1,200.0", ["1200"])["exact_match"] == 1
+    assert number.score("12", ["1", "12"])["exact_match"] == 1
+    assert number.score("-12", ["12"])["exact_match"] == 0
+    assert number.score("1066", ["10"])["exact_match"] == 0
+    assert number.score("#### 5e999999999", ["5"])["exact_match"] == 0
+    assert number.score("9" * 5000, ["5"])["exact_match"] == 0
 
 
 def test_every_solution_of_gsm8k_ends_in_its_own_number(real_data):
@@ -71,5 +71,5 @@ def test_every_solution_of_gsm8k_ends_in_its_own_number(real_data):
     assert len(rows) == 1319
     for row, gold in zip(rows, golds, strict=True):
         assert number.last(row["answer"]) == Decimal(gold.replace(",", ""))
-        assert number.exact(f"答案是 {gold} 元。", [gold]) == 1
-        assert number.exact(f"#### {Decimal(gold.replace(',', '')) + 1}", [gold]) == 0
+        assert number.score(f"答案是 {gold} 元。", [gold])["exact_match"] == 1
+        assert number.score(f"#### {Decimal(gold.replace(',', '')) + 1}", [gold])["exact_match"] == 0

@@ -5,7 +5,7 @@ import pytest
 from bailong.api.client import Client
 from bailong.api.settings import Api
 from bailong.evaluate.benchmark.item import Item
-from bailong.evaluate.judge.pairwise import duel, outcomes, parse, requests
+from bailong.evaluate.judge.pairwise import outcomes, parse, requests, win_rate
 from bailong.evaluate.judge.verdicts import collect
 from bailong.evaluate.settings import Benchmark, Judge
 from tests.api import server as scripted
@@ -74,8 +74,8 @@ def test_outcomes(script, outcome, rate, tmp_path):
     rows, asked = run(script, tmp_path)
     assert asked == 2
     assert outcomes(rows) == [("q0", outcome)]
-    assert duel(rows).counts[outcome] == 1
-    assert duel(rows).rate == rate
+    assert win_rate(rows).counts[outcome] == 1
+    assert win_rate(rows).rate == rate
 
 
 def test_a_rate_leaves_failures_out(tmp_path):
@@ -88,7 +88,7 @@ def test_a_rate_leaves_failures_out(tmp_path):
         return "[[A]]" if first_is_good(body) else "[[B]]"
 
     rows, _ = run(script, tmp_path, 4)
-    assert duel(rows) == ({"win": 2, "loss": 0, "tie": 1, "inconsistent": 0, "failed": 1}, 2.5 / 3)
+    assert win_rate(rows) == ({"win": 2, "loss": 0, "tie": 1, "inconsistent": 0, "failed": 1}, 2.5 / 3)
 
 
 def test_asked_once_more_for_the_verdict_alone(tmp_path):

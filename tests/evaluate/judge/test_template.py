@@ -3,7 +3,7 @@
 import pytest
 
 from bailong.evaluate.benchmark.item import Item
-from bailong.evaluate.judge.template import FOLDER, load, pair, prompts
+from bailong.evaluate.judge.template import FOLDER, load, pairwise_prompt, prompts
 
 
 def item(*turns, references=(), benchmark="bench"):
@@ -88,12 +88,12 @@ def test_an_empty_answer_leaves_its_slot_empty():
 
 
 def test_pairs_show_each_model_in_its_place():
-    straight = pair("by_turns", item("問", references=["正解"]), ["我"], ["他"])
-    swapped = pair("by_turns", item("問", references=["正解"]), ["他"], ["我"])
+    straight = pairwise_prompt("by_turns", item("問", references=["正解"]), ["我"], ["他"])
+    swapped = pairwise_prompt("by_turns", item("問", references=["正解"]), ["他"], ["我"])
     assert straight.text.index("我\n[助理甲的對話結束]") < straight.text.index("他\n[助理乙的對話結束]")
     assert swapped.text.index("他\n[助理甲的對話結束]") < swapped.text.index("我\n[助理乙的對話結束]")
     assert "[參考答案]\n正解\n\n[助理甲" in straight.text
-    assert pair("mt_bench", item("Q1", "Q2"), ["A1", "A2"], ["B1", "B2"]).template == "pairwise_english"
+    assert pairwise_prompt("mt_bench", item("Q1", "Q2"), ["A1", "A2"], ["B1", "B2"]).template == "pairwise_english"
 
 
 def test_versions_are_of_the_content():
