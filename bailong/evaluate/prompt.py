@@ -93,15 +93,12 @@ def fit(render: Render, prompt: Prompt, room: int, limit: int, model: str) -> Fi
     assert passage in prompt.instructions[0]
     instructions, outputs = list(prompt.instructions), list(prompt.outputs)
     ids = render(instructions, outputs)
-    if len(ids) + room <= limit:
-        return Fitted(ids, room, False)
-
     oldest = 1 if passage else 0
-    while len(instructions) > oldest + 1:
+    while len(ids) + room > limit and len(instructions) > oldest + 1:
         del instructions[oldest], outputs[oldest]
         ids = render(instructions, outputs)
-        if len(ids) + room <= limit:
-            return Fitted(ids, room, True)
+    if len(ids) + room <= limit:
+        return Fitted(ids, room, len(instructions) < len(prompt.instructions))
 
     if passage:
 

@@ -5,7 +5,7 @@
     with Scripted(lambda body: body["messages"][-1]["content"]):  # a function of the request's JSON
     with Scripted(in_turn([broken(500), "hello"])):               # each conversation passes through the list by itself
 
-    api = Api(name="test", base_url=server.url, model="judge", cache=None, first_wait=0.01)
+    api(server, attempts=2)                                       # its settings, with short waits and no cache
     server.asked[0].body["messages"], server.asked[0].headers["authorization"], server.most (calls under way at once)
 
 A str is a reply that ends by itself. The other behaviours: `reply(text, ...)`, `truncated`, `refused`, `declined`,
@@ -23,6 +23,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from bailong.api.settings import Api
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,11 @@ def in_turn(answers: Sequence[str | Behaviour]) -> Callable[[dict[str, Any]], st
             return answers[min(seen[name], len(answers) - 1)]
 
     return answer
+
+
+def api(server: Any, **knobs: Any) -> Api:
+    base = {"name": "test", "model": "judge", "cache": None, "first_wait": 0.01, "max_wait": 0.05, "timeout": 5.0}
+    return Api(**base | {"base_url": server.url, "key": "BAILONG_TEST_KEY"} | knobs)
 
 
 class Scripted:

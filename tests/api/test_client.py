@@ -22,6 +22,7 @@ from bailong.api.settings import Api, Prices
 from tests.api.server import (
     Behaviour,
     Scripted,
+    api,
     broken,
     choiceless,
     declined,
@@ -40,11 +41,6 @@ from tests.api.server import (
 from tests.conftest import ROOT
 
 SECRET = "sk-very-secret-0123456789"
-
-
-def api(server, **knobs):
-    base = {"name": "test", "model": "judge", "cache": None, "first_wait": 0.01, "max_wait": 0.05, "timeout": 5.0}
-    return Api(**base | {"base_url": server.url, "key": "BAILONG_TEST_KEY"} | knobs)
 
 
 def call(text="你好", **knobs):

@@ -76,11 +76,6 @@ class Ruling(NamedTuple):
     label: str
     reason: str
 
-    @property
-    def ok(self) -> bool | None:
-        """None when the rule has nothing to say."""
-        return {"ok": True, "violation": False}.get(self.status)
-
 
 def language_of(text: str) -> LanguageCounts:
     """The language of a text, without its code, URLs, formulas, and (where anything else is left) quoted names.

@@ -3,7 +3,6 @@
 import pytest
 
 from bailong.api.client import Client
-from bailong.api.settings import Api
 from bailong.evaluate.benchmark.item import Item
 from bailong.evaluate.judge.pairwise import outcomes, parse, requests, win_rate
 from bailong.evaluate.judge.verdicts import collect
@@ -47,10 +46,9 @@ def test_no_verdict():
 def run(script, tmp_path, count=1):
     pairs = [(Item(f"q{i}", "bench", [f"問{i}"]), ["好"], ["壞"]) for i in range(count)]
     with Scripted(script) as server:
-        api = Api(name="t", base_url=server.url, model="judge", cache=None, attempts=2, first_wait=0.01, max_wait=0.01)
-        settings = Judge(name="t", api=api)
+        settings = Judge(name="t", api=scripted.api(server, attempts=2))
         asked = requests(settings, BENCH, pairs, "other")
-        rows = collect(Client(api), settings, asked, tmp_path / "pairs.jsonl")
+        rows = collect(Client(settings.api), settings, asked, tmp_path / "pairs.jsonl")
         asked = len(server.asked)
     return rows, asked
 

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from bailong.api.client import Client
-from bailong.api.settings import Api, Prices
+from bailong.api.settings import Prices
 from bailong.evaluate.benchmark.item import Item
 from bailong.evaluate.judge.single import item_scores, requests
 from bailong.evaluate.judge.verdicts import calls, collect
@@ -25,17 +25,7 @@ PRICES = Prices(as_of="2026-01-01", models={"judge": {"input": 10.0, "output": 3
 
 
 def settings(server, cache=None, **more):
-    api = Api(
-        name="test",
-        base_url=server.url,
-        model="judge",
-        cache=cache,
-        first_wait=0.01,
-        max_wait=0.05,
-        attempts=3,
-        timeout=1,
-    )
-    return Judge(name="test", api=api, **more)
+    return Judge(name="test", api=scripted.api(server, cache=cache, attempts=3, timeout=1.0), **more)
 
 
 def items(count, turns=1):
