@@ -90,12 +90,10 @@ def interval(values: Sequence[float] | np.ndarray, drawn: np.ndarray) -> Interva
 
 def average(means_of: Sequence[Interval], drawn: Sequence[np.ndarray]) -> Interval:
     """The unweighted mean of benchmarks (Table 6's Avg); questions are drawn inside each benchmark."""
-    low, high = _middle(np.mean(np.stack(drawn), axis=0))
-    n = sum(found.n for found in means_of)
     alone = any(found.low is None for found in means_of)  # of one question nothing is known
-    return Interval(
-        float(np.mean([found.mean for found in means_of])), None if alone else low, None if alone else high, n
-    )
+    low, high = (None, None) if alone else _middle(np.mean(np.stack(drawn), axis=0))
+    n = sum(found.n for found in means_of)
+    return Interval(float(np.mean([found.mean for found in means_of])), low, high, n)
 
 
 def difference(
