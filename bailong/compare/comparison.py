@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bailong.compare.runs import Run, Runs
+from bailong.compare.runs import RunRecord, Runs
 from bailong.compare.statistics import Estimate, area, estimate, first_reach
 from bailong.run.checks import did_you_mean
 from bailong.run.folder import IGNORED
@@ -42,14 +42,14 @@ class Choice:
     """One value of the compared key and its runs."""
 
     name: str
-    runs: list[Run]
+    runs: list[RunRecord]
     baseline: bool = False
     metrics: dict[str, Estimate | None] = field(default_factory=dict)
     paired: dict[str, Estimate | None] = field(default_factory=dict)
     reach: Reach | None = None
 
     @property
-    def finished(self) -> list[Run]:
+    def finished(self) -> list[RunRecord]:
         return [run for run in self.runs if run.finished]
 
     @property
@@ -98,7 +98,7 @@ class Comparison:
         return list({(base.get("bpb_untouched"), base.get("bpb_tied")): base for base in found}.values())
 
 
-def measure(run: Run, metric: str, horizon: float) -> float | None:
+def measure(run: RunRecord, metric: str, horizon: float) -> float | None:
     """`metric` of one run, None while it is unknown."""
     if metric == "bpb_step0":
         return run.at_start("eval/bpb")
@@ -116,7 +116,7 @@ def compare_runs(runs: Runs, by: str = "initializer.name", baseline: str = "rand
     known = sorted({key for run in runs.runs for key in run.config})
     if runs.runs and by not in known:
         raise ValueError(f"by={by} is not accepted: it must be a settings key of the runs{did_you_mean(by, known)}")
-    groups: dict[str, list[Run]] = {}
+    groups: dict[str, list[RunRecord]] = {}
     for run in runs.runs:
         groups.setdefault(_word(run.config.get(by)), []).append(run)
     choices = [
@@ -142,7 +142,7 @@ def compare_runs(runs: Runs, by: str = "initializer.name", baseline: str = "rand
     return comparison
 
 
-def _fill(comparison: Comparison, pair: Callable[[Run], tuple]) -> None:
+def _fill(comparison: Comparison, pair: Callable[[RunRecord], tuple]) -> None:
     """Means, paired differences and tokens to the baseline."""
     horizon, baseline = comparison.horizon, comparison.baseline
     partners = {pair(run): run for run in baseline.finished} if baseline else {}
@@ -175,7 +175,7 @@ def _fill(comparison: Comparison, pair: Callable[[Run], tuple]) -> None:
         choice.reach = _reach(tokens, base_tokens)
 
 
-def _tokens_to(run: Run, target: float) -> float:
+def _tokens_to(run: RunRecord, target: float) -> float:
     """Tokens to `target`, or all of the run's tokens where it stayed above."""
     reached = first_reach(*run.curve("eval/bpb"), target)
     return float(run.curve("eval/bpb")[0][-1]) if reached is None else reached
@@ -212,12 +212,12 @@ def _varying(differing: dict[str, list[list[Any]]]) -> list[str]:
     return [key for key, values in differing.items() if not _below(key, IGNORED) and any(len(v) > 1 for v in values)]
 
 
-def _pair_key(differing: dict[str, list[list[Any]]]) -> Callable[[Run], tuple]:
+def _pair_key(differing: dict[str, list[list[Any]]]) -> Callable[[RunRecord], tuple]:
     keys = sorted({"seed", *_varying(differing)})
     return lambda run: tuple(_word(run.config.get(key)) for key in keys)
 
 
-def _checks(comparison: Comparison, pair: Callable[[Run], tuple]) -> list[Check]:
+def _checks(comparison: Comparison, pair: Callable[[RunRecord], tuple]) -> list[Check]:
     """What must hold before two curves may be compared."""
     finished = [run for choice in comparison.choices for run in choice.finished]
     checks = []
@@ -262,7 +262,7 @@ def _checks(comparison: Comparison, pair: Callable[[Run], tuple]) -> list[Check]
     return checks
 
 
-def _same_seeds(comparison: Comparison, pair: Callable[[Run], tuple]) -> Check:
+def _same_seeds(comparison: Comparison, pair: Callable[[RunRecord], tuple]) -> Check:
     """Whether every choice has the same finished seeds, once each."""
     per_choice = {choice.name: Counter(pair(run) for run in choice.finished) for choice in comparison.choices}
     counts = {name: sum(counter.values()) for name, counter in per_choice.items()}
@@ -278,7 +278,9 @@ def _same_seeds(comparison: Comparison, pair: Callable[[Run], tuple]) -> Check:
     return Check("Same seeds", True, f"{next(iter(counts.values()))} finished per choice")
 
 
-def _same(name: str, runs: list[Run], key: str, otherwise: str, pair: Callable[[Run], tuple] | None = None) -> Check:
+def _same(
+    name: str, runs: list[RunRecord], key: str, otherwise: str, pair: Callable[[RunRecord], tuple] | None = None
+) -> Check:
     """Whether `key` is one value over all runs, or within the runs that `pair` puts together."""
     values: dict[Any, set[str]] = {}
     for run in runs:
@@ -297,7 +299,7 @@ def _same(name: str, runs: list[Run], key: str, otherwise: str, pair: Callable[[
     return Check(name, True, next(iter(values[None]))[:10])
 
 
-def _agrees(run: Run) -> bool:
+def _agrees(run: RunRecord) -> bool:
     for key, mine in (("bpb_step0", run.at_start("eval/bpb")), ("bpb_final", run.at_end("eval/bpb"))):
         told = run.result.get(key)
         if mine is None or not isinstance(told, int | float) or not math.isclose(mine, told, rel_tol=1e-6):

@@ -24,7 +24,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from bailong.compare.comparison import Choice, Comparison
-from bailong.compare.runs import Run
+from bailong.compare.runs import RunRecord
 from bailong.report import palette
 from bailong.report.palette import INK
 from bailong.report.units import short
@@ -86,7 +86,7 @@ def styles(choices: Sequence[Choice]) -> dict[str, Style]:
     return found
 
 
-def band(runs: Sequence[Run], key: str) -> Band | None:
+def band(runs: Sequence[RunRecord], key: str) -> Band | None:
     """Runs on one axis: the union of their tokens, as far as all of them reach; straight lines between points.
 
     Seeds see other texts, so their evaluations stand at slightly other token counts.
@@ -139,17 +139,6 @@ def zoom_panels(comparison: Comparison) -> list[Panel]:
         Panel("eval/loss", "Evaluation loss, the start", until),
         Panel("eval/bpb", "Bits per byte, the start", until),
     ]
-
-
-def split_panels() -> list[Panel]:
-    return [
-        Panel("eval/loss_new", "Loss on new tokens (nats)"),
-        Panel("eval/loss_old", "Loss on old tokens (nats)"),
-    ]
-
-
-def training_panels() -> list[Panel]:
-    return [Panel("train/loss", "Training loss (nats per token)")]
 
 
 def draw(comparison: Comparison, panels: Sequence[Panel], columns: int = 2, legend: bool = True) -> Figure:

@@ -21,12 +21,14 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from bailong.report.flatten import flatten
+
 #: in the order in which they are listed
 STATUSES = ("finished", "running", "failed", "interrupted")
 
 
 @dataclass
-class Run:
+class RunRecord:
     """One run folder.
 
     `config` is flat (`optimizer.lr: 0.0003`). `rows` holds one merged row per optimizer step, ascending;
@@ -112,7 +114,7 @@ class Run:
 class Runs:
     """What was found: runs in the order of their folders, sweeps above them, and what could not be read."""
 
-    runs: list[Run]
+    runs: list[RunRecord]
     problems: list[str] = field(default_factory=list)
     sweeps: dict[Path, dict[str, Any]] = field(default_factory=dict)
     waiting: list[Path] = field(default_factory=list)
@@ -129,7 +131,7 @@ def read(folders: Iterable[str | Path]) -> Runs:
         if not place.is_dir():
             raise ValueError(f"runs={place} is not accepted: it must be a run folder, or a folder above run folders")
     found = Runs([])
-    seen: dict[Any, Run] = {}
+    seen: dict[Any, RunRecord] = {}
     for folder in dict.fromkeys(path for place in places for path in _run_folders(place)):
         try:
             run = read_run(folder, found.problems)
@@ -153,14 +155,14 @@ def read(folders: Iterable[str | Path]) -> Runs:
     return found
 
 
-def read_run(folder: Path, problems: list[str]) -> Run:
+def read_run(folder: Path, problems: list[str]) -> RunRecord:
     """One run folder. What is odd but bearable is added to `problems`, a line each.
 
     Raises:
         ValueError: `run.json` or `config.yaml` cannot be read; the message names the file.
     """
     record = _read_json(folder / "run.json")
-    run = Run(
+    run = RunRecord(
         folder=folder,
         record=record,
         config=_read_config(folder / "config.yaml"),
@@ -175,15 +177,6 @@ def read_run(folder: Path, problems: list[str]) -> Run:
     if diverged:
         problems.append(f"{folder}: the loss is not a number from step {diverged[0]} on; those points are left out")
     return run
-
-
-def flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """A nested mapping as dotted keys; lists and empty mappings stay values."""
-    for key, value in tree.items():
-        if isinstance(value, dict) and value:
-            yield from flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _run_folders(place: Path) -> Iterator[Path]:

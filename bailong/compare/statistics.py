@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
+from scipy.special import stdtrit
 
 CONFIDENCE = 0.95
 
@@ -43,36 +43,7 @@ def estimate(values: Sequence[float]) -> Estimate | None:
     if n == 1:
         return Estimate(mean, None, 1)
     variance = math.fsum((v - mean) ** 2 for v in values) / (n - 1)
-    return Estimate(mean, t_quantile(0.5 + CONFIDENCE / 2, n - 1) * math.sqrt(variance / n), n)
-
-
-def t_probability(t: float, freedom: int) -> float:
-    """P(|T| <= t) for Student's t with whole degrees of freedom (Abramowitz & Stegun 26.7.3 and 26.7.4)."""
-    angle = math.atan(t / math.sqrt(freedom))
-    cos2 = math.cos(angle) ** 2
-    odd = freedom % 2
-    term = math.cos(angle) if odd else 1.0
-    total = 0.0
-    for k in range(freedom // 2):
-        total += term
-        term *= cos2 * ((2 * k + 2) / (2 * k + 3) if odd else (2 * k + 1) / (2 * k + 2))
-    return 2 / math.pi * (angle + math.sin(angle) * total) if odd else math.sin(angle) * total
-
-
-@lru_cache
-def t_quantile(probability: float, freedom: int) -> float:
-    """The t with P(T <= t) = probability, for probability in (0.5, 1), by bisection."""
-    assert 0.5 < probability < 1 and freedom >= 1
-    low, high = 0.0, 1.0
-    while t_probability(high, freedom) < 2 * probability - 1:
-        high *= 2
-    for _ in range(100):
-        middle = (low + high) / 2
-        if t_probability(middle, freedom) < 2 * probability - 1:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
+    return Estimate(mean, float(stdtrit(n - 1, 0.5 + CONFIDENCE / 2)) * math.sqrt(variance / n), n)
 
 
 def area(tokens: np.ndarray, values: np.ndarray, horizon: float) -> float | None:

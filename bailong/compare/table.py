@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bailong.compare.comparison import METRICS, Choice, Comparison, measure
-from bailong.compare.runs import STATUSES, Run
+from bailong.compare.runs import STATUSES, RunRecord
 from bailong.compare.statistics import Estimate
 from bailong.report.units import NONE, short
 
@@ -167,7 +167,7 @@ def _saving(choice: Choice, base: str) -> str:
 # --- csv ---------------------------------------------------------------------------------------------
 
 
-def csv_row(run: Run, comparison: Comparison) -> dict[str, Any]:
+def csv_row(run: RunRecord, comparison: Comparison) -> dict[str, Any]:
     """One run; empty where a value is unknown, `not reached` where it is known that there is none."""
     reached = comparison.tokens_to_baseline.get(str(run.folder), "")
     row = {

@@ -25,7 +25,7 @@ from bailong.evaluate.benchmark.settings import Benchmark
 from bailong.evaluate.judge import pairwise, single, verdicts
 from bailong.evaluate.outcome import GIVEN
 from bailong.evaluate.pages import score_files, score_report
-from bailong.evaluate.pages.scores import read
+from bailong.evaluate.pages.score_table import read
 from bailong.evaluate.settings import Evaluate
 from bailong.run import folder, provenance
 from bailong.run.checks import hidden, require

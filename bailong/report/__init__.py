@@ -1,5 +1,4 @@
-"""Runs compared: `runs` reads folders, `comparison` computes, `curves`, `table` and `page` show. Of a prepared
-corpus `books` reads the ledger, `corpus` is its page and `card` its lines in the terminal.
+"""What every report is built of: pages (`elements`, `documents`, `bars`), tables in the terminal, numbers in words.
 
-Everything here reads files only and imports no torch: it works on what was copied from another machine.
+Nothing here knows what is reported or imports torch: reports are made from files that were copied from elsewhere.
 """

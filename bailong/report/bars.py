@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 
-from bailong.report import palette, units
+from bailong.report import elements, palette, units
+from bailong.report.markup import Html, visible
 
 #: patterns, drawn once on a page: what was lost, and the second and third round of colours
 PATTERNS = """<svg class="patterns" width="0" height="0" aria-hidden="true"><defs>
@@ -19,84 +20,113 @@ PATTERNS = """<svg class="patterns" width="0" height="0" aria-hidden="true"><def
 </defs></svg>"""
 
 
-def histogram(name: str, before: Counter[int], after: Counter[int], low: int, high: int, unit: str) -> str:
-    """Lengths in buckets of a power of two: outlined those that came, filled those that are left.
+def histogram(name: str, before: Counter[int], after: Counter[int], axis: tuple[int, int], unit: str) -> str:
+    """Lengths of documents that came and of those that are left, as `outlined` draws them."""
+    title = f"{name}: {_lengths(before, unit)} before, {_lengths(after, unit)} after."
+    buckets = "; ".join(
+        f"from {smallest(bucket):,}: {before.get(bucket, 0):,} → {after.get(bucket, 0):,}"
+        for bucket in sorted({*before, *after})
+    )
+    note = (
+        f"{units.plural(after.total(), 'document')} of {before.total():,}; median length "
+        f"{_median(before)} → {_median(after)} {unit}"
+    )
+    return outlined(name, before, after, axis, "document", title, buckets, note)
+
+
+def outlined(
+    name: str,
+    first: Counter[int],
+    second: Counter[int],
+    axis: tuple[int, int],
+    what: str,
+    title: str,
+    told: str,
+    note: str = "",
+) -> str:
+    """Sizes in buckets of a power of two: those of `first` outlined, those of `second` filled.
 
     Args:
-        before, after: bit length of a document's size -> documents.
-        low, high: the buckets of the axis, the same for every source.
+        first, second: bit length of a size -> how many.
+        axis: the first bucket and the last, the same for every source.
+        what, title, told: what is counted, and what the drawing shows, for who cannot see it.
     """
     left, top, width, height = 4, 16, 312, 92
+    low, high = axis
     slot = width / (high - low + 1)
-    tallest = max([*before.values(), *after.values(), 1])
+    tallest = max([*first.values(), *second.values(), 1])
     rects, ticks = [], []
     stride = -(-(high - low + 1) // 6)
     for bucket in range(low, high + 1):
         x = left + slot * (bucket - low)
-        for kind, counts, inset in (("came", before, 0.75), ("kept", after, max(1.5, slot * 0.22))):
+        for kind, counts, inset in (("came", first, 0.75), ("kept", second, max(1.5, slot * 0.22))):
             if count := counts.get(bucket, 0):
                 tall = max(height * count / tallest, 1)
-                rects.append(
-                    f'<rect class="{kind}" x="{x + inset:.1f}" y="{top + height - tall:.1f}" '
-                    f'width="{slot - 2 * inset:.1f}" height="{tall:.1f}"/>'
-                )
+                rects.append(rect(kind, x + inset, top + height - tall, slot - 2 * inset, tall))
         if (bucket - low) % stride == 0:
             ticks.append(f'<text class="soft" x="{x + 1:.1f}" y="{top + height + 14}">{smallest(bucket):,}</text>')
-    told = f"{name}: {_lengths(before, unit)} before, {_lengths(after, unit)} after."
+    most = f'<text class="soft" x="{left}" y="10">{units.plural(tallest, what)}</text>'
+    line = f'<path class="axis" d="M{left} {top + height}H{left + width}"/>'
+    return panel(name, drawing(320, 128, title, told, [most, line, *rects, *ticks]) + elements.note(note))
+
+
+def panel(name: str, body: str, kind: str = "panel") -> str:
+    """A figure under its name."""
+    return f'<figure class="{kind}"><figcaption>{visible(name)}</figcaption>{body}</figure>'
+
+
+def drawing(width: int, height: int, title: str, told: str, shapes: Iterable[str]) -> str:
+    """An SVG as wide as its place, and what it shows in words."""
     return (
-        f'<figure class="panel"><figcaption>{escape(name)}</figcaption>'
-        f'<svg class="drawing" viewBox="0 0 320 128" role="img"><title>{escape(told)}</title>'
-        f"<desc>{escape(_buckets(before, after))}</desc>"
-        f'<text class="soft" x="{left}" y="10">{units.plural(tallest, "document")}</text>'
-        f'<path class="axis" d="M{left} {top + height}H{left + width}"/>{"".join(rects)}{"".join(ticks)}</svg>'
-        f'<p class="note">{units.plural(after.total(), "document")} of {before.total():,}; median length '
-        f"{_median(before)} → {_median(after)} {escape(unit)}</p></figure>"
+        f'<svg class="drawing" viewBox="0 0 {width} {height}" role="img"><title>{escape(title)}</title>'
+        f"<desc>{escape(told)}</desc>{''.join(shapes)}</svg>"
     )
+
+
+def rect(kind: str, x: float, y: float, width: float, height: float) -> str:
+    place = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"'
+    return f'<rect class="{kind}" {place}/>'
 
 
 def stack(name: str, parts: Sequence[tuple[str, float]], whole: float) -> str:
     """Shares of a whole side by side, in the colours of `swatch`; those wide enough carry their name."""
     x, drawn = 0.0, ['<rect class="rest" width="1000" height="34"/>']
-    for number, (label, share) in enumerate(parts):
-        told = f"{label} {units.share(share, whole)}"
+    labels = [f"{label} {units.share(share, whole)}" for label, share in parts]
+    for number, (label, (_, share)) in enumerate(zip(labels, parts, strict=True)):
         width = 1000 * share / whole if whole else 0.0
         if not width:
             continue
         filled = _filled(number, f'x="{x:.2f}" y="0" width="{width:.2f}" height="34"')
         named = ""
-        if width > 8 * len(told) + 20:
+        if width > 8 * len(label) + 20:
             named = (
-                f'<rect class="plate" x="{x + 6:.1f}" y="8" width="{7.4 * len(told) + 8:.1f}" height="18" rx="3"/>'
-                f'<text x="{x + 10:.1f}" y="21">{escape(told)}</text>'
+                f'<rect class="plate" x="{x + 6:.1f}" y="8" width="{7.4 * len(label) + 8:.1f}" height="18" rx="3"/>'
+                f'<text x="{x + 10:.1f}" y="21">{escape(label)}</text>'
             )
-        drawn.append(f'<g><title>{escape(told)}</title>{filled}<path class="gap" d="M{x:.2f} 0V34"/>{named}</g>')
+        drawn.append(f'<g><title>{escape(label)}</title>{filled}<path class="gap" d="M{x:.2f} 0V34"/>{named}</g>')
         x += width
-    told = "; ".join(f"{label} {units.share(share, whole)}" for label, share in parts)
-    return (
-        f'<figure class="stack"><figcaption>{escape(name)}</figcaption><div class="scroll">'
-        f'<svg class="drawing" viewBox="0 0 1000 34" role="img"><title>{escape(name)}</title>'
-        f"<desc>{escape(told)}</desc>{''.join(drawn)}</svg></div></figure>"
-    )
+    shown = drawing(1000, 34, name, "; ".join(labels), drawn)
+    return panel(name, f'<div class="scroll">{shown}</div>', "stack")
 
 
-def key(kind: str) -> str:
-    """What a kind of bar looks like, for a legend."""
-    drawn = f'<rect class="{kind}" x=".5" y=".5" width="17" height="11"/>'
-    return f'<svg class="swatch" width="18" height="12" aria-hidden="true">{drawn}</svg>'
+def legend(**kinds: str) -> str:
+    """What each kind of bar stands for."""
+    told = "".join(f"<span>{_key(kind)}{text}</span>" for kind, text in kinds.items())
+    return f"<span class='legend'>{told}</span>"
 
 
-def swatch(number: int) -> str:
+def swatch(number: int) -> Html:
     """The fill of a part of `stack`."""
     fill = _filled(number, 'width="14" height="14"')
-    return f'<svg class="swatch" width="14" height="14" viewBox="0 0 14 14" aria-hidden="true">{fill}</svg>'
+    return Html(f'<svg class="swatch" width="14" height="14" viewBox="0 0 14 14" aria-hidden="true">{fill}</svg>')
 
 
-def bar(part: float, whole: float, number: int) -> str:
+def bar(part: float, whole: float, number: int) -> Html:
     """A bar in a table: a share of its cell's width. The number stands in the cell beside it."""
     width = 100 * part / whole if whole else 0.0
     width = max(width, 0.6) if part else 0.0
     fill = f"var({palette.variable(number)})"
-    return (
+    return Html(
         '<svg class="bar" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'
         f'<rect class="track" width="100" height="10"/><rect width="{width:.2f}" height="10" fill="{fill}"/></svg>'
     )
@@ -105,6 +135,11 @@ def bar(part: float, whole: float, number: int) -> str:
 def smallest(bucket: int) -> int:
     """The smallest size that has so many bits."""
     return 1 << (bucket - 1) if bucket else 0
+
+
+def _key(kind: str) -> str:
+    drawn = f'<rect class="{kind}" x=".5" y=".5" width="17" height="11"/>'
+    return f'<svg class="swatch" width="18" height="12" aria-hidden="true">{drawn}</svg>'
 
 
 def _filled(number: int, where: str) -> str:
@@ -127,10 +162,3 @@ def _median(counts: Counter[int]) -> str:
 
 def _lengths(counts: Counter[int], unit: str) -> str:
     return f"{units.plural(counts.total(), 'document')} of median {_median(counts)} {unit}"
-
-
-def _buckets(before: Counter[int], after: Counter[int]) -> str:
-    return "; ".join(
-        f"from {smallest(bucket):,}: {before.get(bucket, 0):,} → {after.get(bucket, 0):,}"
-        for bucket in sorted({*before, *after})
-    )

@@ -1,50 +1,29 @@
-"""Documents on a page: whatever they hold stays text, what cannot be seen is shown, differences are marked."""
+"""Documents on a page: whatever they hold stays text, differences are marked."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from difflib import SequenceMatcher
 from html import escape
 from typing import Any
 
-from bailong.report import units
+from bailong.report import elements, units
+from bailong.report.markup import Html, visible
 
-#: controls, what changes the direction of the text around it, what has no width, halves of surrogate pairs. The
-#: zero-width joiners stay: emoji, Persian and Hindi are written with them. A line break and a tab are themselves.
-_UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164"
-    "\ufeff\ufff9-\ufffb\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff\U000e0000-\U000e007f]"
-)
 #: matching stretches shorter than this between two differences are part of the difference
 _ISLAND = 2
 #: pairs of equal characters above which texts that repeat themselves are not compared character by character
 _PAIRS = 200_000
 #: what of two texts must agree for the rest to be marked
 _ALIKE = 0.35
-#: combining marks in a row that are shown: stacks of them cover the lines around
-_STACKED = re.compile(
-    "([\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u20d0-\u20ff]{4})[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u20d0-\u20ff]+"
-)
 
 
-def visible(text: str) -> str:
-    """A text as HTML, with characters that one cannot see as `U+…`."""
-    text = _STACKED.sub(r"\1", text.replace("\r\n", "\n"))
-    return _UNSEEN.sub(lambda match: f'<span class="unseen">U+{ord(match[0]):04X}</span>', escape(text))
-
-
-def plain(text: str) -> str:
-    """A text without markup for an attribute or a title, with characters that one cannot see as `U+…`."""
-    return _UNSEEN.sub(lambda match: f"U+{ord(match[0]):04X}", " ".join(text.split()))
-
-
-def passage(text: str, language: str = "") -> str:
+def passage(text: str, language: str = "") -> Html:
     """A text in a box of its own: it cannot turn the direction of the page, or push it wide."""
     return _box(visible(text), language)
 
 
-def difference(before: str, after: str, limit: int, language: str = "") -> str:
+def difference(before: str, after: str, limit: int, language: str = "") -> Html:
     """What the second text has otherwise than the first: struck out what it lacks, underlined what it adds.
 
     Args:
@@ -85,6 +64,12 @@ def changes(before: str, after: str) -> list[tuple[str, str, str]]:
     return found
 
 
+def item(shown: str, *facts: str, kind: str = "") -> str:
+    """A text in a list, and what is known of it."""
+    mark = f' class="{kind}"' if kind else ""
+    return f"<li{mark}>{shown}{''.join(facts)}</li>"
+
+
 def sample(row: dict[str, Any], languages: dict[str, str], limit: int) -> str:
     """One sample of a ledger as an item of a list: its text, or its change, and what is known of it."""
     language = languages.get(row.get("source", ""), "")
@@ -92,51 +77,58 @@ def sample(row: dict[str, Any], languages: dict[str, str], limit: int) -> str:
         shown = difference(str(row["before"]), str(row["after"]), limit, language)
     else:
         shown = passage(str(row.get("text", "")).strip("\n"), language)
-    facts = {k: v for k, v in row.items() if k not in ("rank", "text", "before", "after", "key", "source")}
-    return f"<li>{shown}{origin(row)}{''.join(_fact(k, v) for k, v in facts.items())}</li>"
+    known = {k: v for k, v in row.items() if k not in ("rank", "text", "before", "after", "key", "source")}
+    return item(shown, _source(row), *(_fact(k, v) for k, v in known.items()))
 
 
-def origin(row: dict[str, Any]) -> str:
-    """Where a document comes from and the key under which it is found."""
-    return f'<span class="origin">{escape(str(row.get("source", "")))} <code>{escape(str(row["key"]))}</code></span>'
+def origin(text: str, key: str = "") -> str:
+    """A line below a document: where it comes from, and the key under which it is found."""
+    parts = [visible(text) if text else "", f"<code>{visible(key)}</code>" if key else ""]
+    return f'<span class="origin">{" ".join(filter(None, parts))}</span>'
 
 
-def cluster(group: dict[str, Any], languages: dict[str, str], limit: int) -> str:
+def group(count: str, text: str, characters: int, inside: str, about: str = "") -> str:
+    """Documents that belong together, folded under their number, what is said about them and how the first begins."""
+    first = visible(" ".join(text.split())[:characters])
+    told = f'<span class="soft">{visible(about)}</span>' if about else ""
+    title = f'<span class="count">{count}</span>{told}<bdi class="begin">{first}</bdi>'
+    return elements.fold(Html(title), f'<div class="inside">{inside}</div>', "cluster")
+
+
+def cluster(found: dict[str, Any], languages: dict[str, str], limit: int) -> str:
     """The document that was kept, and below it what it stands for."""
-    kept, removed = group["kept"], group["removed"]
-    language = languages.get(kept["source"], "")
+    kept, removed = found["kept"], found["removed"]
     similarities = [row["similarity"] for row in removed]
     span = f"{min(similarities):.3f}" + (f"–{max(similarities):.3f}" if max(similarities) > min(similarities) else "")
-    first = " ".join(kept["text"].split())[:60]
     rows = []
     for row in removed:
+        language = languages.get(row["source"], "")
         if row["text"] == kept["text"]:
-            told = "the same text" if len(row["text"]) < limit else "the same text as far as it is shown"
-            shown = f'<p class="note">{told}</p>'
+            same = "the same text" if len(row["text"]) < limit else "the same text as far as it is shown"
+            shown = elements.note(same)
         elif alike(kept["text"], row["text"]):
-            shown = difference(kept["text"], row["text"], limit, languages.get(row["source"], ""))
+            shown = difference(kept["text"], row["text"], limit, language)
         else:
-            shown = passage(row["text"], languages.get(row["source"], ""))
-        rows.append(f"<li>{shown}{origin(row)}{_fact('similarity', row['similarity'])}</li>")
-    more = group["size"] - 1 - len(removed)
-    rest = f'<p class="note">and {units.plural(more, "more document")} not shown</p>' if more > 0 else ""
-    return (
-        f'<details class="cluster"><summary><span class="count">{group["size"]:,} documents</span>'
-        f'<span class="soft">similarity {span}</span><bdi class="begin">{visible(first)}</bdi></summary>'
-        f'<div class="inside"><h4>kept</h4><ul class="samples"><li class="kept">{passage(kept["text"], language)}'
-        f'{origin(kept)}</li></ul><h4>removed</h4><ul class="samples">{"".join(rows)}</ul>{rest}</div></details>'
-    )
+            shown = passage(row["text"], language)
+        rows.append(item(shown, _source(row), _fact("similarity", row["similarity"])))
+    first = item(passage(kept["text"], languages.get(kept["source"], "")), _source(kept), kind="kept")
+    inside = f"<h4>kept</h4>{elements.samples([first])}<h4>removed</h4>{elements.samples(rows)}"
+    more = found["size"] - 1 - len(removed)
+    inside += elements.note(f"and {units.plural(more, 'more document')} not shown") if more > 0 else ""
+    return group(f"{found['size']:,} documents", kept["text"], 60, inside, f"similarity {span}")
 
 
-def _box(content: str, language: str) -> str:
+def _box(content: str, language: str) -> Html:
     spoken = f' lang="{escape(language)}"' if language else ""
-    return f'<div class="text" dir="auto"{spoken}>{content or "<i>empty</i>"}</div>'
+    return Html(f'<div class="text" dir="auto"{spoken}>{content or "<i>empty</i>"}</div>')
+
+
+def _source(row: dict[str, Any]) -> str:
+    return origin(str(row.get("source", "")), str(row["key"]))
 
 
 def _fact(key: str, value: Any) -> str:
-    if isinstance(value, float):
-        value = f"{value:.4g}"
-    return f'<span class="origin">{escape(str(key))} <code>{visible(str(value))}</code></span>'
+    return origin(key, f"{value:.4g}" if isinstance(value, float) else str(value))
 
 
 def _marked(kind: str, old: str, new: str) -> str:

@@ -1,16 +1,57 @@
-"""What the report pages are built of: the document, its sections and tables. Cells are HTML, texts are escaped here."""
+"""What the report pages are built of: the page, its header, sections, tables and what folds.
+
+Text is escaped here, by `visible`; what a caller has built already is `Html` and stays as it is.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
+from typing import Any
+
+from bailong.report import palette
+from bailong.report.flatten import flatten
+from bailong.report.markup import Html, visible
 
 
-def document(title: str, colours: str, sheets: Sequence[str], body: Iterable[str], scripts: str = "") -> str:
-    """One static file. `colours` is CSS, `sheets` name style sheets of this folder, `body` are sections of HTML."""
-    styles = "".join(asset(sheet) for sheet in sheets)
-    content = "\n".join(section for section in body if section)
+class Section(Html):
+    """A part of the page; `link` is its line in the list of contents."""
+
+    link: str = ""
+
+
+class Cell(Html):
+    """A whole `<td>` or `<th>`: what a table would otherwise make of a text."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row that looks otherwise than the others of its table, such as its `total`."""
+
+    cells: Sequence[str]
+    kind: str = ""
+
+
+def page(
+    title: str,
+    top: Sequence[str],
+    sections: Sequence[str],
+    sheets: Sequence[str] = (),
+    colours: Iterable[tuple[str, str, str]] = palette.CHOICES,
+    scripts: str = "",
+) -> str:
+    """One static file: `top`, a list of contents if sections have anchors, and those sections that say something.
+
+    Args:
+        sheets: style sheets of this folder beside `page.css`.
+        colours: CSS variables as (name, light, dark).
+    """
+    styles = "".join(asset(sheet) for sheet in ("page.css", *sheets))
+    links = "".join(section.link for section in sections if isinstance(section, Section))
+    contents = f'<nav aria-label="Sections">{links}</nav>' if links else ""
+    content = "\n".join(part for part in (*top, contents, *sections) if part)
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -19,7 +60,7 @@ def document(title: str, colours: str, sheets: Sequence[str], body: Iterable[str
 <meta name="color-scheme" content="light dark">
 <title>{escape(title)}</title>
 <style>
-{colours}
+{palette.css(colours)}
 {styles}</style>
 </head>
 <body>
@@ -31,47 +72,111 @@ def document(title: str, colours: str, sheets: Sequence[str], body: Iterable[str
 """
 
 
-def section(name: str, body: str, sub: str = "", anchor: str = "") -> str:
-    """A part of the page under its heading; `sub` is HTML."""
+def header(kind: str, title: str, meta: str, figures: Sequence[Sequence[str]] = (), after: str = "") -> str:
+    """The head of a page. `figures` are (what, number, a softer line below it), `after` is HTML."""
+    shown = "".join(
+        f"<div><dt>{visible(what)}</dt><dd>{visible(number)}</dd>"
+        + "".join(f'<dd class="soft">{visible(line)}</dd>' for line in below)
+        + "</div>"
+        for what, number, *below in figures
+    )
+    listed = f'<dl class="figures">{shown}</dl>' if shown else ""
+    return (
+        f'<header>\n<p class="eyebrow">Bailong · {kind}</p>\n<h1>{visible(title)}</h1>\n'
+        f'<p class="meta">{visible(meta)}</p>\n{listed}\n{after}\n</header>'
+    )
+
+
+def code(lines: str | None) -> str:
+    """A command, or several; nothing without one."""
+    return f"<pre>{visible(lines)}</pre>" if lines else ""
+
+
+def finding(text: str) -> str:
+    return f'<p class="finding">{visible(text)}</p>'
+
+
+def note(text: str) -> str:
+    return f'<p class="note">{visible(text)}</p>' if text else ""
+
+
+def section(name: str, body: str, sub: str = "", anchor: str = "") -> Section:
+    """A part of the page under its heading, nothing without a body; `body` and `sub` are HTML."""
+    if not body:
+        return Section()
     place = f' id="{escape(anchor)}"' if anchor else ""
-    return f"<section{place}><h2>{escape(name)}</h2>{f'<p class=sub>{sub}</p>' if sub else ''}{body}</section>"
+    below = f"<p class=sub>{sub}</p>" if sub else ""
+    made = Section(f"<section{place}><h2>{visible(name)}</h2>{below}{body}</section>")
+    made.link = f'<a href="#{escape(anchor)}">{visible(name)}</a>' if anchor else ""
+    return made
 
 
 def warning(title: str, lines: Sequence[str]) -> str:
-    """A box of what must be read first, lines as HTML; nothing without lines."""
+    """A box of what must be read first; nothing without lines."""
     if not lines:
         return ""
-    items = "".join(f"<li>{line}</li>" for line in lines)
+    items = "".join(f"<li>{visible(line)}</li>" for line in lines)
     return f'<aside class="warning" role="note"><h2>{escape(title)}</h2><ul>{items}</ul></aside>'
 
 
-def table(head: Sequence[str], rows: Sequence[str], kind: str = "") -> str:
-    top = f"<thead><tr>{''.join(head)}</tr></thead>" if head else ""
-    return f'<div class="scroll"><table class="{kind}">{top}<tbody>{"".join(rows)}</tbody></table></div>'
+def fold(title: str, body: str, kind: str = "plain") -> str:
+    """What opens under a line."""
+    return f'<details class="{kind}"><summary>{visible(title)}</summary>{body}</details>'
 
 
-def row(cells: Iterable[str], kind: str = "") -> str:
-    return f'<tr class="{kind}">{"".join(cells)}</tr>'
+def samples(items: Iterable[str]) -> str:
+    return f'<ul class="samples">{"".join(items)}</ul>'
 
 
-def th(text: str, kind: str = "", span: int = 1) -> str:
+# --- tables ------------------------------------------------------------------------------------------
+
+
+def table(
+    rows: Iterable[Sequence[str] | Row],
+    words: Sequence[str],
+    numbers: Sequence[str] = (),
+    after: Sequence[str] = (),
+    kind: str = "",
+) -> str:
+    """Nothing without rows. Headings are of words, of numbers whose digits line up, and of words behind them; a row's
+    first cell is its heading."""
+    ends = len(words), len(words) + len(numbers)
+    drawn = [_row(row if isinstance(row, Row) else Row(row), *ends) for row in rows]
+    if not drawn:
+        return ""
+    heads = [*(th(head) for head in words), *(th(head, "n") for head in numbers), *(th(head) for head in after)]
+    top = f"<thead><tr>{''.join(heads)}</tr></thead>" if heads else ""
+    return f'<div class="scroll"><table{_class(kind)}>{top}<tbody>{"".join(drawn)}</tbody></table></div>'
+
+
+def _row(row: Row, first: int, last: int) -> str:
+    cells = (cell(text, "n" if first <= i < last else "") if i else name(text) for i, text in enumerate(row.cells))
+    return f"<tr{_class(row.kind)}>{''.join(cells)}</tr>"
+
+
+def facts(tree: Mapping[str, Any], *heads: str, show: Callable[[Any], str] = str) -> str:
+    """A nested mapping as a table of dotted keys and values."""
+    rows = [[Html(f"<code>{visible(key)}</code>"), show(value)] for key, value in flatten(tree)]
+    return table(rows, heads, kind="facts")
+
+
+def th(text: str, kind: str = "", span: int = 1) -> Cell:
     """A heading of a column."""
     spanned = f' colspan="{span}"' if span > 1 else ""
-    return f'<th scope="col" class="{kind}"{spanned}>{escape(text)}</th>'
+    return text if isinstance(text, Cell) else Cell(f'<th scope="col"{_class(kind)}{spanned}>{visible(text)}</th>')
 
 
-def name(text: str, before: str = "") -> str:
-    """The heading of a row; `before` is HTML."""
-    return f'<th scope="row">{before}{escape(text)}</th>'
+def name(text: str) -> Cell:
+    """The heading of a row."""
+    return text if isinstance(text, Cell) else Cell(f'<th scope="row">{visible(text)}</th>')
 
 
-def cell(text: str, kind: str = "") -> str:
-    return f'<td class="{kind}">{escape(text)}</td>'
+def cell(text: str, kind: str = "") -> Cell:
+    return text if isinstance(text, Cell) else Cell(f"<td{_class(kind)}>{visible(text)}</td>")
 
 
-def number(text: str) -> str:
-    """A cell whose digits line up with those above."""
-    return cell(text, "n")
+def _class(kind: str) -> str:
+    return f' class="{kind}"' if kind else ""
 
 
 def asset(name: str) -> str:

@@ -23,6 +23,10 @@ def variable(number: int) -> str:
     return f"--choice{number % len(COLOURS)}"
 
 
+#: the colours as `css` takes them
+CHOICES = tuple((variable(number), *pair) for number, pair in enumerate(COLOURS))
+
+
 def css(variables: Iterable[tuple[str, str, str]]) -> str:
     """CSS variables as (name, light, dark): one set for light, one for dark."""
     found = list(variables)

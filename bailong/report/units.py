@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 #: a value that is not known
@@ -44,6 +45,11 @@ def signed(count: int) -> str:
 def plural(count: int, name: str) -> str:
     """`1 document`, `1,234 documents`."""
     return f"{count:,} {name}{'' if count == 1 else 's'}"
+
+
+def listed(counts: Iterable[tuple[str, int]]) -> str:
+    """`too_short 31, banned 5`."""
+    return ", ".join(f"{name} {count:,}" for name, count in counts)
 
 
 def duration(seconds: Any) -> str:

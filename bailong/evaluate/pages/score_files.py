@@ -10,9 +10,26 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bailong.evaluate.pages.scores import Cell, Scores, grid, notes, warnings
+from bailong.evaluate.pages.score_table import (
+    DUELS,
+    LANGUAGES,
+    RULINGS,
+    Score,
+    Scores,
+    TableRow,
+    above,
+    duels,
+    judged,
+    measures,
+    notes,
+    number,
+    probability,
+    score_table,
+    share,
+    warnings,
+)
 from bailong.report.terminal import columns
-from bailong.report.units import NONE, plural
+from bailong.report.units import NONE
 
 #: of a cell whose benchmark is not finished
 OPEN = "*"
@@ -24,10 +41,6 @@ TEX = {
     ">": r"\textgreater{}",
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
 }
-LANGUAGES = ("traditional", "simplified", "english", "other", "undetermined")
-#: in the order of `counts` (bailong.evaluate.judge.pairwise.OUTCOMES)
-DUELS = ("wins", "losses", "ties", "inconsistent", "failed")
-RULINGS = ("ok", "violation", "exempt", "undetermined")
 
 
 # --- table.md ----------------------------------------------------------------------------------------
@@ -35,75 +48,34 @@ RULINGS = ("ok", "violation", "exempt", "undetermined")
 
 def markdown(scores: Scores) -> str:
     """The table, what the judge's failures and zeros did to it, the metrics, and how to read it all."""
-    made = grid(scores)
+    made = score_table(scores)
     parts = []
     if made.columns:
         head = [f"{name} ({note})" if note and note != name else name for name, note in made.columns]
-        lines = [
-            [f"*{_md(line.name)}* (paper)" if line.printed else f"**{_md(line.name)}**", *map(_md_cell, line.cells)]
-            for line in made.lines
+        rows = [
+            [f"*{_md(row.name)}* (paper)" if row.printed else f"**{_md(row.name)}**", *map(_md_cell, row.cells)]
+            for row in made.rows
         ]
-        parts += [_md_table(["model", *head], lines), _failures(scores)]
-    if measured := [[_md(model), _md(name), *told] for model, name, *told in measures(scores)]:
+        parts += [_md_table(["model", *head], rows), _failures(scores)]
+    if measured := [[_md(model), _md(name), *figures] for model, name, *figures in measures(scores)]:
         parts.append(_md_table(["model", "benchmark", "measure", "value", "95 % interval", "questions"], measured))
-    if compared := [[*map(_md, told[:3]), *told[3:]] for told in duels(scores)]:
+    if compared := [[*map(_md, row[:3]), *row[3:]] for row in duels(scores)]:
         parts.append(_md_table(["model", "benchmark", "against", *DUELS, "rate"], compared))
     lines = [f"- {_md(line)}" for line in [*warnings(scores), *notes(scores)]]
     return "\n\n".join([*parts, "\n".join(lines)]) + "\n"
 
 
-def measures(scores: Scores) -> list[list[str]]:
-    """Metrics without a judge, a row each; in percent, except for bits per byte."""
-    rows = []
-    for model, of in scores["models"].items():
-        for name, row in of["benchmarks"].items():
-            for measure, found in row["measures"].items():
-                rows.append([model, name, measure.replace("_", " "), *_percent(found), f"{found['n']:,}"])
-            if found := of["measured"].get(name):
-                told = plural(found["documents"], "document")
-                rows.append([model, name, "bits per byte", f"{found['bits_per_byte']:.4f}", "", told])
-    return rows
-
-
-def duels(scores: Scores) -> list[list[str]]:
-    """Comparisons in both orders, a row for each model, benchmark and opponent."""
-    return [
-        [model, found["benchmark"], found["against"], *(f"{count:,}" for count in found["counts"].values())]
-        + [share(found["rate"])]
-        for model, of in scores["models"].items()
-        for found in of["duels"]
-    ]
-
-
-def _percent(found: dict[str, Any]) -> tuple[str, str]:
-    between = "" if found["low"] is None else f"{100 * found['low']:.1f} to {100 * found['high']:.1f}"
-    return f"{100 * found['mean']:.1f} %", between
-
-
 def _failures(scores: Scores) -> str:
     """Every status of every benchmark, and the means that count otherwise."""
-    enforced = scores["enforce"] != "off"
+    found = judged(scores)
     head = ["model", "benchmark", "questions", "pending", "zero rate", *scores["statuses"], "no answer"]
-    head += ["mean", "failures as 0", *(["language as 0"] if enforced else [])]
-    rows = []
-    for model, of in scores["models"].items():
-        for name in scores["columns"]:
-            row = of["benchmarks"][name]
-            counts = [f"{row['verdicts'].get(status, 0):,}" for status in scores["statuses"]]
-            cells = [
-                _md(model),
-                _md(name),
-                f"{row['questions']:,}",
-                f"{row['pending']:,}",
-                share(row.get("zero_rate")),
-                *counts,
-            ]
-            cells += [f"{row['statuses'].get('no_answer', 0):,}", number(row["mean"] and row["mean"]["mean"])]
-            cells.append(number(row["failures_as_zero"]))
-            if enforced:
-                cells.append(number(row["language_as_zero"] and row["language_as_zero"]["mean"]))
-            rows.append(cells)
-    return _md_table(head, rows)
+    rows = [
+        [_md(one.model), _md(one.benchmark), f"{one.questions:,}", f"{one.pending:,}", share(one.zero_rate)]
+        + [f"{count:,}" for count in (*one.verdicts.values(), one.no_answer)]
+        + [number(mean) for mean in one.means.values()]
+        for one in found
+    ]
+    return _md_table([*head, *found[0].means], rows)
 
 
 def _md_table(head: list[str], rows: list[list[str]]) -> str:
@@ -111,11 +83,10 @@ def _md_table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, rule, *rows])
 
 
-def _md_cell(cell: Cell) -> str:
+def _md_cell(cell: Score) -> str:
     if cell.value is None:
         return NONE
-    between = "" if cell.low is None else f" [{cell.low:.2f}, {cell.high:.2f}]"
-    return number(cell.value) + (f"\\{OPEN}" if cell.open else "") + between
+    return number(cell.value) + (f"\\{OPEN}" if cell.open else "") + cell.between(" [{}, {}]")
 
 
 def _md(text: str) -> str:
@@ -133,15 +104,8 @@ def csv_text(scores: Scores) -> str:
     head += ["score", "low", "high", "judge_mean", "failures_as_zero", "language_as_zero", "zero_rate"]
     head += [*(f"verdicts_{status}" for status in statuses), "no_answer"]
     head += [*(f"answers_{label}" for label in LANGUAGES), *(f"rule_{ruling}" for ruling in RULINGS)]
-    kinds = list(
-        dict.fromkeys(
-            measure
-            for of in scores["models"].values()
-            for row in of["benchmarks"].values()
-            for measure in row["measures"]
-        )
-    )
-    head += [*kinds, "bits_per_byte"]
+    every = [row for of in scores["models"].values() for row in of["benchmarks"].values()]
+    head += [*dict.fromkeys(measure for row in every for measure in row["measures"]), "bits_per_byte"]
     out = io.StringIO()
     writer = csv.DictWriter(out, head, restval="", lineterminator="\n")
     writer.writeheader()
@@ -198,21 +162,18 @@ def _csv(text: str) -> str:
 
 def latex(scores: Scores) -> str:
     """A table for `\\input`; it needs booktabs."""
-    made = grid(scores)
+    made = score_table(scores)
     if not made.columns:
         return "% no benchmark was judged\n"
     head = [
         rf"\shortstack{{{tex(name)}\\{{\scriptsize {tex(note)}}}}}" if note else tex(name)
         for name, note in made.columns
     ]
-    body, before = [], False
-    for line in made.lines:
-        if line.printed and not before:
-            body.append(
-                rf"\midrule \multicolumn{{{len(head) + 1}}}{{l}}{{\footnotesize {tex(scores['paper']['source'])}:}}\\"
-            )
-        before = line.printed
-        body.append(" & ".join([tex(line.name), *(_tex_cell(cell) for cell in line.cells)]) + r" \\")
+    body = [_tex_row(row) for row in made.evaluated]
+    if made.printed:
+        source = rf"\footnotesize {tex(scores['paper']['source'])}:"
+        body.append(rf"\midrule \multicolumn{{{len(head) + 1}}}{{l}}{{{source}}}\\")
+        body += [_tex_row(row) for row in made.printed]
     caption = " ".join(tex(line) for line in [*notes(scores), *warnings(scores)])
     return (
         "% written by bailong-evaluate; needs \\usepackage{booktabs}\n"
@@ -229,7 +190,11 @@ def tex(text: str) -> str:
     return "".join(TEX.get(sign, sign) for sign in text.replace("\n", " "))
 
 
-def _tex_cell(cell: Cell) -> str:
+def _tex_row(row: TableRow) -> str:
+    return " & ".join([tex(row.name), *map(_tex_cell, row.cells)]) + r" \\"
+
+
+def _tex_cell(cell: Score) -> str:
     if cell.value is None:
         return "--"
     open_ = r"\rlap{$^*$}" if cell.open else ""
@@ -245,8 +210,7 @@ def show(scores: Scores, console: Console) -> None:
     """A line per model and benchmark: it fits 80 columns, however many benchmarks there are."""
     if scores["columns"]:
         console.print(_by_judge(scores))
-    rows = measures(scores)
-    if rows:
+    if rows := measures(scores):
         table = columns(["measure"], ["value", "95 % interval", "questions"])
         for model, name, measure, *cells in rows:
             table.add_row(Text(f"{model}  {name}  {measure}"), *cells)
@@ -258,50 +222,25 @@ def show(scores: Scores, console: Console) -> None:
         console.print(table)
     for line in warnings(scores):
         console.print(Text(line, "yellow"))
-    for apart in scores["differences"]:
-        if (found := apart["average"]) and found["clear"]:
-            first, second = (apart["first"], apart["second"])
-            if found["mean"] < 0:
-                first, second = second, first
-            told = f"{first} is above {second} by {abs(found['mean']):.2f} on average (p {probability(found['p'])})."
+    for difference in scores["differences"]:
+        if (found := difference["average"]) and found["clear"]:
+            better, worse, points, *_ = above(difference)
+            told = f"{better} is above {worse} by {points:.2f} on average (p {probability(found['p'])})."
             console.print(Text(told))
 
 
 def _by_judge(scores: Scores) -> Table:
     table = columns(["benchmark", "model"], ["score", "95 % interval", "zeros", "no score", "pending"])
-    made = grid(scores)
-    names = [
-        *scores["columns"],
-        *(" · ".join(filter(None, column)) for column in made.columns[len(scores["columns"]) :]),
-    ]
-    lines = [line for line in made.lines if not line.printed]
-    for place, name in enumerate(names):
-        theirs = [line.cells[place].value for line in made.lines if line.printed]
-        printed = [value for value in theirs if value is not None]
-        for line in lines:
+    made = score_table(scores)
+    averages = made.columns[len(scores["columns"]) :]
+    for place, name in enumerate([*scores["columns"], *(" · ".join(filter(None, column)) for column in averages)]):
+        for line in made.evaluated:
             cell, row = line.cells[place], scores["models"][line.name]["benchmarks"].get(name)
-            between = "" if cell.low is None else f"{cell.low:.2f} to {cell.high:.2f}"
-            more = ("", "", "")
-            if row:
-                more = (share(row.get("zero_rate")), f"{row['failed']:,}", f"{row['pending']:,}")
-            average = None if row else "bold"
-            table.add_row(Text(name), Text(line.name), Text(number(cell.value), average or ""), between, *more)
+            more = (share(row.get("zero_rate")), f"{row['failed']:,}", f"{row['pending']:,}") if row else ("", "", "")
+            value = Text(number(cell.value), "" if row else "bold")
+            table.add_row(Text(name), Text(line.name), value, cell.between("{} to {}"), *more)
+        printed = [value for line in made.printed if (value := line.cells[place].value) is not None]
         if printed:
             told = f"{min(printed):.2f} to {max(printed):.2f}"
             table.add_row(Text(""), Text("(paper)"), "", told, "", "", "", style="dim")
     return table
-
-
-# --- numbers -----------------------------------------------------------------------------------------
-
-
-def number(value: float | None) -> str:
-    return NONE if value is None else f"{value:.2f}"
-
-
-def share(value: float | None) -> str:
-    return NONE if value is None else f"{100 * value:.1f}%"
-
-
-def probability(p: float | None) -> str:
-    return NONE if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"

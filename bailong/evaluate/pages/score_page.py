@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from html import escape
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bailong.evaluate.pages import answers, score_files
-from bailong.evaluate.pages.score_files import LANGUAGES, probability, share
-from bailong.evaluate.pages.scores import Cell, Scores, grid, notes, rows_of, warnings
-from bailong.report import bars, documents, elements, palette, units
-from bailong.report.elements import cell, name, number, row, section, th
+from bailong.evaluate.pages import score_table, side_by_side
+from bailong.evaluate.pages.score_table import DUELS, LANGUAGES, Score, Scores, probability, share
+from bailong.report import bars, documents, elements, units
+from bailong.report.elements import Cell, Row, cell, section, table
+from bailong.report.flatten import flatten
+from bailong.report.markup import Html, plain, visible
+from bailong.run import journal
 
 #: failures shown of a model
 FAILURES = 5
@@ -22,43 +23,33 @@ LONG = 400
 
 def page(scores: Scores, to: Path) -> str:
     """The whole page; `to` is the folder with the rows."""
-    parts = [
-        ("scores", "Scores", _scores(scores)),
-        ("differences", "Differences", _differences(scores)),
-        ("verdicts", "Zeros and failures", _verdicts(scores)),
-        ("language", "Language", _language(scores)),
-        ("measures", "Measured without a judge", _measures(scores)),
-        ("categories", "By category", _categories(scores)),
-        ("pairs", "Pairs", _pairs(scores)),
-        ("answers", "Answers side by side", answers.answers(scores, to)),
-        ("failures", "Failures", _failures(scores, to)),
-        ("cost", "Tokens and cost", _cost(scores)),
-        ("data", "Benchmarks", _data(scores)),
-        ("settings", "Settings", _settings(scores)),
+    sections = [
+        _scores(scores),
+        _differences(scores),
+        _verdicts(scores),
+        _language(scores),
+        _measures(scores),
+        _categories(scores),
+        _pairs(scores),
+        side_by_side.answers(scores, to),
+        _failures(scores, to),
+        _cost(scores),
+        _data(scores),
+        _settings(scores),
     ]
-    there = [(anchor, title, body) for anchor, title, body in parts if body]
-    links = "".join(f'<a href="#{anchor}">{escape(title)}</a>' for anchor, title, _ in there)
-    told = elements.warning("Read this first", [documents.visible(line) for line in warnings(scores)])
-    contents = f'<nav aria-label="Sections">{links}</nav>'
-    sections = [_header(scores), told, contents, *(body for _, _, body in there)]
-    colours = [(palette.variable(i), *pair) for i, pair in enumerate(palette.COLOURS)]
-    title = f"{', '.join(map(documents.plain, scores['models']))} · scores"
-    sheets = ["page.css", "corpus.css", "scores.css"]
-    return elements.document(title, palette.css(colours), sheets, sections, answers.script())
+    top = [_header(scores), elements.warning("Read this first", score_table.warnings(scores))]
+    title = f"{', '.join(map(plain, scores['models']))} · scores"
+    return elements.page(title, top, sections, ["corpus.css", "scores.css"], scripts=side_by_side.script())
 
 
 def _header(scores: Scores) -> str:
-    shown = []
+    figures = []
     for model, of in scores["models"].items():
         if found := of["average"]:
-            between = f"{found['low']:.2f} to {found['high']:.2f}, " if found["low"] is not None else ""
             over = "1 benchmark" if len(found["over"]) == 1 else f"average of {len(found['over'])} benchmarks"
-            shown.append(
-                f"<div><dt>{documents.visible(model)}</dt><dd><b>{found['mean']:.2f}</b> of 10</dd>"
-                f'<dd class="soft">{between}{over}</dd></div>'
-            )
+            between = Score.of(found).between("{} to {}, ")
+            figures.append((model, Html(f"<b>{found['mean']:.2f}</b> of 10"), between + over))
     facts = scores["facts"]
-    command = f"<pre>{documents.visible(str(facts['command']))}</pre>" if facts.get("command") else ""
     counted = sum(about["items"] for about in scores["benchmarks"].values())
     judges = sorted({str(judge["model"]) for of in scores["models"].values() for judge in of["judges"]})
     meta = [
@@ -67,33 +58,24 @@ def _header(scores: Scores) -> str:
         f"{units.plural(counted, 'question')}",
         f"judge {', '.join(judges)}" if judges else "no judge",
     ]
-    findings = "".join(f'<p class="finding">{line}</p>' for line in _findings(scores))
+    after = "".join(map(elements.finding, _findings(scores)))
+    after += elements.code(str(facts["command"]) if facts.get("command") else None)
     title = " and ".join(scores["models"]) if len(scores["models"]) < 3 else f"{len(scores['models'])} models"
-    return f"""<header>
-<p class="eyebrow">Bailong · evaluation</p>
-<h1>{documents.visible(title)}</h1>
-<p class="meta">{documents.visible(" · ".join(filter(None, meta)))}</p>
-<dl class="figures">{"".join(shown)}</dl>
-{findings}{command}
-</header>"""
+    return elements.header("evaluation", title, " · ".join(filter(None, meta)), figures, after)
 
 
 def _findings(scores: Scores) -> list[str]:
     """A difference is claimed only where the interval leaves zero out."""
     found = []
-    for apart in scores["differences"]:
-        average = apart["average"]
-        if not average:
-            continue
-        first, second = (f"<b>{documents.visible(apart[key])}</b>" for key in ("first", "second"))
-        if not average["clear"]:
-            found.append(f"{first} and {second} cannot be told apart on these questions.")
-            continue
-        if average["mean"] < 0:
-            first, second = second, first
-        low, high = sorted(abs(average[key]) for key in ("low", "high"))
-        told = f"{abs(average['mean']):.2f} points ({low:.2f} to {high:.2f}) on average"
-        found.append(f"{first} is above {second} by {told}.")
+    for difference in scores["differences"]:
+        average = difference["average"]
+        if average and average["clear"]:
+            better, worse, points, low, high = score_table.above(difference)
+            told = f"{points:.2f} points ({low:.2f} to {high:.2f}) on average"
+            found.append(Html(f"<b>{visible(better)}</b> is above <b>{visible(worse)}</b> by {told}."))
+        elif average:
+            first, second = (f"<b>{visible(difference[key])}</b>" for key in ("first", "second"))
+            found.append(Html(f"{first} and {second} cannot be told apart on these questions."))
     return found[:6]
 
 
@@ -101,68 +83,65 @@ def _findings(scores: Scores) -> list[str]:
 
 
 def _scores(scores: Scores) -> str:
-    made = grid(scores)
-    if not made.columns:
-        return ""
-    head = [th("model")]
-    for label, note in made.columns:
-        under = f'<span class="range">{documents.visible(note)}</span>' if note and note != label else ""
-        head.append(f'<th scope="col" class="n">{documents.visible(label)}{under}</th>')
-    first = len(scores["columns"])
-    rows, before = [], False
-    for line in made.lines:
-        if line.printed and not before:
+    made = score_table.score_table(scores)
+    heads = [_ranged(label, note if note != label else "") for label, note in made.columns]
+    plain_columns = len(scores["columns"])
+    rows: list[Row] = []
+    for line in made.rows:
+        if line.printed and line is made.printed[0]:
             paper = scores["paper"]
             told = f"Printed in the paper ({paper['source']}), judged by {paper['judge']}, {paper['year']}:"
-            rows.append(f'<tr class="divide"><th colspan="{len(head)}" scope="colgroup">{escape(told)}</th></tr>')
-        before = line.printed
-        cells = [_score(found, "average" if place >= first else "") for place, found in enumerate(line.cells)]
-        rows.append(
-            row([f'<th scope="row">{documents.visible(line.name)}</th>', *cells], "printed" if line.printed else "")
-        )
-    told = "".join(f'<p class="note">{documents.visible(line)}</p>' for line in notes(scores))
-    files = "<a href='table.md'>table.md</a>, <a href='table.csv'>table.csv</a>, <a href='table.tex'>table.tex</a>"
-    more = f'<p class="note">*: not finished. The same as files: {files}.</p>'
-    return section("Scores", elements.table(head, rows, "scores") + told + more, "As Table 6 of the paper.", "scores")
+            wide = Cell(f'<th colspan="{len(heads) + 1}" scope="colgroup">{visible(told)}</th>')
+            rows.append(Row([wide], "divide"))
+        cells = [_score(found, "" if place < plain_columns else " average") for place, found in enumerate(line.cells)]
+        rows.append(Row([line.name, *cells], "printed" if line.printed else ""))
+    if not heads:
+        return ""
+    notes = "".join(map(elements.note, score_table.notes(scores)))
+    files = ", ".join(f"<a href='table.{kind}'>table.{kind}</a>" for kind in ("md", "csv", "tex"))
+    more = elements.note(Html(f"*: not finished. The same as files: {files}."))
+    return section(
+        "Scores", table(rows, ["model"], heads, kind="scores") + notes + more, "As Table 6 of the paper.", "scores"
+    )
 
 
-def _score(found: Cell, kind: str) -> str:
+def _score(found: Score, kind: str) -> Cell:
     if found.value is None:
-        return f'<td class="n {kind}">{units.NONE}</td>'
-    between = f'<span class="range">{found.low:.2f}–{found.high:.2f}</span>' if found.low is not None else ""
+        return cell(units.NONE, f"n{kind}")
     open_ = ' class="open"' if found.open else ""
-    return f'<td class="n {kind}"><span{open_}>{found.value:.2f}</span>{between}</td>'
+    return cell(_ranged(Html(f"<span{open_}>{found.value:.2f}</span>"), found.between("{}–{}")), f"n{kind}")
+
+
+def _ranged(text: str, *below: str) -> Html:
+    """A text with smaller ones below it."""
+    return Html(visible(text) + "".join(f'<span class="range">{visible(line)}</span>' for line in below if line))
 
 
 def _differences(scores: Scores) -> str:
-    there = [apart for apart in scores["differences"] if any(apart["benchmarks"].values())]
-    if not there:
-        return ""
     several = len(scores["columns"]) > 1
-    head = [th("first − second"), *([th("Avg", "n")] if several else []), *(th(of, "n") for of in scores["columns"])]
     rows = []
-    for apart in there:
-        cells = [_apart(apart["average"])] if several else []
-        cells += [_apart(apart["benchmarks"][label]) for label in scores["columns"]]
-        label = f"{documents.visible(apart['first'])} − {documents.visible(apart['second'])}"
-        rows.append(row([f'<th scope="row">{label}</th>', *cells]))
+    for difference in scores["differences"]:
+        found = [difference["benchmarks"][label] for label in scores["columns"]]
+        if any(found):
+            averages = [difference["average"]] if several else []
+            rows.append([f"{difference['first']} − {difference['second']}", *map(_difference, averages + found)])
     sub = (
         "On the questions that both models have a score of, drawn in pairs. <b>Bold</b>: the 95 % interval leaves zero "
         "out. p is two-sided and for this one comparison: of twenty true ties one looks like a difference."
     )
-    return section("Differences", elements.table(head, rows, "scores"), sub, "differences")
+    numbers = [*(["Avg"] if several else []), *scores["columns"]]
+    return section("Differences", table(rows, ["first − second"], numbers, kind="scores"), sub, "differences")
 
 
-def _apart(found: dict[str, Any] | None) -> str:
+def _difference(found: dict[str, Any] | None) -> str:
     if not found:
-        return number(units.NONE)
-    told = _signed(found["mean"])
-    between = ""
+        return units.NONE
+    below = []
     if found["low"] is not None:
         ends = " to ".join(_signed(found[key]) for key in ("low", "high"))
-        between = f'<span class="range">{ends}</span><span class="range">p {escape(probability(found["p"]))}</span>'
+        below = [ends, f"p {probability(found['p'])}"]
     strong = ' class="clear"' if found["clear"] else ""
-    return f'<td class="n"><span{strong}>{told}</span>{between}</td>'
+    return _ranged(Html(f"<span{strong}>{_signed(found['mean'])}</span>"), *below)
 
 
 def _signed(value: float) -> str:
@@ -174,40 +153,36 @@ def _signed(value: float) -> str:
 
 
 def _verdicts(scores: Scores) -> str:
-    if not scores["columns"]:
-        return ""
-    enforced = scores["enforce"] != "off"
-    head = ["questions", "pending", "zeros", *(s.replace("_", " ") for s in scores["statuses"]), "no answer"]
-    head += ["mean", "failures as 0", *(["language as 0"] if enforced else [])]
     rows = []
-    for model, of in scores["models"].items():
-        for label in scores["columns"]:
-            found = of["benchmarks"][label]
-            cells = [number(f"{found['questions']:,}"), _bad(found["pending"]), number(share(found.get("zero_rate")))]
-            for status in scores["statuses"]:
-                count = found["verdicts"].get(status, 0)
-                cells.append(number(f"{count:,}") if status == "ok" else _bad(count, status != "repaired"))
-            cells.append(_bad(found["statuses"].get("no_answer", 0)))
-            means = [found["mean"], {"mean": found["failures_as_zero"]}]
-            means += [found["language_as_zero"]] if enforced else []
-            cells += [number(score_files.number((mean or {}).get("mean"))) for mean in means]
-            rows.append(row([_two(model, label), *cells]))
+    found = score_table.judged(scores)
+    for one in found:
+        counts = [
+            f"{count:,}" if status == "ok" else _bad(count, status != "repaired")
+            for status, count in one.verdicts.items()
+        ]
+        cells = [f"{one.questions:,}", _bad(one.pending), share(one.zero_rate), *counts, _bad(one.no_answer)]
+        rows.append([_two(one.model, one.benchmark), *cells, *map(score_table.number, one.means.values())])
+    if not rows:
+        return ""
+    numbers = ["questions", "pending", "zeros", *(s.replace("_", " ") for s in scores["statuses"]), "no answer"]
     sub = (
         "How many verdicts have which status. <b>repaired</b>: an unusual spelling of a rating was read. All others "
         "but <b>ok</b> have no score, and are never taken for 0 in the mean. Beside it, the mean if they were"
-        + (", and if every answer in another language than asked for had 0." if enforced else ".")
+        + (", and if every answer in another language than asked for had 0." if scores["enforce"] != "off" else ".")
     )
-    table = elements.table([th("model, benchmark"), *(th(label, "n") for label in head)], rows, "counts")
-    return section("Zeros and failures", table, sub, "verdicts")
+    return section("Zeros and failures", _counts(rows, [*numbers, *found[0].means]), sub, "verdicts")
 
 
-def _bad(count: int, alarming: bool = True) -> str:
-    kind = "none" if not count else "some" if alarming else ""
-    return f'<td class="n {kind}">{count:,}</td>'
+def _counts(rows: Iterable[list[str]], numbers: Iterable[str], *words: str) -> str:
+    return table(rows, ["model, benchmark", *words], [*numbers], kind="counts")
+
+
+def _bad(count: int, alarming: bool = True) -> Cell:
+    return cell(f"{count:,}", "n none" if not count else "n some" if alarming else "n")
 
 
 def _two(model: str, label: str) -> str:
-    return f'<th scope="row">{documents.visible(model)}<span class="range">{documents.visible(label)}</span></th>'
+    return _ranged(model, label)
 
 
 def _language(scores: Scores) -> str:
@@ -215,21 +190,18 @@ def _language(scores: Scores) -> str:
     judged = bool(scores["columns"])
     for model, of in scores["models"].items():
         for label, found in of["benchmarks"].items():
-            told = found["language"]
-            if not told["rulings"]:
+            labels, rulings = found["language"]["labels"], found["language"]["rulings"]
+            if not rulings:
                 continue
-            cells = [number(f"{told['labels'].get(language, 0):,}") for language in LANGUAGES]
-            cells += [number(f"{told['rulings'].get('ok', 0):,}"), _bad(told["rulings"].get("violation", 0))]
-            cells += [number(f"{told['rulings'].get(ruling, 0):,}") for ruling in ("undetermined", "exempt")]
+            cells: list[str] = [f"{labels.get(language, 0):,}" for language in LANGUAGES]
+            cells += [f"{rulings.get('ok', 0):,}", _bad(rulings.get("violation", 0))]
+            cells += [f"{rulings.get(ruling, 0):,}" for ruling in ("undetermined", "exempt")]
             if judged:
-                apart = told.get("disagreement", {})
-                cells += [number(f"{apart[key]:,}" if apart else "") for key in ("both", "judge_only", "rule_only")]
-            rows.append(row([_two(model, label), *cells]))
-    if not rows:
-        return ""
-    head = [th("model, benchmark"), *(th(language, "n") for language in LANGUAGES)]
-    head += [th(label, "n") for label in ("as asked", "another", "cannot tell", "exempt")]
-    head += [th(label, "n") for label in ("0 and another", "0, as asked", "points, another")] if judged else []
+                apart = found["language"].get("disagreement", {})
+                cells += [f"{apart[key]:,}" if apart else "" for key in ("both", "judge_only", "rule_only")]
+            rows.append([_two(model, label), *cells])
+    numbers = [*LANGUAGES, "as asked", "another", "cannot tell", "exempt"]
+    numbers += ["0 and another", "0, as asked", "points, another"] if judged else []
     rule = {
         "off": "It is off: nothing follows from it.",
         "flag": "It is reported and changes no score (judge.enforce=flag).",
@@ -242,71 +214,53 @@ def _language(scores: Scores) -> str:
         if judged
         else ""
     )
-    return section("Language", elements.table(head, rows, "counts"), sub, "language")
+    return section("Language", _counts(rows, numbers), sub, "language")
 
 
 def _measures(scores: Scores) -> str:
-    rows = [
-        row([_two(model, label), cell(measure), number(value), number(between), number(n)])
-        for model, label, measure, value, between, n in score_files.measures(scores)
-    ]
-    if not rows:
-        return ""
-    head = [th("model, benchmark"), th("measure"), *(th(what, "n") for what in ("value", "95 % interval", "questions"))]
+    rows = [[_two(model, label), *cells] for model, label, *cells in score_table.measures(scores)]
     sub = (
         "Exact match, F1 and containment after MLQA’s rules, the best of all accepted answers; numbers as GSM8K "
         "compares them. <b>read</b>: the share of answers in which a label or number could be found. In no average."
     )
-    return section("Measured without a judge", elements.table(head, rows, "counts"), sub, "measures")
+    listed = _counts(rows, ["value", "95 % interval", "questions"], "measure")
+    return section("Measured without a judge", listed, sub, "measures")
 
 
 def _categories(scores: Scores) -> str:
     parts = []
+    heads = [
+        Cell(f'<th scope="col" colspan="2">{bars.swatch(place)}{visible(model)}</th>')
+        for place, model in enumerate(scores["models"])
+    ]
     for label in scores["columns"]:
-        by_model = {model: of["benchmarks"][label]["categories"] for model, of in scores["models"].items()}
-        names = list(dict.fromkeys(category for found in by_model.values() for category in found))
+        by_model = [of["benchmarks"][label]["categories"] for of in scores["models"].values()]
+        names = list(dict.fromkeys(category for found in by_model for category in found))
         if len(names) < 2:
             continue
-        head = [th("category")]
-        for place, model in enumerate(by_model):
-            head.append(f'<th scope="col" colspan="2">{bars.swatch(place)}{documents.visible(model)}</th>')
-        rows = []
-        for category in names:
-            cells = [f'<th scope="row">{documents.visible(category)}</th>']
-            for place, found in enumerate(by_model.values()):
-                cells += _bar(found.get(category), place)
-            rows.append(row(cells))
-        parts.append(f"<h3>{documents.visible(label)}</h3>{elements.table(head, rows, 'categories')}")
-    if not parts:
-        return ""
+        rows = [
+            [category, *(part for place, found in enumerate(by_model) for part in _bar(found.get(category), place))]
+            for category in names
+        ]
+        parts.append(f"<h3>{visible(label)}</h3>{table(rows, ['category', *heads], kind='categories')}")
     sub = "Mean score of the questions of a category, from 0 to 10; ten questions say little, as the intervals show."
-    return section("By category", bars.PATTERNS + "".join(parts), sub, "categories")
+    return section("By category", "".join([bars.PATTERNS, *parts]) if parts else "", sub, "categories")
 
 
-def _bar(found: dict[str, Any] | None, place: int) -> list[str]:
+def _bar(found: dict[str, Any] | None, place: int) -> list[Cell]:
     if not found:
-        return [cell("", "drawn"), number(units.NONE)]
-    between = f'<span class="range">{found["low"]:.1f}–{found["high"]:.1f}</span>' if found["low"] is not None else ""
-    return [
-        f'<td class="drawn">{bars.bar(found["mean"], 10, place)}</td>',
-        f'<td class="n">{found["mean"]:.2f}{between}</td>',
-    ]
+        return [cell("", "drawn"), cell(units.NONE, "n")]
+    between = Score.of(found).between("{}–{}", 1)
+    return [cell(bars.bar(found["mean"], 10, place), "drawn"), cell(_ranged(f"{found['mean']:.2f}", between), "n")]
 
 
 def _pairs(scores: Scores) -> str:
-    rows = [
-        row([_two(model, label), f"<td>{documents.visible(against)}</td>", *map(number, told)])
-        for model, label, against, *told in score_files.duels(scores)
-    ]
-    if not rows:
-        return ""
-    head = [th("model, benchmark"), th("against")]
-    head += [th(what, "n") for what in (*score_files.DUELS, "rate")]
+    rows = [[_two(model, label), *cells] for model, label, *cells in score_table.duels(scores)]
     sub = (
         "Each pair is judged twice, the places swapped: a win is one in both places; verdicts that depend on the place "
         "are <b>inconsistent</b>, and count as half, like a tie."
     )
-    return section("Pairs", elements.table(head, rows, "counts"), sub, "pairs")
+    return section("Pairs", _counts(rows, [*DUELS, "rate"], "against"), sub, "pairs")
 
 
 def _failures(scores: Scores, to: Path) -> str:
@@ -314,11 +268,7 @@ def _failures(scores: Scores, to: Path) -> str:
     for model in scores["models"]:
         many, shown = 0, []
         seen: set[str] = set()
-        failed = {}
-        for found in rows_of(to / model / "outcomes.jsonl"):
-            if found["status"] not in answers.CALM:
-                failed[found["benchmark"], found["id"]] = found
-        for verdict in rows_of(to / model / "verdicts.jsonl"):
+        for verdict in journal.read(to / model / "verdicts.jsonl"):
             if verdict["status"] in ("ok", "repaired"):
                 continue
             many += 1
@@ -326,34 +276,27 @@ def _failures(scores: Scores, to: Path) -> str:
             if verdict["status"] not in seen or len(shown) < FAILURES - len(seen):
                 seen.add(verdict["status"])
                 text = str(verdict.get("error") or verdict.get("text") or "")[:LONG]
-                where = f"{verdict['benchmark']} · {verdict['id']}"
-                shown.append(_failure(verdict["status"], where, text or "(nothing was said)"))
-        silent = [found for found in failed.values() if found["status"] == "no_answer"]
-        shown += [
-            _failure("no answer", f"{found['benchmark']} · {found['id']}", found["finish"])
-            for found in silent[:FAILURES]
-        ]
+                shown.append(_failure(verdict["status"], verdict, text or "(nothing was said)"))
+        outcomes = {(row["benchmark"], row["id"]): row for row in journal.read(to / model / "outcomes.jsonl")}
+        silent = [row for row in outcomes.values() if row["status"] == "no_answer"]
+        shown += [_failure("no answer", row, row["finish"]) for row in silent[:FAILURES]]
         if shown:
             told = f"{units.plural(many, 'verdict')} without a score, ever asked"
             told += f"; {units.plural(len(silent), 'question')} without an answer" if silent else ""
-            examples = f'<ul class="samples">{"".join(shown)}</ul>'
-            parts.append(f'<h3>{documents.visible(model)}</h3><p class="note">{told}</p>{examples}')
+            parts.append(f"<h3>{visible(model)}</h3>{elements.note(told)}{elements.samples(shown)}")
     sub = "Some of each kind, with what the judge or the endpoint said; those asked again with success are among them."
-    return section("Failures", "".join(parts), sub, "failures") if parts else ""
+    return section("Failures", "".join(parts), sub, "failures")
 
 
-def _failure(status: str, where: str, text: str) -> str:
-    return (
-        f'<li><span class="origin"><b>{escape(status)}</b></span><span class="origin">{documents.visible(where)}</span>'
-        f"{documents.passage(text)}</li>"
-    )
+def _failure(status: str, row: Mapping[str, Any], text: str) -> str:
+    where = documents.origin(f"{row['benchmark']} · {row['id']}")
+    return documents.item(documents.origin(Html(f"<b>{visible(status)}</b>")), where, documents.passage(text))
 
 
 # --- facts -------------------------------------------------------------------------------------------
 
 
 def _cost(scores: Scores) -> str:
-    head = ["answers: tokens in", "out", "verdicts asked", "re-asked", "tries", "judge: tokens in", "out", "dollars"]
     keys = ["answer_prompt_tokens", "answer_tokens", "verdicts", "reasked", "attempts"]
     keys += ["judge_prompt_tokens", "judge_answer_tokens"]
     rows = []
@@ -362,16 +305,16 @@ def _cost(scores: Scores) -> str:
         dollars = f"{usage['dollars']:,.2f}" if usage["verdicts"] > usage["unpriced"] else units.NONE
         if usage["unpriced"] and usage["verdicts"] > usage["unpriced"]:
             dollars += f" + {usage['unpriced']:,} unpriced"
-        rows.append(row([name(model), *(number(f"{usage[key]:,}") for key in keys), number(dollars)]))
-    table = elements.table([th("model"), *(th(what, "n") for what in head)], rows, "counts")
+        rows.append([model, *(f"{usage[key]:,}" for key in keys), dollars])
+    numbers = ["answers: tokens in", "out", "verdicts asked", "re-asked", "tries", "judge: tokens in", "out", "dollars"]
+    body = table(rows, ["model"], numbers, kind="counts")
     dated = scores["facts"].get("prices")
     sub = "Of the answers in the table, and of every verdict that was ever asked for it, failures included."
-    sub += f" Prices of {escape(str(dated))}." if dated else ""
+    sub += f" Prices of {visible(str(dated))}." if dated else ""
     retries: Counter[str] = sum((Counter(of["usage"]["retries"]) for of in scores["models"].values()), Counter())
     if retries:
-        causes = ", ".join(f"{documents.visible(cause)} {count:,}" for cause, count in retries.most_common())
-        table += f'<p class="note">Further tries because of: {causes}.</p>'
-    return section("Tokens and cost", table, sub, "cost")
+        body += elements.note(f"Further tries because of: {units.listed(retries.most_common())}.")
+    return section("Tokens and cost", body, sub, "cost")
 
 
 def _data(scores: Scores) -> str:
@@ -380,21 +323,18 @@ def _data(scores: Scores) -> str:
         expected = f" of {about['expected']:,}" if about["expected"] and about["expected"] != about["items"] else ""
         judged = f"judge, {about['template']}" if about["metric"] == "judge" else about["metric"].replace("_", " ")
         rows.append(
-            row(
-                [
-                    f'<th scope="row">{documents.visible(label)}</th>',
-                    cell(about["paper"] or "not in Table 6"),
-                    number(f"{about['items']:,}{expected}"),
-                    cell(judged),
-                    f'<td class="path">{documents.visible(about["path"])}</td>',
-                    cell(about["licence"] or units.NONE),
-                    f'<td class="n"><code>{escape(about["sha256"][:12])}</code></td>',
-                ]
-            )
+            [
+                label,
+                about["paper"] or "not in Table 6",
+                cell(f"{about['items']:,}{expected}", "n"),
+                judged,
+                cell(about["path"], "path"),
+                about["licence"] or units.NONE,
+                Html(f"<code>{visible(about['sha256'][:12])}</code>"),
+            ]
         )
-    head = [th("benchmark"), th("Table 6"), th("questions", "n"), th("scored by"), th("path"), th("licence")]
-    head.append(th("SHA-256 of the questions", "n"))
-    return section("Benchmarks", elements.table(head, rows, "counts"), "", "data")
+    words = ["benchmark", "Table 6", elements.th("questions", "n"), "scored by", "path", "licence"]
+    return section("Benchmarks", table(rows, words, ["SHA-256 of the questions"], kind="counts"), "", "data")
 
 
 def _settings(scores: Scores) -> str:
@@ -405,24 +345,15 @@ def _settings(scores: Scores) -> str:
     own["judge, as it calls itself"] = ", ".join(
         dict.fromkeys(" ".join(filter(None, (str(judge["model"]), judge["fingerprint"] or ""))) for judge in judges)
     )
-    told = [(key, value) for key, value in _flat({**own, **facts}) if value not in (None, "")]
-    rows = [
-        row([f'<th scope="row">{documents.visible(key)}</th>', f"<td>{documents.visible(str(value))}</td>"])
-        for key, value in told
-    ]
+    shown = {key: value for key, value in flatten(_numbered({**own, **facts})) if value not in (None, "")}
     sub = (
         "The same command computes these tables again from the files in this folder, and asks only for what is missing."
     )
-    return section("Settings", elements.table([], rows, "facts"), sub, "settings")
+    return section("Settings", elements.facts(shown), sub, "settings")
 
 
-def _flat(tree: dict[str, Any], prefix: str = "") -> Sequence[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for key, value in tree.items():
-        if isinstance(value, list) and any(isinstance(one, dict) for one in value):
-            value = {str(place): one for place, one in enumerate(value)}
-        if isinstance(value, dict):
-            found += _flat(value, f"{prefix}{key}.")
-        else:
-            found.append((f"{prefix}{key}", value))
-    return found
+def _numbered(value: Any) -> Any:
+    """Lists of mappings as mappings by their place."""
+    if isinstance(value, list) and any(isinstance(one, dict) for one in value):
+        value = {str(place): one for place, one in enumerate(value)}
+    return {key: _numbered(one) for key, one in value.items()} if isinstance(value, dict) else value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bailong.evaluate.pages import score_files, score_page
-from bailong.evaluate.pages.scores import read
+from bailong.evaluate.pages.score_table import read
 from bailong.run import folder
 
 

@@ -6,14 +6,14 @@ One static file without a script, made of the ledger alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
-from bailong.prepare.pages import dropped, recorded
-from bailong.prepare.pages.books import BYTES, DOCUMENTS, TOKENS, Books
+from bailong.prepare.pages import dropped, parts, provenance
+from bailong.prepare.pages.flows import BYTES, DOCUMENTS, TOKENS, Flows, StepTotals
 from bailong.prepare.pages.funnel import NAMES, funnel
-from bailong.report import bars, elements, palette, units
-from bailong.report.elements import cell, name, number, row, section, th
+from bailong.report import bars, elements, units
+from bailong.report.elements import Row, cell, name, section, table
+from bailong.report.markup import Html, visible
 
 #: sources side by side in a table
 COLUMNS = 7
@@ -21,127 +21,112 @@ COLUMNS = 7
 
 def page(ledger: dict[str, Any]) -> str:
     """The whole page."""
-    books = Books(ledger)
+    flows = Flows(ledger)
     languages = {source["name"]: source["language"] for source in ledger["sources"]}
-    parts = [
-        ("steps", "Step by step", _steps(books)),
-        ("drops", "Drops", dropped.drops(books, languages)),
-        ("lengths", "Lengths", _lengths(books)),
-        ("duplicates", "Duplicates", dropped.duplicates(ledger, languages)),
-        ("templates", "Templates", dropped.templates(ledger)),
-        ("mixture", "Mixture", _mixture(ledger, books)),
-        ("packing", "Packing", _packing(ledger)),
-        ("speed", "Speed", _speed(ledger)),
-        ("sources", "Sources and bad input", recorded.sources(ledger)),
-        ("settings", "Settings", recorded.settings(ledger)),
-        ("reproduce", "How to reproduce", recorded.reproduce(ledger)),
+    sections = [
+        _steps(flows),
+        dropped.drops(flows, languages),
+        _lengths(flows),
+        dropped.duplicates(ledger, languages),
+        dropped.templates(ledger),
+        _mixture(ledger, flows),
+        _packing(ledger),
+        _speed(ledger),
+        provenance.sources(ledger),
+        provenance.settings(ledger),
+        provenance.reproduce(ledger),
     ]
-    there = [(anchor, title, body) for anchor, title, body in parts if body]
-    links = "".join(f'<a href="#{anchor}">{escape(title)}</a>' for anchor, title, _ in there)
-    contents = f'<nav aria-label="Sections">{links}</nav>'
-    warnings = elements.warning("The books do not balance", [escape(problem) for problem in books.problems])
-    sections = [bars.PATTERNS, _header(ledger, books), warnings, contents, *(body for _, _, body in there)]
-    colours = [(palette.variable(i), *pair) for i, pair in enumerate(palette.COLOURS)]
-    return elements.document(f"{ledger['name']} · corpus", palette.css(colours), ["page.css", "corpus.css"], sections)
+    warning = elements.warning("The books do not balance", flows.problems)
+    top = [bars.PATTERNS, _header(ledger, flows), warning]
+    return elements.page(f"{ledger['name']} · corpus", top, sections, ["corpus.css"])
 
 
-def _header(ledger: dict[str, Any], books: Books) -> str:
-    came, left = books.came(), books.left()
+def _header(ledger: dict[str, Any], flows: Flows) -> str:
+    came, left = flows.came(), flows.left()
+    kept = f"{units.share(left[DOCUMENTS], came[DOCUMENTS])} kept"
     figures = [
-        ("documents", f"{came[DOCUMENTS]:,}", f"{left[DOCUMENTS]:,}", units.share(left[DOCUMENTS], came[DOCUMENTS])),
-        ("text", units.size(came[BYTES]), units.size(left[BYTES]), units.share(left[BYTES], came[BYTES])),
+        ("documents", parts.change(f"{came[DOCUMENTS]:,}", f"{left[DOCUMENTS]:,}"), kept),
+        (
+            "text",
+            parts.change(units.size(came[BYTES]), units.size(left[BYTES])),
+            f"{units.share(left[BYTES], came[BYTES])} kept",
+        ),
     ]
-    if (tokenized := books.tokens_at_first()) is not None:
-        token = "tokens (characters)" if books.characters else "tokens"
-        kept = units.share(left[TOKENS], tokenized)
-        figures.append((token, f"{tokenized:,}", f"{left[TOKENS]:,}", f"{kept} of the cleaned text"))
-    shown = "".join(
-        f'<div><dt>{escape(what)}</dt><dd>{first} <span aria-label="to">→</span> <b>{last}</b></dd>'
-        f'<dd class="soft">{kept} kept</dd></div>'
-        for what, first, last, kept in figures
-    )
-    balance = ""
-    if not books.problems:
+    if (tokenized := flows.tokens_at_first()) is not None:
+        token = "tokens (characters)" if flows.characters else "tokens"
+        kept = f"{units.share(left[TOKENS], tokenized)} of the cleaned text kept"
+        figures.append((token, parts.change(f"{tokenized:,}", f"{left[TOKENS]:,}"), kept))
+    after = ""
+    if not flows.problems:
         balance = (
-            '<p class="finding"><b>The books balance.</b> '
-            f"{units.plural(came[DOCUMENTS], 'document')} in = {left[DOCUMENTS]:,} out + {books.drops():,} dropped, "
-            "and so for every step of every source, in documents and in characters. Checked when the corpus was made, "
-            "and again for this page.</p>"
+            f"{units.plural(came[DOCUMENTS], 'document')} in = {left[DOCUMENTS]:,} out + {flows.drops():,} dropped"
         )
-    largest = max(books.stages(), key=lambda stage: stage.lost[DOCUMENTS], default=None) if books.sources else None
-    loss = ""
+        after = elements.finding(
+            Html(
+                f"<b>The books balance.</b> {balance}, and so for every step of every source, in documents and in "
+                "characters. Checked when the corpus was made, and again for this page."
+            )
+        )
+    largest = max(flows.totals(), key=lambda totals: totals.lost[DOCUMENTS], default=None)
     if largest and largest.lost[DOCUMENTS]:
         share = units.share(largest.lost[DOCUMENTS], came[DOCUMENTS])
-        loss = (
-            f'<p class="finding">Most documents were dropped by <b>{escape(largest.step)}</b>: '
-            f"{largest.lost[DOCUMENTS]:,}, {share} of what was read.</p>"
-        )
-    command = f"<pre>{escape(ledger['command'])}</pre>" if ledger.get("command") else ""
-    return f"""<header>
-<p class="eyebrow">Bailong · corpus</p>
-<h1>{escape(ledger["name"])}</h1>
-<p class="meta">{escape(str(ledger["created"]))} · digest <code>{escape(ledger["digest"][:16])}</code></p>
-<dl class="figures">{shown}</dl>
-{balance}{loss}{command}
-</header>"""
+        told = f"{largest.lost[DOCUMENTS]:,}, {share} of what was read."
+        after += elements.finding(Html(f"Most documents were dropped by <b>{visible(largest.step)}</b>: {told}"))
+    return parts.header("corpus", ledger, figures, after)
 
 
 # --- step by step ------------------------------------------------------------------------------------
 
 
-def _steps(books: Books) -> str:
-    if not books.sources:
-        return ""
-    panels: list[tuple[str, str]] = []
-    for measure, measured in NAMES.items():
-        if measure == TOKENS and books.tokens_at_first() is None:
+def _steps(flows: Flows) -> str:
+    panels = []
+    sources = [None, *flows.sources] if len(flows.sources) > 1 else flows.sources
+    for measure, measured in NAMES.items() if sources else ():
+        if measure == TOKENS and flows.tokens_at_first() is None:
             continue
-        many = len(books.sources) > 1
-        drawn = [funnel("All sources", books.stages(), measure)] if many else []
-        drawn += [funnel(source, books.stages(source), measure) for source in books.sources]
-        body = f'<div class="panels wide">{"".join(drawn)}</div>{_steps_table(books, measure)}'
+        drawn = [funnel(source or "All sources", flows.totals(source), measure) for source in sources]
+        body = f'<div class="panels wide">{"".join(drawn)}</div>{_steps_tables(flows, sources, measure)}'
         panels.append((measured, body))
     return section(
         "Step by step",
         _views("steps", panels),
         "What is left after each step and its share of what was read (of tokens: of what was tokenized). "
-        "<span class='legend'>"
-        f"<span>{bars.key('kept')}left</span><span>{bars.key('lost')}taken away by the step</span>"
-        f"<span>{bars.key('passed')}the step is not applied to this source</span></span>",
+        + bars.legend(kept="left", lost="taken away by the step", passed="the step is not applied to this source"),
         "steps",
     )
 
 
-def _steps_table(books: Books, measure: int) -> str:
+def _steps_tables(flows: Flows, sources: Sequence[str | None], measure: int) -> str:
     """Exact numbers: a row a step, a column a source; beyond `COLUMNS` sources in several tables."""
-    columns: list[str | None] = [None, *books.sources] if len(books.sources) > 1 else list(books.sources)
     tables = []
-    width = -(-len(columns) // -(-len(columns) // COLUMNS))  # tables of about the same width
-    for first in range(0, len(columns), width):
-        group = [(source or "All sources", books.stages(source)) for source in columns[first : first + width]]
+    width = -(-len(sources) // -(-len(sources) // COLUMNS))  # tables of about the same width
+    for first in range(0, len(sources), width):
+        group = sources[first : first + width]
         rows = []
-        for number_of_step, stage in enumerate(group[0][1]):
-            if measure == TOKENS and not stage.counted:
-                continue
-            cells = [name("read" if stage.step == "in" else stage.step)]
-            for _, stages in group:
-                mine = stages[number_of_step]
-                lost = mine.lost[measure]
-                told = f'<span class="delta">{units.signed(-lost)}</span>' if lost else ""
-                cells.append(f'<td class="n">{mine.left[measure]:,}{told}</td>' if mine.applied else number(units.NONE))
-            rows.append(row(cells))
-        head = [th(f"{NAMES[measure]} left after"), *(th(label, "n") for label, _ in group)]
-        tables.append(elements.table(head, rows, "steps" if width > 2 else "steps narrow"))
-    return "".join(tables) + '<p class="note">Below a number: its change by the step. –: not applied.</p>'
+        for same in zip(*(flows.totals(source) for source in group), strict=True):
+            if measure != TOKENS or same[0].counted:
+                rows.append([same[0].label, *(_amount(totals, measure) for totals in same)])
+        numbers = [source or "All sources" for source in group]
+        kind = "steps" if width > 2 else "steps narrow"
+        tables.append(table(rows, [f"{NAMES[measure]} left after"], numbers, kind=kind))
+    return "".join(tables) + elements.note("Below a number: its change by the step. –: not applied.")
+
+
+def _amount(totals: StepTotals, measure: int) -> str:
+    if not totals.applied:
+        return units.NONE
+    lost = totals.lost[measure]
+    change = f'<span class="delta">{units.signed(-lost)}</span>' if lost else ""
+    return Html(f"{totals.left[measure]:,}{change}")
 
 
 def _views(group: str, panels: Sequence[tuple[str, str]]) -> str:
     """One panel at a time, chosen by radio buttons; CSS alone shows and hides them."""
-    if len(panels) == 1:
-        return panels[0][1]
+    if len(panels) < 2:
+        return "".join(body for _, body in panels)
     choices = "".join(
         f'<input type="radio" name="{group}" id="{group}{i}"{" checked" if i == 0 else ""}>'
-        f'<label for="{group}{i}">{escape(title)}</label>'
+        f'<label for="{group}{i}">{visible(title)}</label>'
         for i, (title, _) in enumerate(panels)
     )
     shown = "".join(f'<div class="view">{body}</div>' for _, body in panels)
@@ -151,78 +136,69 @@ def _views(group: str, panels: Sequence[tuple[str, str]]) -> str:
 # --- lengths -----------------------------------------------------------------------------------------
 
 
-def _lengths(books: Books) -> str:
+def _lengths(flows: Flows) -> str:
     """Characters: collected against cleaned. Tokens: cleaned against what is left in the end."""
     panels = []
     for unit in ("characters", "tokens"):
         pairs = {}
-        for source in books.sources:
+        for source in flows.sources:
             # a flow counts lengths in tokens from `tokenize` on, in characters before
-            flows = [flows[source] for flows in books.steps.values() if source in flows]
-            measured = [f.lengths for f in flows if f.lengths and (f.left[TOKENS] > 0) == (unit == "tokens")]
+            steps = [of_source[source] for of_source in flows.steps.values() if source in of_source]
+            measured = [f.lengths for f in steps if f.lengths and (f.left[TOKENS] > 0) == (unit == "tokens")]
             if measured:
-                gone = unit == "tokens" and not flows[-1].left[DOCUMENTS]
+                gone = unit == "tokens" and not steps[-1].left[DOCUMENTS]
                 pairs[source] = (measured[0], type(measured[0])() if gone else measured[-1])
         buckets = [bucket for before, after in pairs.values() for bucket in (*before, *after)]
         if buckets:
-            drawn = [
-                bars.histogram(source, before, after, min(buckets), max(buckets), unit)
-                for source, (before, after) in pairs.items()
-            ]
+            axis = min(buckets), max(buckets)
+            drawn = [bars.histogram(name, before, after, axis, unit) for name, (before, after) in pairs.items()]
             panels.append((unit, f'<div class="panels">{"".join(drawn)}</div>'))
-    if not panels:
-        return ""
     return section(
         "Lengths",
         _views("lengths", panels),
         "Documents by length; each bucket begins at the number below it and ends before twice that number. In "
         "characters: as collected, and as the text steps left them. In tokens: as tokenized, and as they are in the "
-        "end. "
-        f"<span class='legend'><span>{bars.key('came')}before</span><span>{bars.key('kept')}after</span></span>",
+        "end. " + bars.legend(came="before", kept="after"),
         "lengths",
     )
 
 
-# --- mixture, packing --------------------------------------------------------------------------------
+# --- mixture, packing, speed -------------------------------------------------------------------------
 
 
-def _mixture(ledger: dict[str, Any], books: Books) -> str:
-    parts = ledger["mixture"]
-    if not parts:
+def _mixture(ledger: dict[str, Any], flows: Flows) -> str:
+    mixture, held = ledger["mixture"], ledger["held_out"]
+    if not mixture:
         return ""
-    told = any(part.get("paper_share") is not None for part in parts)
-    head = [th("source"), th("language"), *(th(what, "n") for what in ("documents", "bytes", "tokens", "proportion"))]
-    head += [th("in the paper", "n")] if told else []
-    rows = []
-    for i, part in enumerate(parts):
-        cells = [name(part["source"], bars.swatch(i)), cell(part["language"] or units.NONE), *_amounts(part)]
-        cells.append(number(f"{part['share']:.2%}"))
-        if told:
-            paper = part.get("paper_share")
-            cells.append(number(f"{paper:.2%}" if paper is not None else units.NONE))
-        rows.append(row(cells))
-    total = {key: sum(part[key] for part in parts) for key in ("documents", "bytes", "tokens")}
-    filler = [number("")] if told else []
-    rows.append(row([name("training text"), cell(""), *_amounts(total), number(units.share(1, 1)), *filler], "total"))
-    held = ledger["held_out"]
+    paper = any(part.get("paper_share") is not None for part in mixture)
+    rows: list[list[str] | Row] = []
+    for i, part in enumerate(mixture):
+        shares = [part["share"], *([part.get("paper_share")] if paper else [])]
+        shown = [f"{share:.2%}" if share is not None else units.NONE for share in shares]
+        label = name(Html(bars.swatch(i) + visible(part["source"])))
+        rows.append([label, part["language"] or units.NONE, *_amounts(part), *shown])
+    total = {key: sum(part[key] for part in mixture) for key in ("documents", "bytes", "tokens")}
+    filler = [""] if paper else []
+    rows.append(Row(["training text", "", *_amounts(total), units.share(1, 1), *filler], "total"))
     if held.get("documents"):
-        rows.append(row([name("held out"), cell(""), *_amounts(held), number(""), *filler], "reference"))
-    stacks = bars.stack("This corpus", [(part["source"], part["tokens"]) for part in parts], total["tokens"])
-    if told:
-        papers = [(part["source"], part.get("paper_share") or 0.0) for part in parts]
+        rows.append(Row(["held out", "", *_amounts(held), "", *filler], "reference"))
+    stacks = bars.stack("This corpus", [(part["source"], part["tokens"]) for part in mixture], total["tokens"])
+    if paper:
+        papers = [(part["source"], part.get("paper_share") or 0.0) for part in mixture]
         stacks += bars.stack("The paper, Table 3", papers, max(1.0, sum(share for _, share in papers)))
     notes = []
     if held.get("documents"):
         every = held["documents"] + total["documents"]
         notes.append(f"{units.share(held['documents'], every)} of the documents are held out of training.")
-    different = total["documents"] + held.get("documents", 0) - books.left()[DOCUMENTS]
+    different = total["documents"] + held.get("documents", 0) - flows.left()[DOCUMENTS]
     if different > 0:
         notes.append(f"{units.plural(different, 'document')} are repetitions of documents of scarce sources.")
-    if books.characters:
+    if flows.characters:
         notes.append("No tokenizer was given: a token is a character here.")
+    numbers = ["documents", "bytes", "tokens", "proportion", *(["in the paper"] if paper else [])]
     return section(
         "Mixture",
-        stacks + elements.table(head, rows, "mixture") + f'<p class="note">{escape(" ".join(notes))}</p>',
+        stacks + table(rows, ["source", "language"], numbers, kind="mixture") + elements.note(" ".join(notes)),
         "What training reads, as Table 3 of the paper: proportions of tokens.",
         "mixture",
     )
@@ -231,38 +207,23 @@ def _mixture(ledger: dict[str, Any], books: Books) -> str:
 def _amounts(part: dict[str, Any]) -> list[str]:
     size = units.size(part["bytes"]) if "bytes" in part else units.NONE
     tokens = f"{part['tokens']:,}" if "tokens" in part else units.NONE
-    return [number(f"{part['documents']:,}"), number(size), number(tokens)]
+    return [f"{part['documents']:,}", size, tokens]
 
 
 def _packing(ledger: dict[str, Any]) -> str:
     packed = ledger.get("pack") or {}
-    strategies = packed.get("strategies") or {}
-    if not strategies:
-        return ""
     rows = [
-        row(
-            [
-                name(label + (" (chosen)" if label == packed.get("strategy") else "")),
-                number(f"{found['sequences']:,}"),
-                number(f"{found['tokens']:,}"),
-                number(f"{found['lost']:,}"),
-                number(f"{found['padding']:.2%}"),
-            ]
-        )
-        for label, found in strategies.items()
+        [label + (" (chosen)" if label == packed.get("strategy") else "")]
+        + [*(f"{found[key]:,}" for key in ("sequences", "tokens", "lost")), f"{found['padding']:.2%}"]
+        for label, found in (packed.get("strategies") or {}).items()
     ]
-    head = [th("strategy"), *(th(what, "n") for what in ("sequences", "tokens kept", "tokens lost", "padding"))]
-    context = packed.get("context")
     return section(
         "Packing",
-        elements.table(head, rows),
-        f"What filling sequences of {context:,} tokens would keep, lose and pad; <code>stage.packing</code> decides "
-        "when the corpus is read.",
+        table(rows, ["strategy"], ["sequences", "tokens kept", "tokens lost", "padding"]),
+        f"What filling sequences of {packed.get('context', 0):,} tokens would keep, lose and pad; "
+        "<code>stage.packing</code> decides when the corpus is read.",
         "packing",
     )
-
-
-# --- speed  ------------------------------------------------------------------------
 
 
 def _speed(ledger: dict[str, Any]) -> str:
@@ -270,30 +231,23 @@ def _speed(ledger: dict[str, Any]) -> str:
     if not speeds:
         return ""
     total = sum(speed["cpu_seconds"] for speed in speeds.values())
-    rows = []
+    rows: list[list[str] | Row] = []
     for step, speed in speeds.items():
-        seconds, rate = speed["cpu_seconds"], speed["mb_per_cpu_second"]
+        seconds, rate, memory = speed["cpu_seconds"], speed["mb_per_cpu_second"], speed["peak_memory_gb"]
         rows.append(
-            row(
-                [
-                    name(step),
-                    f'<td class="wide">{bars.bar(seconds, total, 2)}</td>',
-                    number(f"{seconds:,.1f}" if seconds >= 0.05 or not seconds else "<0.1"),
-                    number(units.share(seconds, total)),
-                    number(f"{rate:,.1f}" if rate else units.NONE),
-                    number(f"{speed['peak_memory_gb']:.2f} GB" if speed["peak_memory_gb"] else units.NONE),
-                ]
-            )
+            [
+                step,
+                cell(bars.bar(seconds, total, 2), "wide"),
+                f"{seconds:,.1f}" if seconds >= 0.05 or not seconds else "<0.1",
+                units.share(seconds, total),
+                f"{rate:,.1f}" if rate else units.NONE,
+                f"{memory:.2f} GB" if memory else units.NONE,
+            ]
         )
-    rows.append(row([name("total"), cell(""), number(f"{total:,.1f}"), cell(""), cell(""), cell("")], "total"))
-    head = [
-        th("step"),
-        th(""),
-        *(th(what, "n") for what in ("CPU seconds", "share", "MB per CPU second", "peak memory")),
-    ]
+    rows.append(Row(["total", "", f"{total:,.1f}", "", "", ""], "total"))
     return section(
         "Speed",
-        elements.table(head, rows, "speed"),
+        table(rows, ["step", ""], ["CPU seconds", "share", "MB per CPU second", "peak memory"], kind="speed"),
         "CPU time of all workers together, and the text that each CPU second got through. The text steps, tokenize and "
         "length share one pass and its memory; peak memory is that of the largest worker.",
         "speed",

@@ -83,23 +83,34 @@ def spent(account: dict[str, Any]) -> str:
     return f"{told}; {account['prompt_tokens']:,} tokens in, {account['answer_tokens']:,} out, {cost}"
 
 
+def averages(row: dict[str, Any]) -> list[str]:
+    """Columns of Table 4: characters of an instruction and of an output, turns, languages."""
+    figures = [f"{row[f'average_{key}']:.2f}" for key in ("instruction", "output", "turns")]
+    return [*figures, languages(row["scripts"])]
+
+
+def paper_averages(paper: dict[str, Any]) -> list[str]:
+    """The same columns as the paper prints them."""
+    return [*(f"{paper[key]:.2f}" for key in ("instruction", "output", "turns")), f"from {paper['language']}"]
+
+
+def reasons(step: dict[str, Any], joined: str) -> tuple[list[str], list[str]]:
+    """Why dialogues are fewer after a step, and what else it counted; `joined` says so of those joined to others."""
+    why = [f"{reason} {n['dialogues']:,}" for reason, n in step["drops"].items()]
+    counts = [f"{name} {n:,}" for name, n in step["counts"].items() if n]
+    return [*why, *([joined] if step["joined"] else [])], counts
+
+
 def _table_4(ledger: dict[str, Any]) -> Table:
     table = columns(["source"], ["dialogues", "share", "input", "output", "turns"], ["language"])
     for row in ledger["mixture"]:
-        table.add_row(row["source"], f"{row['dialogues']:,}", f"{row['share']:.2%}", *_averages(row))
-        if row["paper"]:
-            paper = row["paper"]
-            figures = [f"{paper[key]:.2f}" for key in ("instruction", "output", "turns")]
-            cells = ["  the paper's", "", f"{paper['share']:.2%}", *figures, f"from {paper['language']}"]
+        table.add_row(row["source"], f"{row['dialogues']:,}", f"{row['share']:.2%}", *averages(row))
+        if paper := row["paper"]:
+            cells = ["  the paper's", "", f"{paper['share']:.2%}", *paper_averages(paper)]
             table.add_row(*(Text(cell, "dim") for cell in cells))
     total = ledger["total"]
-    table.add_row(Text("together", "bold"), f"{total['dialogues']:,}", "", *_averages(total))
+    table.add_row(Text("together", "bold"), f"{total['dialogues']:,}", "", *averages(total))
     return table
-
-
-def _averages(row: dict[str, Any]) -> list[str]:
-    figures = [f"{row[f'average_{key}']:.2f}" for key in ("instruction", "output", "turns")]
-    return [*figures, languages(row["scripts"])]
 
 
 def _steps(ledger: dict[str, Any]) -> Table:
@@ -107,12 +118,10 @@ def _steps(ledger: dict[str, Any]) -> Table:
     for source in ledger["sources"]:
         table.add_row(Text(source["name"], "bold"))
         for step in source["steps"]:
-            why = [f"{reason} {n['dialogues']:,}" for reason, n in step["drops"].items()]
-            why += [f"{step['joined']:,} joined"] if step["joined"] else []
-            why += [f"{name} {n:,}" for name, n in step["counts"].items() if n]
+            why, counts = reasons(step, f"{step['joined']:,} joined")
             came, left = step["in"], step["out"]
             figures = f"{came['dialogues']:,}", f"{left['dialogues']:,}", f"{left['turns']:,}"
-            table.add_row(f"  {step['step']}", *figures, Text(", ".join(why), "dim"))
+            table.add_row(f"  {step['step']}", *figures, Text(", ".join(why + counts), "dim"))
     return table
 
 

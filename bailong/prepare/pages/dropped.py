@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
-from bailong.prepare.pages.books import BYTES, CHARACTERS, DOCUMENTS, Books, Reason
+from bailong.prepare.pages.flows import BYTES, CHARACTERS, DOCUMENTS, Flows, Reason
 from bailong.prepare.work.books import SNIPPET, Flow
 from bailong.report import bars, documents, elements, units
-from bailong.report.elements import number, row, section, th
+from bailong.report.elements import section, table
+from bailong.report.markup import Html, visible
 
 #: what is shown at most of a long list; the ledger has the whole
 WORDS, CLUSTERS, TEMPLATES, EXAMPLES = 60, 20, 50, 5
@@ -23,25 +23,23 @@ DUPLICATES = {
 }
 
 
-def drops(books: Books, languages: dict[str, str]) -> str:
-    if not books.steps:
-        return ""
-    dropped = {step: books.dropped(step) for step in books.steps}
-    cut = {step: books.cut(step) for step in books.steps}
+def drops(flows: Flows, languages: dict[str, str]) -> str:
+    dropped = {step: flows.dropped(step) for step in flows.steps}
+    cut = {step: flows.cut(step) for step in flows.steps}
     # bars compare from step to step
     longest = [max((r.size[0] for reasons in of.values() for r in reasons), default=0) for of in (dropped, cut)]
     parts, quiet = [], []
-    for step in books.steps:
-        flow = books.whole(step)
+    for step in flows.steps:
+        flow = flows.whole(step)
         body = _dropped(dropped[step], flow, longest[0], languages) + _cut(cut[step], flow, longest[1], languages)
-        body += _rewritten(books, step, flow, bool(cut[step]), languages)
+        body += _rewritten(flows, step, flow, bool(cut[step]), languages)
         if body:
-            parts.append(f'<section class="step"><h3>{escape(step)}</h3>{body}{_counted(flow)}</section>')
+            parts.append(_step(step, body + _counted(flow)))
         else:
             quiet.append(step)
     if quiet:
-        names = ", ".join(f"<b>{escape(step)}</b>" for step in quiet)
-        parts.append(f'<p class="note">Nothing was dropped, cut or rewritten by {names}.</p>')
+        names = ", ".join(f"<b>{visible(step)}</b>" for step in quiet)
+        parts.append(elements.note(Html(f"Nothing was dropped, cut or rewritten by {names}.")))
     return section(
         "Drops",
         "".join(parts),
@@ -50,6 +48,10 @@ def drops(books: Books, languages: dict[str, str]) -> str:
         "beside this page.",
         "drops",
     )
+
+
+def _step(title: str, body: str) -> str:
+    return f'<section class="step"><h3>{visible(title)}</h3>{body}</section>'
 
 
 def _dropped(reasons: Sequence[Reason], flow: Flow, longest: int, languages: dict[str, str]) -> str:
@@ -78,17 +80,16 @@ def _cut(reasons: Sequence[Reason], flow: Flow, longest: int, languages: dict[st
     )
 
 
-def _rewritten(books: Books, step: str, flow: Flow, cut: bool, languages: dict[str, str]) -> str:
+def _rewritten(flows: Flows, step: str, flow: Flow, cut: bool, languages: dict[str, str]) -> str:
     parts = []
     if flow.changed:
         what = f"{units.plural(flow.changed, 'document')} {'cut or rewritten' if cut else 'rewritten'}"
         grown = f"; {units.signed(flow.grown)} characters by rewriting" if flow.grown else ""
         share = units.share(flow.changed, flow.came[DOCUMENTS])
         parts.append(f"<h4>{what}, {share} of those that came{grown}</h4>")
-    for label, rows in books.other_samples(step).items():
-        told = "samples: before and after" if label == "changed" else f"samples: {label}"
-        shown = _samples(rows, languages)
-        parts.append(f'<details class="plain"><summary>{escape(told)}</summary>{shown}</details>')
+    for label, rows in flows.other_samples(step).items():
+        title = "samples: before and after" if label == "changed" else f"samples: {label}"
+        parts.append(elements.fold(title, _samples(rows, languages)))
     return "".join(parts)
 
 
@@ -96,45 +97,44 @@ def _counted(flow: Flow) -> str:
     counts = [(key, count) for key, count in flow.counts.most_common() if count]
     if not counts:
         return ""
-    told = ", ".join(f"{documents.visible(key)} {count:,}" for key, count in counts[:WORDS])
-    return f'<p class="note">Counted: {told} {_rest(len(counts), WORDS)}</p>'
+    told = ", ".join(f"{key} {count:,}" for key, count in counts[:WORDS])
+    return elements.note(f"Counted: {told} {_rest(len(counts), WORDS)}")
 
 
 def _reason(reason: Reason, longest: int, unit: str, share: str, size: int, languages: dict[str, str]) -> str:
     """A bar that opens on its samples."""
     count = reason.size[0]
-    summary = (
-        f'<summary><span class="what">{escape(reason.name)}</span>{bars.bar(count, longest, 1)}'
+    title = (
+        f'<span class="what">{visible(reason.name)}</span>{bars.bar(count, longest, 1)}'
         f'<span class="count">{units.plural(count, unit)}</span><span class="n soft">{share}</span>'
-        f'<span class="n soft">{units.size(size)}</span></summary>'
+        f'<span class="n soft">{units.size(size)}</span>'
     )
     body = []
     if len(reason.sources) > 1:
-        told = ", ".join(f"{escape(source)} {n:,}" for source, n in reason.sources.most_common())
-        body.append(f'<p class="note">By source: {told}.</p>')
+        told = ", ".join(f"{source} {n:,}" for source, n in reason.sources.most_common())
+        body.append(elements.note(f"By source: {told}."))
     if reason.details:
         body.append(_details(reason))
     body.append(_samples(reason.samples, languages))
-    return f'<details class="why">{summary}<div class="inside">{"".join(body)}</div></details>'
+    return elements.fold(Html(title), f'<div class="inside">{"".join(body)}</div>', "why")
 
 
 def _details(reason: Reason) -> str:
     """How often each `banned:<word>` struck."""
     largest = max(reason.details.values())
-    rows = []
-    for word, count in reason.details.most_common(WORDS):
-        shown = f'<th scope="row"><bdi>{documents.visible(word[:LONG])}</bdi></th>'
-        rows.append(row([shown, f"<td>{bars.bar(count, largest, 1)}</td>", number(f"{count:,}")]))
-    listed = elements.table([th(reason.name), th(""), th("documents", "n")], rows, "words")
-    summary = f"each kind of {escape(reason.name)}: {len(reason.details):,}"
-    rest = _rest(len(reason.details), WORDS)
-    return f'<details class="plain"><summary>{summary}</summary>{listed}<p class="note">{rest}</p></details>'
+    rows = [
+        [Html(f"<bdi>{visible(word[:LONG])}</bdi>"), bars.bar(count, largest, 1), f"{count:,}"]
+        for word, count in reason.details.most_common(WORDS)
+    ]
+    listed = table(rows, [reason.name, ""], ["documents"], kind="words")
+    rest = elements.note(_rest(len(reason.details), WORDS))
+    return elements.fold(f"each kind of {reason.name}: {len(reason.details):,}", listed + rest)
 
 
 def _samples(rows: Sequence[dict[str, Any]], languages: dict[str, str]) -> str:
     if not rows:
-        return '<p class="note">No samples were kept.</p>'
-    return f'<ul class="samples">{"".join(documents.sample(sample, languages, SNIPPET) for sample in rows)}</ul>'
+        return elements.note("No samples were kept.")
+    return elements.samples(documents.sample(sample, languages, SNIPPET) for sample in rows)
 
 
 def _rest(many: int, shown: int) -> str:
@@ -147,10 +147,7 @@ def duplicates(ledger: dict[str, Any], languages: dict[str, str]) -> str:
         if groups := ledger["clusters"].get(step):
             shown = groups[:CLUSTERS]
             limit = max(len(d["text"]) for group in shown for d in (group["kept"], *group["removed"]))
-            drawn = "".join(documents.cluster(group, languages, limit) for group in shown)
-            parts.append(f'<section class="step"><h3>{escape(title)}</h3>{drawn}</section>')
-    if not parts:
-        return ""
+            parts.append(_step(title, "".join(documents.cluster(group, languages, limit) for group in shown)))
     return section(
         "Duplicates",
         "".join(parts),
@@ -163,27 +160,16 @@ def duplicates(ledger: dict[str, Any], languages: dict[str, str]) -> str:
 
 def templates(ledger: dict[str, Any]) -> str:
     found = ledger["templates"]
-    if not found:
-        return ""
     rows = []
     for template in found[:TEMPLATES]:
-        examples = "".join(
-            f"<li>{documents.passage(str(text)[:LONG])}</li>" for text in template["examples"][:EXAMPLES]
-        )
-        shown = f'<details class="plain"><summary>examples</summary><ul class="samples">{examples}</ul></details>'
-        rows.append(
-            row(
-                [
-                    f"<td>{documents.passage(template['skeleton'])}{shown if examples else ''}</td>",
-                    number(f"{template['documents']:,}"),
-                    number(f"{template['share']:.2%}"),
-                ]
-            )
-        )
-    rest = f'<p class="note">{_rest(len(found), TEMPLATES)}</p>'
+        examples = [documents.item(documents.passage(str(text)[:LONG])) for text in template["examples"][:EXAMPLES]]
+        shown = elements.fold("examples", elements.samples(examples)) if examples else ""
+        skeleton = elements.cell(Html(documents.passage(template["skeleton"]) + shown))
+        rows.append([skeleton, f"{template['documents']:,}", f"{template['share']:.2%}"])
+    listed = table(rows, ["skeleton"], ["documents", "of those looked at"], kind="templates")
     return section(
         "Templates",
-        elements.table([th("skeleton"), th("documents", "n"), th("of those looked at", "n")], rows, "templates") + rest,
+        listed + elements.note(_rest(len(found), TEMPLATES)),
         "Lines that recur in many documents, for review by a person: copied to the file of "
         "<code>templates.reviewed</code>, they are removed when the corpus is made again.",
         "templates",

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from bailong.evaluate.pages import score_files, score_report
-from bailong.evaluate.pages.scores import grid, notes, read, warnings
+from bailong.evaluate.pages.score_table import notes, read, score_table, warnings
 from bailong.evaluate.scores import collect
 from bailong.evaluate.settings import Benchmark
 from tests.evaluate.pages.evaluations import ANSWERS, answer, evaluation, questions, verdict, write
@@ -32,29 +32,29 @@ def table6(to: Path, columns: list[str] = COLUMNS, pending: bool = False, name: 
 
 
 def test_all_seven_columns_give_table_6_as_printed(tmp_path: Path) -> None:
-    made = grid(table6(tmp_path))
+    made = score_table(table6(tmp_path))
     assert [note or name for name, note in made.columns] == [*COLUMNS, "Avg"]
-    printed = {line.name: [cell.value for cell in line.cells] for line in made.lines if line.printed}
+    printed = {line.name: [cell.value for cell in line.cells] for line in made.rows if line.printed}
     assert len(printed) == 7
     assert printed["Bailong-instruct-7B"] == [6.66, 5.53, 5.56, 5.22, 1.98, 2.32, 9.35, 5.23]
     assert printed["Gemma-7B-it"][-1] == 1.27
-    assert [cell.value for cell in made.lines[0].cells] == [7.0] * 8
-    assert not made.lines[0].printed
+    assert [cell.value for cell in made.rows[0].cells] == [7.0] * 8
+    assert not made.rows[0].printed
 
 
 def test_fewer_columns_average_over_the_same_ones(tmp_path: Path) -> None:
-    made = grid(table6(tmp_path, ["TTQA", "Bailong-bench"]))
+    made = score_table(table6(tmp_path, ["TTQA", "Bailong-bench"]))
     assert made.columns[-1] == ("Avg", "of 2")
-    printed = {line.name: line.cells[-1].value for line in made.lines if line.printed}
+    printed = {line.name: line.cells[-1].value for line in made.rows if line.printed}
     assert printed["Bailong-instruct-7B"] == pytest.approx((1.98 + 9.35) / 2, abs=0.006)
 
 
 def test_the_stand_in_never_stands_in_the_column_of_bailong_bench(tmp_path: Path) -> None:
     scores = evaluation(tmp_path)
-    made = grid(scores)
+    made = score_table(scores)
     assert made.columns[0] == ("standin_bench", "not in Table 6")
     assert [column for column in made.columns if "Bailong-bench" in column] == []
-    for line in made.lines:
+    for line in made.rows:
         if line.printed:
             assert line.cells[0].value is None and line.cells[2].value is None, "no average over a column it lacks"
             assert line.cells[3].value == line.cells[1].value
@@ -64,7 +64,7 @@ def test_the_stand_in_never_stands_in_the_column_of_bailong_bench(tmp_path: Path
 def test_without_a_column_of_the_paper_there_are_no_rows_of_it(tmp_path: Path) -> None:
     scores = table6(tmp_path)
     scores["paper_columns"] = []
-    assert all(not line.printed for line in grid(scores).lines)
+    assert all(not line.printed for line in score_table(scores).rows)
     assert "2404.00862" not in score_files.markdown(scores)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bailong.evaluate.pages import answers, score_page
+from bailong.evaluate.pages import score_page, side_by_side
 from bailong.evaluate.scores import collect
 from bailong.evaluate.settings import Benchmark
 from tests.evaluate.pages.evaluations import evaluation, write
@@ -111,7 +111,7 @@ def test_a_large_evaluation_stays_a_page(tmp_path: Path) -> None:
     scores = evaluation(tmp_path, models, reading=3_493, resamples=20)
     text = score_page.page(scores, tmp_path)
     parsed(text)
-    assert text.count('<details class="question"') == answers.QUESTIONS
+    assert text.count('<details class="question"') == side_by_side.QUESTIONS
     assert "200 of 3,653 questions" in words(text)
     assert len(text.encode()) < 12_000_000
     for name in ("standin_bench", "drcd", "gsm8k"):
@@ -126,12 +126,12 @@ def test_the_choice_begins_with_what_has_something_to_show() -> None:
     found["a", "8"]["n"]["flags"] = ["rule_only"]
     found["a", "9"]["n"]["score"] = 1.0
     found["a", "10"]["m"]["score"] = found["a", "10"]["n"]["score"] = 0.0
-    chosen = answers.choose(found, ["a", "b"], 40)
+    chosen = side_by_side.choose(found, ["a", "b"], 40)
     assert len(chosen) == 40 and sum(key[0] == "b" for key in chosen) == 5, "a small benchmark is there as a whole"
     told = {key[1]: why for key, why in chosen.items() if why}
     assert told == {"7": "no score", "8": "judge and rule disagree", "9": "models far apart", "10": "scored 0"}
-    assert chosen == answers.choose(found, ["a", "b"], 40)
-    everything = answers.choose(found, ["a", "b"], 1_000)
+    assert chosen == side_by_side.choose(found, ["a", "b"], 40)
+    everything = side_by_side.choose(found, ["a", "b"], 1_000)
     assert list(everything) == list(found)
 
 

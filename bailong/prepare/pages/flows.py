@@ -12,7 +12,7 @@ DOCUMENTS, CHARACTERS, BYTES, TOKENS = range(len(MEASURES))
 
 
 @dataclass(frozen=True)
-class Stage:
+class StepTotals:
     """What is left after a step.
 
     Attributes:
@@ -26,6 +26,10 @@ class Stage:
     lost: list[int]
     applied: bool
     counted: bool
+
+    @property
+    def label(self) -> str:
+        return "read" if self.step == "in" else self.step
 
 
 @dataclass
@@ -46,8 +50,8 @@ class Reason:
     samples: list[dict[str, Any]] = field(default_factory=list)
 
 
-class Books:
-    """The flows of a ledger.
+class Flows:
+    """The flows of documents in a ledger.
 
     Attributes:
         sources: names, in the order of the ledger.
@@ -65,22 +69,22 @@ class Books:
         tokenize = ledger["steps"].get("tokenize", {})
         self.characters = tokenize.get("facts", {}).get("sha256") == "characters"
         self.problems = _problems(self.steps)
-        self._stages = {source: _stages(self.steps, source) for source in self.sources}
-        if not any(stages[1].lost[i] for stages in self._stages.values() if stages[1:] for i in range(TOKENS)):
+        self._totals = {source: _totals(self.steps, source) for source in self.sources}
+        if not any(steps[1].lost[i] for steps in self._totals.values() if steps[1:] for i in range(TOKENS)):
             # the first step let everything through: what came in is what it left
-            self._stages = {source: stages[1:] or stages for source, stages in self._stages.items()}
+            self._totals = {source: steps[1:] or steps for source, steps in self._totals.items()}
 
-    def stages(self, source: str | None = None) -> list[Stage]:
+    def totals(self, source: str | None = None) -> list[StepTotals]:
         """What each step of one source, or of all, left; before it `in`, what was read, if the first lost something."""
         if source is not None:
-            return self._stages[source]
-        return [_sum(stages) for stages in zip(*self._stages.values(), strict=True)]
+            return self._totals[source]
+        return [_sum(same) for same in zip(*self._totals.values(), strict=True)]
 
     def came(self) -> list[int]:
-        return self.stages()[0].left if self.sources else [0] * len(MEASURES)
+        return self.totals()[0].left if self.sources else [0] * len(MEASURES)
 
     def left(self) -> list[int]:
-        return self.stages()[-1].left if self.sources else [0] * len(MEASURES)
+        return self.totals()[-1].left if self.sources else [0] * len(MEASURES)
 
     def drops(self) -> int:
         """Documents that the steps dropped, counted reason by reason."""
@@ -90,7 +94,7 @@ class Books:
 
     def tokens_at_first(self) -> int | None:
         """Tokens of what was tokenized; None without tokens."""
-        return next((stage.left[TOKENS] for stage in self.stages() if stage.counted), None) if self.sources else None
+        return next((step.left[TOKENS] for step in self.totals() if step.counted), None)
 
     def whole(self, step: str) -> Flow:
         """All sources of a step together."""
@@ -98,26 +102,11 @@ class Books:
 
     def dropped(self, step: str) -> list[Reason]:
         """Reasons for which the step dropped documents, the commonest first; `banned:<word>` is one reason."""
-        found: dict[str, Reason] = {}
-        for source, flow in self.steps[step].items():
-            for full, size in flow.drops.items():
-                name, _, detail = full.partition(":")
-                reason = found.setdefault(name, Reason(name, [0] * len(MEASURES)))
-                reason.size = [a + b for a, b in zip(reason.size, size, strict=True)]
-                reason.sources[source] += size[DOCUMENTS]
-                if detail:
-                    reason.details[detail] += size[DOCUMENTS]
-        return self._sampled(step, found)
+        return self._reasons(step, {source: flow.drops for source, flow in self.steps[step].items()})
 
     def cut(self, step: str) -> list[Reason]:
         """Reasons for which the step cut pieces out of documents that stayed, the commonest first."""
-        found: dict[str, Reason] = {}
-        for source, flow in self.steps[step].items():
-            for name, size in flow.removed.items():
-                reason = found.setdefault(name, Reason(name, [0] * len(size)))
-                reason.size = [a + b for a, b in zip(reason.size, size, strict=True)]
-                reason.sources[source] += size[0]
-        return self._sampled(step, found)
+        return self._reasons(step, {source: flow.removed for source, flow in self.steps[step].items()}, detailed=False)
 
     def other_samples(self, step: str) -> dict[str, list[dict[str, Any]]]:
         """Samples that belong to no reason, `changed` (texts before and after) among them."""
@@ -125,9 +114,16 @@ class Books:
         known = {name.partition(":")[0] for name in flow.drops} | set(flow.removed)
         return {name: self._samples(step, name) for name in flow.samples if name not in known}
 
-    def _sampled(self, step: str, found: dict[str, Reason]) -> list[Reason]:
-        for name, reason in found.items():
-            reason.samples = self._samples(step, name)
+    def _reasons(self, step: str, sizes: dict[str, dict[str, list[int]]], detailed: bool = True) -> list[Reason]:
+        found: dict[str, Reason] = {}
+        for source, of_source in sizes.items():
+            for full, size in of_source.items():
+                name, _, detail = full.partition(":") if detailed else (full, "", "")
+                reason = found.setdefault(name, Reason(name, [0] * len(size), samples=self._samples(step, name)))
+                reason.size = [a + b for a, b in zip(reason.size, size, strict=True)]
+                reason.sources[source] += size[0]
+                if detail:
+                    reason.details[detail] += size[0]
         return sorted(found.values(), key=lambda reason: (-reason.size[0], reason.name))
 
     def _samples(self, step: str, name: str) -> list[dict[str, Any]]:
@@ -154,25 +150,25 @@ def _problems(steps: dict[str, dict[str, Flow]]) -> list[str]:
     return found
 
 
-def _stages(steps: dict[str, dict[str, Flow]], source: str) -> list[Stage]:
+def _totals(steps: dict[str, dict[str, Flow]], source: str) -> list[StepTotals]:
     flows = [(name, of_source.get(source)) for name, of_source in steps.items()]
     now = next((flow.came for _, flow in flows if flow), [0] * len(MEASURES))
     names = list(steps)
     tokenized = names.index("tokenize") if "tokenize" in names else len(names)
-    found = [Stage("in", now, [0] * len(MEASURES), True, False)]
+    found = [StepTotals("in", now, [0] * len(MEASURES), True, False)]
     for number, (name, flow) in enumerate(flows):
         left = flow.left if flow else now
         lost = [a - b for a, b in zip(now, left, strict=True)]
         if number == tokenized:
             lost[TOKENS] = 0  # they are counted from here on
-        found.append(Stage(name, left, lost, flow is not None, number >= tokenized))
+        found.append(StepTotals(name, left, lost, flow is not None, number >= tokenized))
         now = left
     return found
 
 
-def _sum(stages: tuple[Stage, ...]) -> Stage:
+def _sum(same: tuple[StepTotals, ...]) -> StepTotals:
     left, lost = (
         [sum(values) for values in zip(*sizes, strict=True)]
-        for sizes in ((stage.left for stage in stages), (stage.lost for stage in stages))
+        for sizes in ((totals.left for totals in same), (totals.lost for totals in same))
     )
-    return Stage(stages[0].step, left, lost, any(stage.applied for stage in stages), stages[0].counted)
+    return StepTotals(same[0].step, left, lost, any(totals.applied for totals in same), same[0].counted)

@@ -13,9 +13,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from bailong.evaluate.pages.scores import Scores, rows_of
+from bailong.evaluate.pages.score_table import Scores
 from bailong.report import documents, elements, units
 from bailong.report.elements import section
+from bailong.report.markup import plain, visible
+from bailong.run import journal
 
 #: most questions on the page
 QUESTIONS = 200
@@ -47,7 +49,7 @@ def answers(scores: Scores, to: Path) -> str:
     models = list(scores["models"])
     found: dict[Key, dict[str, dict[str, Any]]] = {}
     for model in models:
-        for row in rows_of(to / model / "outcomes.jsonl"):
+        for row in journal.read(to / model / "outcomes.jsonl"):
             found.setdefault((row["benchmark"], row["id"]), {})[model] = row
     answered = {key: of for key, of in found.items() if any(row["status"] != "unanswered" for row in of.values())}
     chosen = choose(answered, list(scores["benchmarks"]))
@@ -58,7 +60,7 @@ def answers(scores: Scores, to: Path) -> str:
     items = {
         (row["benchmark"], row["id"]): row
         for name in scores["benchmarks"]
-        for row in rows_of(to / "items" / f"{name}.jsonl")
+        for row in journal.read(to / "items" / f"{name}.jsonl")
         if (row["benchmark"], row["id"]) in wanted
     }
     counting = {verdict for key in wanted for row in found[key].values() for verdict in row["keys"]}
@@ -141,10 +143,10 @@ def _texts(to: Path, models: Sequence[str], wanted: set[Key], counting: set[str]
     given: dict[tuple[str, Key], dict[str, Any]] = {}
     judged: dict[tuple[str, Key], dict[tuple[int, int], dict[str, Any]]] = {}
     for model in models:
-        for row in rows_of(to / model / "answers.jsonl"):
+        for row in journal.read(to / model / "answers.jsonl"):
             if (key := (row["benchmark"], row["id"])) in wanted:
                 given[model, key] = row
-        for row in rows_of(to / model / "verdicts.jsonl"):
+        for row in journal.read(to / model / "verdicts.jsonl"):
             if (key := (row["benchmark"], row["id"])) in wanted and row["key"] in counting:
                 judged.setdefault((model, key), {})[row["turn"], row["sample"]] = row
     return given, judged
@@ -155,9 +157,7 @@ def _texts(to: Path, models: Sequence[str], wanted: set[Key], counting: set[str]
 
 def _question(key: Key, why: str, item: Mapping[str, Any], of: Of, given: Mapping, judged: Mapping, limit: int) -> str:
     language = item["language"]
-    marks = "".join(
-        f'<span class="mark">{documents.visible(model)} <b>{mark(row)}</b></span>' for model, row in of.items()
-    )
+    marks = "".join(f'<span class="mark">{visible(model)} <b>{mark(row)}</b></span>' for model, row in of.items())
     verdicts = {model: _verdict(row, judged.get((model, key), {}), limit) for model, row in of.items()}
     alone = len(item["prompts"]) == 1  # then score and verdict stand with the answer, as in Table 7
     turns = []
@@ -165,7 +165,7 @@ def _question(key: Key, why: str, item: Mapping[str, Any], of: Of, given: Mappin
         heading = "Instruction" if alone else f"Turn {number + 1}"
         sides = []
         for model, row in of.items():
-            head, told = (_head(model, row), verdicts[model]) if alone else (f"<h5>{documents.visible(model)}</h5>", "")
+            head, told = (_head(model, row), verdicts[model]) if alone else (f"<h5>{visible(model)}</h5>", "")
             text = _answer(given.get((model, key)), number, limit, item["answer_language"])
             sides.append(f'<div class="side">{head}{text}{told}</div>')
         turns.append(f"<h4>{heading}</h4>{documents.passage(_cut(prompt, limit), language)}{_sides(sides)}")
@@ -174,16 +174,16 @@ def _question(key: Key, why: str, item: Mapping[str, Any], of: Of, given: Mappin
         turns.append(f"<h4>Verdicts</h4>{_sides(ends)}")
     golds = ""
     if item["golds"]:
-        golds = f'<p class="origin">accepted: {documents.visible(_cut(" · ".join(map(str, item["golds"])), 200))}</p>'
+        golds = f'<p class="origin">accepted: {visible(_cut(" · ".join(map(str, item["golds"])), 200))}</p>'
     kinds = [name for name, holds in KINDS.items() if holds(of)]
     about = " · ".join(filter(None, (key[0], item["category"], key[1])))
     facts = {"benchmark": key[0], "category": item["category"], "kinds": "|".join(kinds)}
-    data = "".join(f' data-{name}="{escape(documents.plain(value))}"' for name, value in facts.items())
+    data = "".join(f' data-{name}="{escape(plain(value))}"' for name, value in facts.items())
     reason = f'<span class="tag">{escape(why)}</span>' if why else ""
-    beginning = documents.visible(_cut(item["prompts"][0], 70))
+    beginning = visible(_cut(item["prompts"][0], 70))
     return (
         f'<details class="question"{data}><summary><span class="what">{beginning}</span>'
-        f'<span class="marks">{marks}</span><span class="origin">{documents.visible(about)}{reason}</span></summary>'
+        f'<span class="marks">{marks}</span><span class="origin">{visible(about)}{reason}</span></summary>'
         f'<div class="inside">{"".join(turns)}{golds}</div></details>'
     )
 
@@ -208,8 +208,8 @@ def _head(model: str, row: Mapping[str, Any]) -> str:
         [f'<span class="badge {escape(row["ruling"])}">{escape(row["language"])}</span>'] if row["language"] else []
     )
     labels += [f'<span class="badge">{escape(FLAGS.get(flag) or flag)}</span>' for flag in row["flags"]]
-    reason = f'<p class="origin">{documents.visible(row["reason"])}</p>' if row["ruling"] == "violation" else ""
-    return f"<h5>{documents.visible(model)} <b>{mark(row)}</b> {''.join(labels)}</h5>{reason}"
+    reason = f'<p class="origin">{visible(row["reason"])}</p>' if row["ruling"] == "violation" else ""
+    return f"<h5>{visible(model)} <b>{mark(row)}</b> {''.join(labels)}</h5>{reason}"
 
 
 def _answer(row: Mapping[str, Any] | None, turn: int, limit: int, language: str) -> str:
@@ -219,7 +219,7 @@ def _answer(row: Mapping[str, Any] | None, turn: int, limit: int, language: str)
     text, finish = str(told.get("answer") or ""), told.get("finish_reason")
     ended = f"ended by: {finish}" if finish not in ("stop", None) else ""
     ended += f" ({told['error']})" if told.get("error") else ""
-    after = f'<p class="origin">{documents.visible(ended)}</p>' if ended else ""
+    after = f'<p class="origin">{visible(ended)}</p>' if ended else ""
     shown = documents.passage(_cut(text, limit), language) if text.strip() else '<p class="note">empty</p>'
     return shown + after
 
@@ -237,9 +237,7 @@ def _verdict(row: Mapping[str, Any], verdicts: Mapping, limit: int) -> str:
         where = f"turn {place[0]}, " if place[0] else ""
         where += f"sample {place[1] + 1}, " if len({sample for _, sample in verdicts}) > 1 else ""
         shown = documents.passage(_cut(body, limit)) if body.strip() else '<p class="note">empty</p>'
-        texts.append(
-            f'<details class="plain"><summary>verdict: {documents.visible(where + told)}</summary>{shown}</details>'
-        )
+        texts.append(f'<details class="plain"><summary>verdict: {visible(where + told)}</summary>{shown}</details>')
     return "".join(texts)
 
 
@@ -247,10 +245,7 @@ def _filters(names: Sequence[str], categories: Sequence[str]) -> str:
     """Menus that a script brings to life; without it all questions are there."""
 
     def menu(name: str, every: str, options: Sequence[str]) -> str:
-        told = "".join(
-            f'<option value="{escape(documents.plain(option))}">{documents.visible(option)}</option>'
-            for option in options
-        )
+        told = "".join(f'<option value="{escape(plain(option))}">{visible(option)}</option>' for option in options)
         return f'<label>{name} <select data-filter="{name}"><option value="">{every}</option>{told}</select></label>'
 
     menus = [menu("benchmark", "all", names)] if len(names) > 1 else []

@@ -1,0 +1,272 @@
+"""The scores of an evaluation as rows and columns, for the terminal and for every file that shows them.
+
+Reads `scores.json` (bailong.evaluate.scores) and nothing that needs torch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bailong.report.units import NONE, listed, plural
+
+Scores = dict[str, Any]
+#: of the answers
+LANGUAGES = ("traditional", "simplified", "english", "other", "undetermined")
+#: of the language rule
+RULINGS = ("ok", "violation", "exempt", "undetermined")
+#: in the order of `counts` (bailong.evaluate.judge.pairwise.OUTCOMES)
+DUELS = ("wins", "losses", "ties", "inconsistent", "failed")
+
+
+@dataclass(frozen=True)
+class Score:
+    """A number with its 95 % interval, as far as they are known. `open` counts questions still to be judged."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    open: int = 0
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any] | None, pending: int = 0) -> Score:
+        """`found` is an interval of `scores.json`."""
+        return cls(found["mean"], found["low"], found["high"], pending) if found else cls(open=pending)
+
+    def between(self, shape: str, digits: int = 2) -> str:
+        """The interval in words, as `shape` puts its ends; nothing without one."""
+        return shape.format(f"{self.low:.{digits}f}", f"{self.high:.{digits}f}") if self.low is not None else ""
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """A row of the table; `printed` ones stand in the paper: another judge, another time."""
+
+    name: str
+    cells: list[Score]
+    printed: bool = False
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """Table 6: a column per judged benchmark, then the averages. `columns` are (heading, note)."""
+
+    columns: list[tuple[str, str]]
+    rows: list[TableRow]
+
+    @property
+    def evaluated(self) -> list[TableRow]:
+        return [row for row in self.rows if not row.printed]
+
+    @property
+    def printed(self) -> list[TableRow]:
+        return [row for row in self.rows if row.printed]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the judge's failures did to one benchmark. `means` are the mean, and those that count otherwise."""
+
+    model: str
+    benchmark: str
+    questions: int
+    pending: int
+    zero_rate: float | None
+    verdicts: dict[str, int]
+    no_answer: int
+    means: dict[str, float | None]
+
+
+def read(to: Path) -> Scores:
+    """
+    Raises:
+        ValueError: there are no scores, or they cannot be read.
+    """
+    path = to / "scores.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from None
+
+
+def score_table(scores: Scores) -> ScoreTable:
+    """Table 6 with the paper's rows below, where a column is one of the paper's."""
+    names, shared = scores["columns"], scores["paper_columns"]
+    two = bool(shared) and shared != names
+    columns = [(name, scores["benchmarks"][name]["paper"] or "not in Table 6") for name in names]
+    if names:
+        columns.append(("Avg", f"of {len(names)}" if len(names) != 7 or two else ""))
+    if two:
+        columns.append(("Avg", "columns of Table 6"))
+    rows = []
+    for model, found in scores["models"].items():
+        of = [found["benchmarks"][name] for name in names]
+        cells = [Score.of(row.get("headline"), row["pending"]) for row in of]
+        cells += [Score.of(found["average"])] if names else []
+        cells += [Score.of(found["paper_average"])] if two else []
+        rows.append(TableRow(model, cells))
+    if shared:
+        printed = scores["paper"]["columns"]
+        for model, row in scores["paper"]["rows"].items():
+            theirs = dict(zip(printed, row["scores"], strict=True))
+            mine = [theirs.get(scores["benchmarks"][name]["paper"]) for name in names]
+            there = [value for value in mine if value is not None]
+            # rounded as printed: 7.0671 is 7.07
+            whole = row["average"] if len(there) == len(printed) else round(sum(there) / len(there) + 1e-9, 2)
+            averages = [Score(), Score(whole)] if two else [Score(whole)]
+            rows.append(TableRow(model, [*map(Score, mine), *averages], printed=True))
+    return ScoreTable(columns, rows)
+
+
+# --- what is behind it -------------------------------------------------------------------------------
+
+
+def judged(scores: Scores) -> list[Judged]:
+    """A row for each model and judged benchmark."""
+    rows = []
+    for model, of in scores["models"].items():
+        for name in scores["columns"]:
+            row = of["benchmarks"][name]
+            means = {"mean": row["mean"], "failures as 0": {"mean": row["failures_as_zero"]}}
+            means |= {"language as 0": row["language_as_zero"]} if scores["enforce"] != "off" else {}
+            verdicts = {status: row["verdicts"].get(status, 0) for status in scores["statuses"]}
+            shown = {label: (mean or {}).get("mean") for label, mean in means.items()}
+            counts = row["questions"], row["pending"], row.get("zero_rate"), verdicts
+            rows.append(Judged(model, name, *counts, row["statuses"].get("no_answer", 0), shown))
+    return rows
+
+
+def measures(scores: Scores) -> list[list[str]]:
+    """Metrics without a judge, a row each; in percent, except for bits per byte."""
+    rows = []
+    for model, of in scores["models"].items():
+        for name, row in of["benchmarks"].items():
+            for measure, found in row["measures"].items():
+                between = "" if found["low"] is None else f"{100 * found['low']:.1f} to {100 * found['high']:.1f}"
+                figures = [f"{100 * found['mean']:.1f} %", between, f"{found['n']:,}"]
+                rows.append([model, name, measure.replace("_", " "), *figures])
+            if found := of["measured"].get(name):
+                documents = plural(found["documents"], "document")
+                rows.append([model, name, "bits per byte", f"{found['bits_per_byte']:.4f}", "", documents])
+    return rows
+
+
+def duels(scores: Scores) -> list[list[str]]:
+    """Comparisons in both orders, a row for each model, benchmark and opponent."""
+    return [
+        [model, found["benchmark"], found["against"], *(f"{count:,}" for count in found["counts"].values())]
+        + [share(found["rate"])]
+        for model, of in scores["models"].items()
+        for found in of["duels"]
+    ]
+
+
+def above(difference: Mapping[str, Any]) -> tuple[str, str, float, float, float]:
+    """The better and the worse model of a clear difference on average, by how much, and the interval of that."""
+    found, models = difference["average"], (difference["first"], difference["second"])
+    better, worse = models if found["mean"] >= 0 else models[::-1]
+    low, high = sorted(abs(found[key]) for key in ("low", "high"))
+    return better, worse, abs(found["mean"]), low, high
+
+
+# --- in words ----------------------------------------------------------------------------------------
+
+
+def warnings(scores: Scores) -> list[str]:
+    """What must be known before a number is believed, a sentence each."""
+    found = []
+    for model, of in scores["models"].items():
+        rows = list(of["benchmarks"].values())
+        if pending := sum(row["pending"] for row in rows):
+            every = sum(row["questions"] for row in rows)
+            found.append(
+                f"{model}: {pending:,} of {every:,} questions are not answered or not judged yet; run it again."
+            )
+        if failed := _without(_sum(row.get("verdicts", {}) for row in rows), "ok", "repaired"):
+            errors = _sum(row.get("errors", {}) for row in rows)
+            causes = f" ({listed(errors.most_common())})" if errors else ""
+            told = ", ".join(f"{s} {count:,}{causes if s == 'api_error' else ''}" for s, count in failed.most_common())
+            found.append(
+                f"{model}: verdicts without a score: {told}. They are in no mean; as 0 they are shown beside it."
+            )
+        if ended := _without(_sum(row["finish"] for row in rows), "stop", "length"):
+            told = listed(ended.most_common())
+            found.append(f"{model}: questions without an answer from the model: {told}. They are in no mean.")
+        if len(of["judges"]) > 1:
+            told = ", ".join(_judge(judge) for judge in of["judges"])
+            found.append(
+                f"{model}: its verdicts come from several judges: {told}. Scores of two judges do not compare."
+            )
+        disagreeing = sum(row["language"].get("disagreement", {}).get("rule_only", 0) for row in rows)
+        if disagreeing and scores["enforce"] != "off":
+            found.append(
+                f"{model}: {disagreeing:,} answers in another language than asked for got points from the judge"
+                + (
+                    ", and count as 0 here."
+                    if scores["enforce"] == "zero"
+                    else "; judge.enforce=zero would count them 0."
+                )
+            )
+    judges = {judge["model"] for of in scores["models"].values() for judge in of["judges"]}
+    alone = all(len(of["judges"]) <= 1 for of in scores["models"].values())
+    if len(judges) > 1 and alone:
+        found.append(f"The models were not judged by one judge: {', '.join(sorted(map(str, judges)))}.")
+    return found
+
+
+def notes(scores: Scores) -> list[str]:
+    """How the table is to be read."""
+    told = [
+        "Mean of the judge's scores (0 to 10), with the middle 95 % of the means of "
+        f"{scores['resamples']:,} resamplings of the questions. Verdicts without a score are left out of the mean.",
+        "Avg is the unweighted mean of the columns, as in Table 6.",
+    ]
+    if scores["enforce"] == "zero":
+        told.append(
+            "An answer in another language than asked for counts as 0 (judge.enforce=zero), whatever the judge said."
+        )
+    other = [name for name in scores["columns"] if name not in scores["paper_columns"]]
+    if other:
+        told.append(f"{', '.join(other)}: no column of Table 6; no row of the paper belongs there.")
+    drawn = {n: b for n, b in scores["benchmarks"].items() if b["expected"] and b["items"] < b["expected"]}
+    if drawn:
+        each = ", ".join(f"{n} {b['items']:,} of {b['expected']:,}" for n, b in drawn.items())
+        told.append(f"Only a part of the questions: {each}.")
+    if scores["paper_columns"]:
+        told.append(
+            f"Rows of the paper are printed figures ({scores['paper']['source']}; judge {scores['paper']['judge']}, "
+            f"{scores['paper']['year']}): another judge, another time, no interval. A difference to them is no proof."
+        )
+    return told
+
+
+def _judge(judge: dict[str, Any]) -> str:
+    fingerprint = f" ({judge['fingerprint']})" if judge["fingerprint"] else ""
+    return f"{judge['model']}{fingerprint} {judge['verdicts']:,}"
+
+
+def _sum(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
+    return sum(map(Counter, counts), Counter())
+
+
+def _without(counts: Counter[str], *names: str) -> Counter[str]:
+    return Counter({name: count for name, count in counts.items() if name not in names})
+
+
+# --- numbers -----------------------------------------------------------------------------------------
+
+
+def number(value: float | None) -> str:
+    return NONE if value is None else f"{value:.2f}"
+
+
+def share(value: float | None) -> str:
+    return NONE if value is None else f"{100 * value:.1f}%"
+
+
+def probability(p: float | None) -> str:
+    return NONE if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
