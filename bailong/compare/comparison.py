@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,8 @@ from bailong.run.folder import IGNORED
 
 #: what choices are compared in, all in bits per byte: comparable across tokenizers, unlike the loss
 METRICS = ("bpb_step0", "auc", "bpb_final")
+#: what two runs must agree in to be set against each other
+Pair = Callable[[RunRecord], tuple]
 #: settings that are nobody's business in a comparison
 HIDDEN = ("tracking", "outputs", "plan", "rerun")
 
@@ -78,9 +80,9 @@ class Comparison:
     baseline: Choice | None
     horizon: float
     differing: dict[str, list[list[Any]]]
-    checks: list[Check]
+    checks: list[Check] = field(default_factory=list)
     #: per run folder: tokens to the baseline's final loss; None is "not reached", absence "cannot be told"
-    tokens_to_baseline: dict[str, float | None]
+    tokens_to_baseline: dict[str, float | None] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -125,38 +127,26 @@ def compare_runs(runs: Runs, by: str = "initializer.name", baseline: str = "rand
     ]
     ends = [run.curve("eval/bpb")[0][-1] for run in runs.runs if run.finished and len(run.curve("eval/bpb")[0])]
     differing = _differing(choices)
-    comparison = Comparison(
-        by=by,
-        asked_baseline=baseline,
-        runs=runs,
-        choices=choices,
-        baseline=next((choice for choice in choices if choice.baseline), None),
-        horizon=float(min(ends, default=0.0)),
-        differing=differing,
-        checks=[],
-        tokens_to_baseline={},
-    )
+    base = next((choice for choice in choices if choice.baseline), None)
+    comparison = Comparison(by, baseline, runs, choices, base, float(min(ends, default=0.0)), differing)
     pair = _pair_key(differing)
     _fill(comparison, pair)
-    comparison.checks = _checks(comparison, pair)
+    comparison.checks = list(_checks(comparison, pair))
     return comparison
 
 
-def _fill(comparison: Comparison, pair: Callable[[RunRecord], tuple]) -> None:
+def _fill(comparison: Comparison, pair: Pair) -> None:
     """Means, paired differences and tokens to the baseline."""
     horizon, baseline = comparison.horizon, comparison.baseline
     partners = {pair(run): run for run in baseline.finished} if baseline else {}
     targets = [t for run in partners.values() if (t := run.at_end("eval/bpb")) is not None]
     for choice in comparison.choices:
         for metric in METRICS:
-            choice.metrics[metric] = estimate(
-                [v for run in choice.finished if (v := measure(run, metric, horizon)) is not None]
-            )
+            choice.metrics[metric] = estimate([measure(run, metric, horizon) for run in choice.finished])
             pairs = [(run, partners[pair(run)]) for run in choice.finished if pair(run) in partners]
             values = [(measure(a, metric, horizon), measure(b, metric, horizon)) for a, b in pairs]
-            choice.paired[metric] = (
-                estimate([a - b for a, b in values if a is not None and b is not None]) if not choice.baseline else None
-            )
+            apart = [a - b for a, b in values if a is not None and b is not None]
+            choice.paired[metric] = None if choice.baseline else estimate(apart)
         if not targets:
             continue
         tokens: list[float | None] = []
@@ -212,16 +202,16 @@ def _varying(differing: dict[str, list[list[Any]]]) -> list[str]:
     return [key for key, values in differing.items() if not _below(key, IGNORED) and any(len(v) > 1 for v in values)]
 
 
-def _pair_key(differing: dict[str, list[list[Any]]]) -> Callable[[RunRecord], tuple]:
+def _pair_key(differing: dict[str, list[list[Any]]]) -> Pair:
     keys = sorted({"seed", *_varying(differing)})
     return lambda run: tuple(_word(run.config.get(key)) for key in keys)
 
 
-def _checks(comparison: Comparison, pair: Callable[[RunRecord], tuple]) -> list[Check]:
+def _checks(comparison: Comparison, pair: Pair) -> Iterator[Check]:
     """What must hold before two curves may be compared."""
     finished = [run for choice in comparison.choices for run in choice.finished]
-    checks = []
-    if len(comparison.choices) > 1:
+    several = len(comparison.choices) > 1
+    if several:
         group = comparison.by.removesuffix("name") if comparison.by.endswith(".name") else comparison.by
         others = [
             key
@@ -231,38 +221,30 @@ def _checks(comparison: Comparison, pair: Callable[[RunRecord], tuple]) -> list[
             and not _below(key, IGNORED)
             and any(_distinct(v) != _distinct(values[0]) for v in values)
         ]
-        checks.append(
-            Check(
-                "Only the choice differs",
-                not others,
-                f"choices also differ in {', '.join(others)}" if others else f"{comparison.label}, and the seed",
-            )
-        )
+        detail = f"choices also differ in {', '.join(others)}" if others else f"{comparison.label}, and the seed"
+        yield Check("Only the choice differs", not others, detail)
     within = [key for key in _varying(comparison.differing) if key != "seed"]
     if within:
         detail = f"runs of one choice also differ in {', '.join(within)}: their mean and interval mix these"
-        checks.append(Check("One setting per choice", False, detail))
-    if len(comparison.choices) > 1:
-        checks.append(_same_seeds(comparison, pair))
-    checks += [
-        _same("Same data order", finished, "data_order", "batches come in another order", pair),
-        _same("Same data", finished, "data_sha256", "they were trained on different data"),
-        _same("Same tokenizer", finished, "tokenizer_sha256", "compare bits per byte only, never the loss"),
-        _same("Same number of steps", finished, "steps", "the shorter runs had less training"),
-        _same("Same code", finished, "git_commit", "they were made by different versions"),
-    ]
-    dirty = [run.name for run in finished if run.git_dirty]
+        yield Check("One setting per choice", False, detail)
+    if several:
+        yield _same_seeds(comparison, pair)
+    yield _same("Same data order", finished, "data_order", "batches come in another order", pair)
+    yield _same("Same data", finished, "data_sha256", "they were trained on different data")
+    yield _same("Same tokenizer", finished, "tokenizer_sha256", "compare bits per byte only, never the loss")
+    yield _same("Same number of steps", finished, "steps", "the shorter runs had less training")
+    yield _same("Same code", finished, "git_commit", "they were made by different versions")
     if any(run.provenance for run in finished):
-        detail = f"{len(dirty)} of {len(finished)} runs had changes that are in no commit (kept in their folders)"
-        checks.append(Check("Clean working tree", not dirty, detail if dirty else "nothing uncommitted"))
+        dirty = sum(run.git_dirty for run in finished)
+        detail = f"{dirty} of {len(finished)} runs had changes that are in no commit (kept in their folders)"
+        yield Check("Clean working tree", not dirty, detail if dirty else "nothing uncommitted")
     if finished:
         odd = [run.name for run in finished if not _agrees(run)]
         detail = f"metrics.jsonl says otherwise in {', '.join(odd)}" if odd else "result.json agrees with metrics.jsonl"
-        checks.append(Check("Results match the record", not odd, detail))
-    return checks
+        yield Check("Results match the record", not odd, detail)
 
 
-def _same_seeds(comparison: Comparison, pair: Callable[[RunRecord], tuple]) -> Check:
+def _same_seeds(comparison: Comparison, pair: Pair) -> Check:
     """Whether every choice has the same finished seeds, once each."""
     per_choice = {choice.name: Counter(pair(run) for run in choice.finished) for choice in comparison.choices}
     counts = {name: sum(counter.values()) for name, counter in per_choice.items()}
@@ -278,9 +260,7 @@ def _same_seeds(comparison: Comparison, pair: Callable[[RunRecord], tuple]) -> C
     return Check("Same seeds", True, f"{next(iter(counts.values()))} finished per choice")
 
 
-def _same(
-    name: str, runs: list[RunRecord], key: str, otherwise: str, pair: Callable[[RunRecord], tuple] | None = None
-) -> Check:
+def _same(name: str, runs: list[RunRecord], key: str, otherwise: str, pair: Pair | None = None) -> Check:
     """Whether `key` is one value over all runs, or within the runs that `pair` puts together."""
     values: dict[Any, set[str]] = {}
     for run in runs:
@@ -300,8 +280,8 @@ def _same(
 
 
 def _agrees(run: RunRecord) -> bool:
-    for key, mine in (("bpb_step0", run.at_start("eval/bpb")), ("bpb_final", run.at_end("eval/bpb"))):
-        told = run.result.get(key)
+    for key in ("bpb_step0", "bpb_final"):
+        mine, told = measure(run, key, 0), run.result.get(key)
         if mine is None or not isinstance(told, int | float) or not math.isclose(mine, told, rel_tol=1e-6):
             return False
     return True

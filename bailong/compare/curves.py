@@ -58,13 +58,14 @@ class Band:
 
 @dataclass
 class Panel:
-    """One pair of axes: what is drawn in it, and (filled while drawing) where, for the page's hover."""
+    """One pair of axes: what is drawn in it, and (filled while drawing) each choice's name, curve and whether it is of
+    several runs, for the page's hover."""
 
     key: str
     title: str
     until: float | None = None
     reference: float | None = None
-    where: dict[str, Any] = field(default_factory=dict)
+    series: list[tuple[str, Band, bool]] = field(default_factory=list)
 
 
 def styles(choices: Sequence[Choice]) -> dict[str, Style]:
@@ -73,16 +74,13 @@ def styles(choices: Sequence[Choice]) -> dict[str, Style]:
     others = 0
     for choice in choices:
         if choice.baseline:
-            light, dark = palette.BASELINE
-            dash = DASHES[1]
-            variable = "--baseline"
+            variable, colours, dash = "--baseline", palette.BASELINE, DASHES[1]
         else:
-            light, dark = palette.COLOURS[others % len(palette.COLOURS)]
-            dash = DASHES[(others // len(palette.COLOURS)) % len(DASHES)]
-            variable = palette.variable(others)
+            turn, place = divmod(others, len(palette.COLOURS))
+            variable, colours, dash = palette.variable(others), palette.COLOURS[place], DASHES[turn % len(DASHES)]
             others += 1
         array = "" if dash == "-" else " ".join(f"{length * 2:g}" for length in dash[1])
-        found[choice.name] = Style(variable, light, dark, dash, array)
+        found[choice.name] = Style(variable, *colours, dash, array)
     return found
 
 
@@ -170,23 +168,19 @@ def draw(comparison: Comparison, panels: Sequence[Panel], columns: int = 2, lege
 
 
 def _draw_panel(ax: Axes, panel: Panel, comparison: Comparison, look: dict[str, Style]) -> None:
-    series = []
+    panel.series = []
     for choice in comparison.choices:
         style = look[choice.name]
         if drawn := band(choice.finished, panel.key):
-            drawn = thin(_until(drawn, panel.until))
+            drawn = _plot(ax, drawn, panel, color=style.light, ls=style.dash, lw=1.9, ms=3.2, zorder=3)
             many = sum(len(run.curve(panel.key)[0]) > 0 for run in choice.finished) > 1
             if many:
                 ax.fill_between(drawn.tokens, drawn.low, drawn.high, color=style.light, alpha=0.16, lw=0)
-            marker = "o" if len(drawn.tokens) < 30 else ""
-            ax.plot(drawn.tokens, drawn.mean, color=style.light, ls=style.dash, lw=1.9, marker=marker, ms=3.2, zorder=3)
-            series.append((choice.name, drawn, many))
+            panel.series.append((choice.name, drawn, many))
         for run in choice.runs:
             # Unfinished runs stay outside the mean: it would jump where they end.
             if not run.finished and (alone := band([run], panel.key)):
-                alone = thin(_until(alone, panel.until))
-                marker = "o" if len(alone.tokens) < 30 else ""
-                ax.plot(alone.tokens, alone.mean, color=style.light, lw=1, alpha=0.75, marker=marker, ms=2.2, zorder=2)
+                _plot(ax, alone, panel, color=style.light, lw=1, alpha=0.75, ms=2.2, zorder=2)
     _reference(ax, panel)
     ax.set_title(panel.title, loc="left", fontsize=10.5, fontweight="bold", color=INK["--ink"], pad=9)
     ax.set_xlabel("Trained tokens", color=INK["--soft"], fontsize=9)
@@ -203,14 +197,16 @@ def _draw_panel(ax: Axes, panel: Panel, comparison: Comparison, look: dict[str, 
         ax.set_yticks([])
         ax.set_xticks([])
         ax.text(0.5, 0.5, "not recorded yet", ha="center", transform=ax.transAxes, color=INK["--soft"])
-    panel.where = {"series": series}
 
 
-def _until(drawn: Band, end: float | None) -> Band:
-    if end is None:
-        return drawn
-    inside = drawn.tokens <= end * (1 + 1e-9)
-    return Band(drawn.tokens[inside], drawn.mean[inside], drawn.low[inside], drawn.high[inside])
+def _plot(ax: Axes, drawn: Band, panel: Panel, **look: Any) -> Band:
+    """A line of what the panel shows of a curve, and that part of it."""
+    if panel.until is not None:
+        inside = drawn.tokens <= panel.until * (1 + 1e-9)
+        drawn = Band(drawn.tokens[inside], drawn.mean[inside], drawn.low[inside], drawn.high[inside])
+    drawn = thin(drawn)
+    ax.plot(drawn.tokens, drawn.mean, marker="o" if len(drawn.tokens) < 30 else "", **look)
+    return drawn
 
 
 def _reference(ax: Axes, panel: Panel) -> None:
@@ -298,7 +294,7 @@ def _places(figure: Figure, panels: Sequence[Panel], width: float, height: float
                 "mean": _short_list(drawn.mean),
                 **({"low": _short_list(drawn.low), "high": _short_list(drawn.high)} if many else {}),
             }
-            for name, drawn, many in panel.where["series"]
+            for name, drawn, many in panel.series
         ]
         frame = [box.x0 * width, (1 - box.y1) * height, box.x1 * width, (1 - box.y0) * height]
         places.append(

@@ -103,9 +103,8 @@ def differences(comparison: Comparison) -> str:
 
 def _header(comparison: Comparison) -> str:
     commands = table.commands(comparison)
-    meta = f"{table.places(comparison)} · {table.counts(comparison)}"
     command = elements.code(commands[0] if len(commands) == 1 else None)
-    return elements.header("comparison of runs", table.title(comparison), meta, after=command)
+    return elements.header("comparison of runs", table.title(comparison), table.subtitle(comparison), after=command)
 
 
 def _warnings(comparison: Comparison) -> str:

@@ -10,9 +10,8 @@ import json
 import math
 import os
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +43,7 @@ class RunRecord:
     provenance: dict[str, Any]
     status: str
     reason: str = ""
+    _curves: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -71,17 +71,15 @@ class RunRecord:
 
     @property
     def git_commit(self) -> str:
-        git = self.provenance.get("git")
-        return str((git.get("commit") if isinstance(git, dict) else self.provenance.get("git_commit")) or "")
+        return str(self._git("commit") or "")
 
     @property
     def git_dirty(self) -> bool:
-        git = self.provenance.get("git")
-        return bool(git.get("dirty") if isinstance(git, dict) else self.provenance.get("git_dirty"))
+        return bool(self._git("dirty"))
 
-    @cached_property
-    def _curves(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        return {}
+    def _git(self, key: str) -> Any:
+        git = self.provenance.get("git")
+        return git.get(key) if isinstance(git, dict) else self.provenance.get(f"git_{key}")
 
     def curve(self, key: str) -> tuple[np.ndarray, np.ndarray]:
         """Tokens and the values of `key` there, both [points]; points that are not finite are left out."""
@@ -161,11 +159,11 @@ def read_run(folder: Path, problems: list[str]) -> RunRecord:
     Raises:
         ValueError: `run.json` or `config.yaml` cannot be read; the message names the file.
     """
-    record = _read_json(folder / "run.json")
+    record = _read(folder / "run.json")
     run = RunRecord(
         folder=folder,
         record=record,
-        config=_read_config(folder / "config.yaml"),
+        config=dict(flatten(_read(folder / "config.yaml", _settings, "the settings of a run"))),
         rows=_merged(_read_lines(folder / "metrics.jsonl", problems)),
         speed=(list(_read_lines(folder / "speed.jsonl", problems)) or [{}])[-1],
         result=_bearable(folder / "result.json", problems),
@@ -207,13 +205,13 @@ def _read_sweeps(found: Runs, places: list[Path]) -> None:
 def _status(folder: Path, result: dict[str, Any]) -> tuple[str, str]:
     if result:
         return "finished", ""
-    lock = _lock(folder / "run.lock")
+    lock = _bearable(folder / "run.lock", [])  # emptied when its run ends
     here = lock.get("host") in (None, socket.gethostname())
     if here and _alive(lock.get("pid")):
         return "running", ""
     if (folder / "error.json").exists():
         try:
-            error = _read_json(folder / "error.json")
+            error = _read(folder / "error.json")
             message = " ".join(str(error.get("message", "")).split())
             return "failed", f"{error.get('type', 'error')}: {message[:300]}".rstrip(": ")
         except ValueError:
@@ -221,15 +219,6 @@ def _status(folder: Path, result: dict[str, Any]) -> tuple[str, str]:
     if lock and not here:
         return "interrupted", f"no result; its lock names another machine ({lock['host']}), where it may still run"
     return "interrupted", "no result and no process: the same command resumes it"
-
-
-def _lock(path: Path) -> dict[str, Any]:
-    """`{"pid", "host"}`, or nothing: the lock is emptied when its run ends."""
-    try:
-        lock = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return lock if isinstance(lock, dict) else {}
 
 
 def _alive(pid: object) -> bool:
@@ -271,15 +260,15 @@ def _read_lines(path: Path, problems: list[str]) -> Iterator[dict[str, Any]]:
             problems.append(f"{path}: line {number} is not a JSON object and was left out")
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read(path: Path, parse: Callable[[str], Any] = json.loads, what: str = "a JSON object") -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = parse(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror}), left out") from None
-    except ValueError:
+    except (ValueError, YAMLError, OmegaConfBaseException):
         value = None
     if not isinstance(value, dict):
-        raise ValueError(f"{path}: not a JSON object, left out")
+        raise ValueError(f"{path}: not {what}, left out")
     return value
 
 
@@ -288,22 +277,14 @@ def _bearable(path: Path, problems: list[str]) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        return _read_json(path)
+        return _read(path)
     except ValueError as error:
         problems.append(str(error))
         return {}
 
 
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        tree = OmegaConf.to_container(OmegaConf.load(path))
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror}), left out") from None
-    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError):
-        tree = None
-    if not isinstance(tree, dict):
-        raise ValueError(f"{path}: not the settings of a run, left out")
-    return dict(flatten(tree))
+def _settings(text: str) -> Any:
+    return OmegaConf.to_container(OmegaConf.create(text))
 
 
 def _finite(value: object) -> bool:

@@ -34,8 +34,9 @@ class Estimate:
         return self.half is not None and (self.low > 0 or self.high < 0)
 
 
-def estimate(values: Sequence[float]) -> Estimate | None:
-    """Mean and 95 % interval (Student's t, n - 1 degrees of freedom); None without values."""
+def estimate(found: Sequence[float | None]) -> Estimate | None:
+    """Mean and 95 % interval (Student's t, n - 1 degrees of freedom) of what is known; None without values."""
+    values = [value for value in found if value is not None]
     n = len(values)
     if n == 0:
         return None

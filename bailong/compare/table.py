@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -18,32 +18,6 @@ from bailong.compare.statistics import Estimate
 from bailong.report.units import NONE, short
 
 NAMES = {"bpb_step0": "at step 0", "auc": "mean over the run (AUC)", "bpb_final": "final"}
-CSV_COLUMNS = (
-    "run",
-    "status",
-    "reason",
-    "choice",
-    "initializer",
-    "seed",
-    "experiment",
-    "sweep",
-    "bpb_step0",
-    "bpb_final",
-    "loss_step0",
-    "loss_final",
-    "auc",
-    "tokens",
-    "steps",
-    "seconds",
-    "tokens_per_second",
-    "peak_memory_gb",
-    "trainable_share_packed",
-    "trainable_share_true",
-    "tokens_to_baseline",
-    "started",
-    "git_commit",
-    "folder",
-)
 
 
 # --- cells -------------------------------------------------------------------------------------------
@@ -95,6 +69,10 @@ def title(comparison: Comparison) -> str:
     if len(names) > 1:
         return f"Does {'' if '.' in comparison.label else 'the '}{comparison.label} matter?"
     return f"{comparison.label}: {names[0]}" if names else "No run yet"
+
+
+def subtitle(comparison: Comparison) -> str:
+    return f"{places(comparison)} · {counts(comparison)}"
 
 
 def places(comparison: Comparison) -> str:
@@ -167,43 +145,52 @@ def _saving(choice: Choice, base: str) -> str:
 # --- csv ---------------------------------------------------------------------------------------------
 
 
-def csv_row(run: RunRecord, comparison: Comparison) -> dict[str, Any]:
-    """One run; empty where a value is unknown, `not reached` where it is known that there is none."""
+def _reached(run: RunRecord, comparison: Comparison) -> Any:
+    """Tokens to the baseline; empty where they are unknown, `not reached` where it is known that there are none."""
     reached = comparison.tokens_to_baseline.get(str(run.folder), "")
-    row = {
-        "run": run.name,
-        "status": run.status,
-        "reason": run.reason,
-        "choice": run.config.get(comparison.by),
-        "initializer": run.config.get("initializer.name"),
-        "seed": run.seed,
-        "experiment": run.experiment,
-        "sweep": run.sweep,
-        "bpb_step0": measure(run, "bpb_step0", 0),
-        "bpb_final": measure(run, "bpb_final", 0),
-        "loss_step0": run.at_start("eval/loss"),
-        "loss_final": run.at_end("eval/loss"),
-        "auc": measure(run, "auc", comparison.horizon),
-        "tokens_to_baseline": "not reached" if reached is None else reached,
-        "started": run.record.get("started"),
-        "git_commit": run.git_commit,
-        "folder": str(run.folder),
-    }
-    for key in CSV_COLUMNS:
-        if key not in row:
-            row[key] = run.fact(key)
-    return row
+    return "not reached" if reached is None else reached
+
+
+#: columns of `runs.csv`
+CSV_COLUMNS: dict[str, Callable[[RunRecord, Comparison], Any]] = {
+    "run": lambda run, _: run.name,
+    "status": lambda run, _: run.status,
+    "reason": lambda run, _: run.reason,
+    "choice": lambda run, comparison: run.config.get(comparison.by),
+    "initializer": lambda run, _: run.config.get("initializer.name"),
+    "seed": lambda run, _: run.seed,
+    "experiment": lambda run, _: run.experiment,
+    "sweep": lambda run, _: run.sweep,
+    "bpb_step0": lambda run, _: measure(run, "bpb_step0", 0),
+    "bpb_final": lambda run, _: measure(run, "bpb_final", 0),
+    "loss_step0": lambda run, _: run.at_start("eval/loss"),
+    "loss_final": lambda run, _: run.at_end("eval/loss"),
+    "auc": lambda run, comparison: measure(run, "auc", comparison.horizon),
+    "tokens": lambda run, _: run.fact("tokens"),
+    "steps": lambda run, _: run.fact("steps"),
+    "seconds": lambda run, _: run.fact("seconds"),
+    "tokens_per_second": lambda run, _: run.fact("tokens_per_second"),
+    "peak_memory_gb": lambda run, _: run.fact("peak_memory_gb"),
+    "trainable_share_packed": lambda run, _: run.fact("trainable_share_packed"),
+    "trainable_share_true": lambda run, _: run.fact("trainable_share_true"),
+    "tokens_to_baseline": _reached,
+    "started": lambda run, _: run.record.get("started"),
+    "git_commit": lambda run, _: run.git_commit,
+    "folder": lambda run, _: str(run.folder),
+}
+
+
+def csv_row(run: RunRecord, comparison: Comparison) -> dict[str, Any]:
+    """One run; empty where a value is unknown."""
+    return {key: column(run, comparison) for key, column in CSV_COLUMNS.items()}
 
 
 def csv_text(comparison: Comparison) -> str:
     """`runs.csv`: a row a run, choices in the report's order."""
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
-    for choice in comparison.choices:
-        for run in choice.runs:
-            row = csv_row(run, comparison)
-            writer.writerow([row[column] for column in CSV_COLUMNS])
+    writer = csv.DictWriter(out, CSV_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(csv_row(run, comparison) for choice in comparison.choices for run in choice.runs)
     return out.getvalue()
 
 
@@ -213,7 +200,7 @@ def csv_text(comparison: Comparison) -> str:
 def show(comparison: Comparison, console: Console) -> None:
     """The report's headline in the terminal."""
     console.print(Text(title(comparison), "bold"))
-    console.print(Text(f"{places(comparison)} · {counts(comparison)}", "dim"))
+    console.print(Text(subtitle(comparison), "dim"))
     if comparison.choices:
         console.print()
         console.print(_headline(comparison))

@@ -55,11 +55,8 @@ def changes(before: str, after: str) -> list[tuple[str, str, str]]:
         _add(found, old, new)
     else:
         for kind, i, j, k, m in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-            inside = i > 0 and j < len(old)
-            if kind == "equal" and inside and j - i < _ISLAND:
-                _add(found, old[i:j], new[k:m], "change")
-            else:
-                _add(found, old[i:j], new[k:m])
+            island = kind == "equal" and i > 0 and j < len(old) and j - i < _ISLAND
+            _add(found, old[i:j], new[k:m], "change" if island else "")
     _add(found, before[len(before) - end :], after[len(after) - end :])
     return found
 

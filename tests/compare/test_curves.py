@@ -78,7 +78,7 @@ def test_unfinished_runs_stay_out_of_the_mean(tmp_path: Path) -> None:
     panels = curves.evaluation_panels(comparison)
     figure = curves.draw(comparison, panels)
     curves.svg(figure)
-    assert panels[1].where["series"][1][1].mean.tolist() == [3.0, 2.0, 1.9]
+    assert panels[1].series[1][1].mean.tolist() == [3.0, 2.0, 1.9]
     assert len(figure.axes[1].lines) == 4, "two means, the unfinished run, and the base model's line"
 
 

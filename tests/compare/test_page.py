@@ -9,7 +9,7 @@ from bailong.compare.page import page
 from bailong.compare.runs import read
 from bailong.compare.settings import Compare
 from tests.compare.folders import config, write_run, write_sweep
-from tests.report.parsed import Balance, words
+from tests.report.parsed import check_whole, headings, parsed, words
 
 CURVES = {
     "random": [[4.00, 3.0, 2.0], [4.02, 3.0, 2.1]],
@@ -25,18 +25,13 @@ def made(folder: Path, **settings: str) -> str:
 
 def test_the_page_is_whole_and_needs_no_network(tmp_path: Path) -> None:
     text = made(write_sweep(tmp_path, CURVES))
-    parser = Balance()
-    parser.feed(text)
-    assert parser.open == []
-    assert not re.findall(r'(?:src|href)="(?:https?:)?//', text)
-    assert "@import" not in text and "url(http" not in text
-    assert "prefers-color-scheme: dark" in text and "@media print" in text
+    check_whole(text)
     assert text == made(tmp_path), "the same runs give the same page"
 
 
 def test_sections_stand_in_order(tmp_path: Path) -> None:
     text = made(write_sweep(tmp_path, CURVES))
-    assert re.findall(r"<h2>(.*?)</h2>", text) == [
+    assert headings(text) == [
         "Bits per byte",
         "Difference to random",
         "The base model before extension",
@@ -76,9 +71,7 @@ def test_links_lead_to_the_run_folders(tmp_path: Path) -> None:
     sweep = write_sweep(tmp_path / "a b", CURVES)
     found = Compare(runs=str(sweep), to=str(tmp_path / "report"))
     text = page(compare_runs(read(found.runs)), found, tmp_path / "report")
-    parser = Balance()
-    parser.feed(text)
-    assert "../a%20b/initializer=zip_tie,seed=0/" in parser.links
+    assert "../a%20b/initializer=zip_tie,seed=0/" in parsed(text).links
 
 
 def test_one_run_and_no_baseline(tmp_path: Path) -> None:

@@ -33,3 +33,25 @@ class Balance(HTMLParser):
 def words(text: str) -> str:
     body = re.sub(r"<(script|style|svg)\b.*?</\1>", " ", text, flags=re.S)
     return " ".join(re.sub(r"<[^>]+>", " ", body).split())
+
+
+def headings(text: str) -> list[str]:
+    return re.findall(r"<h2>(.*?)</h2>", text)
+
+
+def parsed(text: str) -> Balance:
+    """The page with everything closed that was opened."""
+    parser = Balance()
+    parser.feed(text)
+    assert parser.open == []
+    return parser
+
+
+def check_whole(text: str) -> None:
+    """It reads on light and dark and on paper, and needs nothing from elsewhere."""
+    assert not re.findall(r'(?:src|href)="(?:https?:)?//', text)
+    assert "@import" not in text and "url(http" not in text
+    assert "prefers-color-scheme: dark" in text and "@media print" in text
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+    assert {link for link in parsed(text).links if link.startswith("#")} <= {f"#{name}" for name in ids}

@@ -10,27 +10,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bailong.evaluate.pages.score_table import (
-    DUELS,
-    LANGUAGES,
-    RULINGS,
-    Score,
-    Scores,
-    TableRow,
-    above,
-    duels,
-    judged,
-    measures,
-    notes,
-    number,
-    probability,
-    score_table,
-    share,
-    warnings,
-)
+from bailong.evaluate.pages import score_table
+from bailong.evaluate.pages.score_table import DUELS, LANGUAGES, RULINGS, Score, Scores, TableRow, number, share
 from bailong.report.terminal import columns
 from bailong.report.units import NONE
 
+#: columns of table.csv for the means of `judged`
+MEANS = {"mean": "judge_mean", "failures as 0": "failures_as_zero", "language as 0": "language_as_zero"}
+PAPER_AVERAGE = "average of the columns of Table 6"
 #: of a cell whose benchmark is not finished
 OPEN = "*"
 TEX = {
@@ -48,7 +35,7 @@ TEX = {
 
 def markdown(scores: Scores) -> str:
     """The table, what the judge's failures and zeros did to it, the metrics, and how to read it all."""
-    made = score_table(scores)
+    made = score_table.score_table(scores)
     parts = []
     if made.columns:
         head = [f"{name} ({note})" if note and note != name else name for name, note in made.columns]
@@ -57,17 +44,17 @@ def markdown(scores: Scores) -> str:
             for row in made.rows
         ]
         parts += [_md_table(["model", *head], rows), _failures(scores)]
-    if measured := [[_md(model), _md(name), *figures] for model, name, *figures in measures(scores)]:
+    if measured := [[_md(model), _md(name), *figures] for model, name, *figures in score_table.measures(scores)]:
         parts.append(_md_table(["model", "benchmark", "measure", "value", "95 % interval", "questions"], measured))
-    if compared := [[*map(_md, row[:3]), *row[3:]] for row in duels(scores)]:
+    if compared := [[*map(_md, row[:3]), *row[3:]] for row in score_table.duels(scores)]:
         parts.append(_md_table(["model", "benchmark", "against", *DUELS, "rate"], compared))
-    lines = [f"- {_md(line)}" for line in [*warnings(scores), *notes(scores)]]
+    lines = [f"- {_md(line)}" for line in [*score_table.warnings(scores), *score_table.notes(scores)]]
     return "\n\n".join([*parts, "\n".join(lines)]) + "\n"
 
 
 def _failures(scores: Scores) -> str:
     """Every status of every benchmark, and the means that count otherwise."""
-    found = judged(scores)
+    found = score_table.judged(scores)
     head = ["model", "benchmark", "questions", "pending", "zero rate", *scores["statuses"], "no answer"]
     rows = [
         [_md(one.model), _md(one.benchmark), f"{one.questions:,}", f"{one.pending:,}", share(one.zero_rate)]
@@ -106,50 +93,42 @@ def csv_text(scores: Scores) -> str:
     head += [*(f"answers_{label}" for label in LANGUAGES), *(f"rule_{ruling}" for ruling in RULINGS)]
     every = [row for of in scores["models"].values() for row in of["benchmarks"].values()]
     head += [*dict.fromkeys(measure for row in every for measure in row["measures"]), "bits_per_byte"]
+    behind = {(one.model, one.benchmark): one for one in score_table.judged(scores)}
     out = io.StringIO()
     writer = csv.DictWriter(out, head, restval="", lineterminator="\n")
     writer.writeheader()
     for model, of in scores["models"].items():
+        mine = {"model": _csv(model), "origin": "evaluated"}
         for name, row in of["benchmarks"].items():
-            about = scores["benchmarks"][name]
-            shown: dict[str, Any] = {"model": _csv(model), "origin": "evaluated", "benchmark": _csv(name)}
+            about, labels, rulings = scores["benchmarks"][name], row["language"]["labels"], row["language"]["rulings"]
+            shown: dict[str, Any] = mine | {"benchmark": _csv(name)}
             shown |= {"paper_column": about["paper"], "metric": about["metric"]}
             shown |= {"questions": row["questions"], "pending": row["pending"]}
-            if name in scores["columns"]:
-                shown |= _judged(row, statuses)
-            shown |= {f"answers_{label}": row["language"]["labels"].get(label, 0) for label in LANGUAGES}
-            shown |= {f"rule_{ruling}": row["language"]["rulings"].get(ruling, 0) for ruling in RULINGS}
+            if one := behind.get((model, name)):
+                shown |= _interval(row["headline"]) | {"zero_rate": one.zero_rate, "no_answer": one.no_answer}
+                shown |= {MEANS[label]: mean for label, mean in one.means.items()}
+                shown |= {f"verdicts_{status}": count for status, count in one.verdicts.items()}
+            shown |= {f"answers_{label}": labels.get(label, 0) for label in LANGUAGES}
+            shown |= {f"rule_{ruling}": rulings.get(ruling, 0) for ruling in RULINGS}
             shown |= {measure: found["mean"] for measure, found in row["measures"].items()}
             shown["bits_per_byte"] = of["measured"].get(name, {}).get("bits_per_byte", "")
             writer.writerow(shown)
-        for label, key in (("average", "average"), ("average of the columns of Table 6", "paper_average")):
+        for label, key in (("average", "average"), (PAPER_AVERAGE, "paper_average")):
             if found := of[key]:
-                shown = {"model": _csv(model), "origin": "evaluated", "benchmark": label, "scored": found["n"]}
-                writer.writerow(shown | {"score": found["mean"], "low": found["low"], "high": found["high"]})
+                writer.writerow(mine | {"benchmark": label} | _interval(found))
     if scores["paper_columns"]:
         for model, row in scores["paper"]["rows"].items():
+            mine = {"model": model, "origin": "printed"}
             for column, score in zip(scores["paper"]["columns"], row["scores"], strict=True):
-                shown = {"model": model, "origin": "printed", "benchmark": column, "paper_column": column}
-                writer.writerow(shown | {"metric": "judge", "score": score})
-            label = "average of the columns of Table 6"
-            writer.writerow({"model": model, "origin": "printed", "benchmark": label, "score": row["average"]})
+                shown = {"benchmark": column, "paper_column": column, "metric": "judge", "score": score}
+                writer.writerow(mine | shown)
+            writer.writerow(mine | {"benchmark": PAPER_AVERAGE, "score": row["average"]})
     return out.getvalue()
 
 
-def _judged(row: dict[str, Any], statuses: list[str]) -> dict[str, Any]:
-    headline, mean, zeroed = row["headline"] or {}, row["mean"] or {}, row["language_as_zero"] or {}
-    return {
-        "scored": headline.get("n", 0),
-        "score": headline.get("mean"),
-        "low": headline.get("low"),
-        "high": headline.get("high"),
-        "judge_mean": mean.get("mean"),
-        "failures_as_zero": row["failures_as_zero"],
-        "language_as_zero": zeroed.get("mean"),
-        "zero_rate": row.get("zero_rate"),
-        **{f"verdicts_{status}": row["verdicts"].get(status, 0) for status in statuses},
-        "no_answer": row["statuses"].get("no_answer", 0),
-    }
+def _interval(found: dict[str, Any] | None) -> dict[str, Any]:
+    found = found or {"n": 0}
+    return {"scored": found["n"], "score": found.get("mean"), "low": found.get("low"), "high": found.get("high")}
 
 
 def _csv(text: str) -> str:
@@ -162,7 +141,7 @@ def _csv(text: str) -> str:
 
 def latex(scores: Scores) -> str:
     """A table for `\\input`; it needs booktabs."""
-    made = score_table(scores)
+    made = score_table.score_table(scores)
     if not made.columns:
         return "% no benchmark was judged\n"
     head = [
@@ -174,7 +153,7 @@ def latex(scores: Scores) -> str:
         source = rf"\footnotesize {tex(scores['paper']['source'])}:"
         body.append(rf"\midrule \multicolumn{{{len(head) + 1}}}{{l}}{{{source}}}\\")
         body += [_tex_row(row) for row in made.printed]
-    caption = " ".join(tex(line) for line in [*notes(scores), *warnings(scores)])
+    caption = " ".join(tex(line) for line in [*score_table.notes(scores), *score_table.warnings(scores)])
     return (
         "% written by bailong-evaluate; needs \\usepackage{booktabs}\n"
         "\\begin{table}\n\\centering\n"
@@ -210,28 +189,28 @@ def show(scores: Scores, console: Console) -> None:
     """A line per model and benchmark: it fits 80 columns, however many benchmarks there are."""
     if scores["columns"]:
         console.print(_by_judge(scores))
-    if rows := measures(scores):
+    if rows := score_table.measures(scores):
         table = columns(["measure"], ["value", "95 % interval", "questions"])
         for model, name, measure, *cells in rows:
             table.add_row(Text(f"{model}  {name}  {measure}"), *cells)
         console.print(table)
-    if compared := duels(scores):
+    if compared := score_table.duels(scores):
         table = columns(["pair"], [*DUELS, "rate"])
         for model, name, against, *cells in compared:
             table.add_row(Text(f"{model}  {name}  against {against}"), *cells)
         console.print(table)
-    for line in warnings(scores):
+    for line in score_table.warnings(scores):
         console.print(Text(line, "yellow"))
     for difference in scores["differences"]:
         if (found := difference["average"]) and found["clear"]:
-            better, worse, points, *_ = above(difference)
-            told = f"{better} is above {worse} by {points:.2f} on average (p {probability(found['p'])})."
+            better, worse, points, *_ = score_table.above(difference)
+            told = f"{better} is above {worse} by {points:.2f} on average (p {score_table.probability(found['p'])})."
             console.print(Text(told))
 
 
 def _by_judge(scores: Scores) -> Table:
     table = columns(["benchmark", "model"], ["score", "95 % interval", "zeros", "no score", "pending"])
-    made = score_table(scores)
+    made = score_table.score_table(scores)
     averages = made.columns[len(scores["columns"]) :]
     for place, name in enumerate([*scores["columns"], *(" · ".join(filter(None, column)) for column in averages)]):
         for line in made.evaluated:

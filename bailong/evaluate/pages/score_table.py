@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -178,44 +178,34 @@ def above(difference: Mapping[str, Any]) -> tuple[str, str, float, float, float]
 
 def warnings(scores: Scores) -> list[str]:
     """What must be known before a number is believed, a sentence each."""
-    found = []
-    for model, of in scores["models"].items():
-        rows = list(of["benchmarks"].values())
-        if pending := sum(row["pending"] for row in rows):
-            every = sum(row["questions"] for row in rows)
-            found.append(
-                f"{model}: {pending:,} of {every:,} questions are not answered or not judged yet; run it again."
-            )
-        if failed := _without(_sum(row.get("verdicts", {}) for row in rows), "ok", "repaired"):
-            errors = _sum(row.get("errors", {}) for row in rows)
-            causes = f" ({listed(errors.most_common())})" if errors else ""
-            told = ", ".join(f"{s} {count:,}{causes if s == 'api_error' else ''}" for s, count in failed.most_common())
-            found.append(
-                f"{model}: verdicts without a score: {told}. They are in no mean; as 0 they are shown beside it."
-            )
-        if ended := _without(_sum(row["finish"] for row in rows), "stop", "length"):
-            told = listed(ended.most_common())
-            found.append(f"{model}: questions without an answer from the model: {told}. They are in no mean.")
-        if len(of["judges"]) > 1:
-            told = ", ".join(_judge(judge) for judge in of["judges"])
-            found.append(
-                f"{model}: its verdicts come from several judges: {told}. Scores of two judges do not compare."
-            )
-        disagreeing = sum(row["language"].get("disagreement", {}).get("rule_only", 0) for row in rows)
-        if disagreeing and scores["enforce"] != "off":
-            found.append(
-                f"{model}: {disagreeing:,} answers in another language than asked for got points from the judge"
-                + (
-                    ", and count as 0 here."
-                    if scores["enforce"] == "zero"
-                    else "; judge.enforce=zero would count them 0."
-                )
-            )
+    found = [f"{model}: {line}" for model, of in scores["models"].items() for line in _warnings(of, scores["enforce"])]
     judges = {judge["model"] for of in scores["models"].values() for judge in of["judges"]}
     alone = all(len(of["judges"]) <= 1 for of in scores["models"].values())
     if len(judges) > 1 and alone:
         found.append(f"The models were not judged by one judge: {', '.join(sorted(map(str, judges)))}.")
     return found
+
+
+def _warnings(of: Mapping[str, Any], enforce: str) -> Iterator[str]:
+    """Of one model."""
+    rows = list(of["benchmarks"].values())
+    if pending := sum(row["pending"] for row in rows):
+        every = sum(row["questions"] for row in rows)
+        yield f"{pending:,} of {every:,} questions are not answered or not judged yet; run it again."
+    if failed := _without(_sum(row.get("verdicts", {}) for row in rows), "ok", "repaired"):
+        errors = _sum(row.get("errors", {}) for row in rows)
+        causes = f" ({listed(errors.most_common())})" if errors else ""
+        told = ", ".join(f"{s} {count:,}{causes if s == 'api_error' else ''}" for s, count in failed.most_common())
+        yield f"verdicts without a score: {told}. They are in no mean; as 0 they are shown beside it."
+    if ended := _without(_sum(row["finish"] for row in rows), "stop", "length"):
+        yield f"questions without an answer from the model: {listed(ended.most_common())}. They are in no mean."
+    if len(of["judges"]) > 1:
+        told = ", ".join(_judge(judge) for judge in of["judges"])
+        yield f"its verdicts come from several judges: {told}. Scores of two judges do not compare."
+    disagreeing = sum(row["language"].get("disagreement", {}).get("rule_only", 0) for row in rows)
+    if disagreeing and enforce != "off":
+        counted = ", and count as 0 here." if enforce == "zero" else "; judge.enforce=zero would count them 0."
+        yield f"{disagreeing:,} answers in another language than asked for got points from the judge{counted}"
 
 
 def notes(scores: Scores) -> list[str]:

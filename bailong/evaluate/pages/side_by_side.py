@@ -8,7 +8,7 @@ by a hash of their id. Texts are cut where `CHARACTERS` over all of them runs ou
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -49,45 +49,34 @@ def answers(scores: Scores, to: Path) -> str:
     models = list(scores["models"])
     found: dict[Key, dict[str, dict[str, Any]]] = {}
     for model in models:
-        for row in journal.read(to / model / "outcomes.jsonl"):
-            found.setdefault((row["benchmark"], row["id"]), {})[model] = row
+        for key, row in _rows(to / model / "outcomes.jsonl"):
+            found.setdefault(key, {})[model] = row
     answered = {key: of for key, of in found.items() if any(row["status"] != "unanswered" for row in of.values())}
     chosen = choose(answered, list(scores["benchmarks"]))
     if not chosen:
         return ""
     limit = max(SHORTEST, min(LONGEST, CHARACTERS // (len(chosen) * (2 * len(models) + 1))))
-    wanted = set(chosen)
-    items = {
-        (row["benchmark"], row["id"]): row
-        for name in scores["benchmarks"]
-        for row in journal.read(to / "items" / f"{name}.jsonl")
-        if (row["benchmark"], row["id"]) in wanted
-    }
-    counting = {verdict for key in wanted for row in found[key].values() for verdict in row["keys"]}
-    given, judged = _texts(to, models, wanted, counting)
+    asked = [pair for name in scores["benchmarks"] for pair in _rows(to / "items" / f"{name}.jsonl")]
+    items = {key: row for key, row in asked if key in chosen}
+    given, judged = _texts(to, {key: found[key] for key in chosen})
     shown = [
         _question(key, why, items[key], found[key], given, judged, limit) for key, why in chosen.items() if key in items
     ]
-    names = list(dict.fromkeys(key[0] for key in chosen))
-    categories = list(
-        dict.fromkeys(row["category"] for key in chosen for row in found[key].values() if row["category"])
-    )
-    total = (
-        f"{len(shown):,} of {units.plural(len(answered), 'question')}"
-        if len(shown) < len(answered)
-        else "All questions"
-    )
+    categories = dict.fromkeys(row["category"] for key in chosen for row in found[key].values() if row["category"])
+    total, rule = "All questions", ""
+    if len(shown) < len(answered):
+        total = f"{len(shown):,} of {units.plural(len(answered), 'question')}"
+        rule = "Chosen: failures, disagreements, models far apart, zeros; the rest at random. "
     sub = (
-        f"{total}, and what every model said. "
-        + (
-            "Chosen: failures, disagreements, models far apart, zeros; the rest at random. "
-            if len(shown) < len(answered)
-            else ""
-        )
-        + f"Texts are cut at {limit:,} characters; whole ones are in <code>&lt;model&gt;/answers.jsonl</code> and "
-        "<code>verdicts.jsonl</code>."
+        f"{total}, and what every model said. {rule}Texts are cut at {limit:,} characters; whole ones are in "
+        "<code>&lt;model&gt;/answers.jsonl</code> and <code>verdicts.jsonl</code>."
     )
-    return section("Answers side by side", _filters(names, categories) + "".join(shown), sub, "answers")
+    filters = _filters(list(dict.fromkeys(key[0] for key in chosen)), list(categories))
+    return section("Answers side by side", filters + "".join(shown), sub, "answers")
+
+
+def _rows(path: Path) -> Iterator[tuple[Key, dict[str, Any]]]:
+    return (((row["benchmark"], row["id"]), row) for row in journal.read(path))
 
 
 def choose(found: Mapping[Key, Of], benchmarks: Sequence[str], most: int = QUESTIONS) -> dict[Key, str]:
@@ -134,20 +123,16 @@ KINDS: dict[str, Callable[[Of], bool]] = {
 }
 
 
-def _texts(to: Path, models: Sequence[str], wanted: set[Key], counting: set[str]) -> tuple[dict, dict]:
-    """(model, key) -> the answer, and -> verdicts by turn and sample, of the wanted questions.
-
-    Args:
-        counting: keys of the verdicts behind the scores; others are of other settings, and may have come later.
-    """
+def _texts(to: Path, found: Mapping[Key, Of]) -> tuple[dict, dict]:
+    """(model, key) -> the answer, and -> verdicts by turn and sample, of these questions."""
     given: dict[tuple[str, Key], dict[str, Any]] = {}
     judged: dict[tuple[str, Key], dict[tuple[int, int], dict[str, Any]]] = {}
-    for model in models:
-        for row in journal.read(to / model / "answers.jsonl"):
-            if (key := (row["benchmark"], row["id"])) in wanted:
-                given[model, key] = row
-        for row in journal.read(to / model / "verdicts.jsonl"):
-            if (key := (row["benchmark"], row["id"])) in wanted and row["key"] in counting:
+    # other verdicts than those behind the scores are of other settings, and may have come later
+    counting = {verdict for of in found.values() for row in of.values() for verdict in row["keys"]}
+    for model in dict.fromkeys(model for of in found.values() for model in of):
+        given |= {(model, key): row for key, row in _rows(to / model / "answers.jsonl") if key in found}
+        for key, row in _rows(to / model / "verdicts.jsonl"):
+            if key in found and row["key"] in counting:
                 judged.setdefault((model, key), {})[row["turn"], row["sample"]] = row
     return given, judged
 
@@ -157,7 +142,7 @@ def _texts(to: Path, models: Sequence[str], wanted: set[Key], counting: set[str]
 
 def _question(key: Key, why: str, item: Mapping[str, Any], of: Of, given: Mapping, judged: Mapping, limit: int) -> str:
     language = item["language"]
-    marks = "".join(f'<span class="mark">{visible(model)} <b>{mark(row)}</b></span>' for model, row in of.items())
+    marks = "".join(f'<span class="mark">{visible(model)} <b>{_mark(row)}</b></span>' for model, row in of.items())
     verdicts = {model: _verdict(row, judged.get((model, key), {}), limit) for model, row in of.items()}
     alone = len(item["prompts"]) == 1  # then score and verdict stand with the answer, as in Table 7
     turns = []
@@ -172,9 +157,7 @@ def _question(key: Key, why: str, item: Mapping[str, Any], of: Of, given: Mappin
     if not alone:
         ends = [f'<div class="side">{_head(model, row)}{verdicts[model]}</div>' for model, row in of.items()]
         turns.append(f"<h4>Verdicts</h4>{_sides(ends)}")
-    golds = ""
-    if item["golds"]:
-        golds = f'<p class="origin">accepted: {visible(_cut(" · ".join(map(str, item["golds"])), 200))}</p>'
+    golds = _origin(f"accepted: {_cut(' · '.join(map(str, item['golds'])), 200)}" if item["golds"] else "")
     kinds = [name for name, holds in KINDS.items() if holds(of)]
     about = " · ".join(filter(None, (key[0], item["category"], key[1])))
     facts = {"benchmark": key[0], "category": item["category"], "kinds": "|".join(kinds)}
@@ -192,7 +175,7 @@ def _sides(sides: Sequence[str]) -> str:
     return f'<div class="sides">{"".join(sides)}</div>'
 
 
-def mark(row: Mapping[str, Any]) -> str:
+def _mark(row: Mapping[str, Any]) -> str:
     """The score of an outcome as HTML, or the word for why there is none."""
     if row["score"] is not None:
         return f"{row['score']:.10g}/10" if row["score"] == round(row["score"], 2) else f"{row['score']:.2f}/10"
@@ -204,24 +187,25 @@ def mark(row: Mapping[str, Any]) -> str:
 
 def _head(model: str, row: Mapping[str, Any]) -> str:
     """A model's name, its score, and what the language rule and the machine say."""
-    labels = (
-        [f'<span class="badge {escape(row["ruling"])}">{escape(row["language"])}</span>'] if row["language"] else []
-    )
-    labels += [f'<span class="badge">{escape(FLAGS.get(flag) or flag)}</span>' for flag in row["flags"]]
-    reason = f'<p class="origin">{visible(row["reason"])}</p>' if row["ruling"] == "violation" else ""
-    return f"<h5>{visible(model)} <b>{mark(row)}</b> {''.join(labels)}</h5>{reason}"
+    labels = [(f"badge {row['ruling']}", row["language"])] if row["language"] else []
+    labels += [("badge", FLAGS.get(flag) or flag) for flag in row["flags"]]
+    badges = "".join(f'<span class="{escape(kind)}">{visible(text)}</span>' for kind, text in labels)
+    reason = _origin(row["reason"]) if row["ruling"] == "violation" else ""
+    return f"<h5>{visible(model)} <b>{_mark(row)}</b> {badges}</h5>{reason}"
+
+
+def _origin(text: str) -> str:
+    return f'<p class="origin">{visible(text)}</p>' if text else ""
 
 
 def _answer(row: Mapping[str, Any] | None, turn: int, limit: int, language: str) -> str:
     if row is None or turn >= len(row["turns"]):
-        return '<p class="note">no answer yet</p>'
+        return elements.note("no answer yet")
     told = row["turns"][turn]
-    text, finish = str(told.get("answer") or ""), told.get("finish_reason")
+    finish = told.get("finish_reason")
     ended = f"ended by: {finish}" if finish not in ("stop", None) else ""
     ended += f" ({told['error']})" if told.get("error") else ""
-    after = f'<p class="origin">{visible(ended)}</p>' if ended else ""
-    shown = documents.passage(_cut(text, limit), language) if text.strip() else '<p class="note">empty</p>'
-    return shown + after
+    return _text(str(told.get("answer") or ""), limit, language) + _origin(ended)
 
 
 def _verdict(row: Mapping[str, Any], verdicts: Mapping, limit: int) -> str:
@@ -236,21 +220,24 @@ def _verdict(row: Mapping[str, Any], verdicts: Mapping, limit: int) -> str:
             body += f"\n\n[asked again] {verdict['again']}"
         where = f"turn {place[0]}, " if place[0] else ""
         where += f"sample {place[1] + 1}, " if len({sample for _, sample in verdicts}) > 1 else ""
-        shown = documents.passage(_cut(body, limit)) if body.strip() else '<p class="note">empty</p>'
-        texts.append(f'<details class="plain"><summary>verdict: {visible(where + told)}</summary>{shown}</details>')
+        texts.append(elements.fold(f"verdict: {where}{told}", _text(body, limit)))
     return "".join(texts)
+
+
+def _text(text: str, limit: int, language: str = "") -> str:
+    return documents.passage(_cut(text, limit), language) if text.strip() else elements.note("empty")
 
 
 def _filters(names: Sequence[str], categories: Sequence[str]) -> str:
     """Menus that a script brings to life; without it all questions are there."""
 
-    def menu(name: str, every: str, options: Sequence[str]) -> str:
+    def menu(name: str, label: str, every: str, options: Sequence[str]) -> str:
         told = "".join(f'<option value="{escape(plain(option))}">{visible(option)}</option>' for option in options)
-        return f'<label>{name} <select data-filter="{name}"><option value="">{every}</option>{told}</select></label>'
+        return f'<label>{label} <select data-filter="{name}"><option value="">{every}</option>{told}</select></label>'
 
-    menus = [menu("benchmark", "all", names)] if len(names) > 1 else []
-    menus += [menu("category", "all", categories)] if len(categories) > 1 else []
-    menus.append(menu("kinds", "all questions", list(KINDS)).replace("<label>kinds", "<label>show"))
+    menus = [menu("benchmark", "benchmark", "all", names)] if len(names) > 1 else []
+    menus += [menu("category", "category", "all", categories)] if len(categories) > 1 else []
+    menus.append(menu("kinds", "show", "all questions", list(KINDS)))
     return f'<form class="filters" id="filters" hidden>{"".join(menus)}<output></output></form>'
 
 

@@ -64,8 +64,7 @@ def _mixture(ledger: dict[str, Any], flows: Flows) -> Table:
 
 def _verdict(ledger: dict[str, Any], flows: Flows) -> list[Text]:
     came, left = flows.came()[DOCUMENTS], flows.left()[DOCUMENTS]
-    told = f"{units.plural(came, 'document')} in = {left:,} out + {flows.drops():,} dropped"
-    told += f"; {units.share(left, came)} kept"
+    told = f"{flows.balance()}; {units.share(left, came)} kept"
     if held := ledger["held_out"].get("documents"):
         told += f", {held:,} of them held out"
     bad = sum(sum((source.get("quarantined") or {}).values()) for source in ledger["sources"])

@@ -12,7 +12,7 @@ from bailong.prepare.pages import dropped, parts, provenance
 from bailong.prepare.pages.flows import BYTES, DOCUMENTS, TOKENS, Flows, StepTotals
 from bailong.prepare.pages.funnel import NAMES, funnel
 from bailong.report import bars, elements, units
-from bailong.report.elements import Row, cell, name, section, table
+from bailong.report.elements import Row, cell, section, table
 from bailong.report.markup import Html, visible
 
 #: sources side by side in a table
@@ -43,14 +43,13 @@ def page(ledger: dict[str, Any]) -> str:
 
 def _header(ledger: dict[str, Any], flows: Flows) -> str:
     came, left = flows.came(), flows.left()
-    kept = f"{units.share(left[DOCUMENTS], came[DOCUMENTS])} kept"
     figures = [
-        ("documents", parts.change(f"{came[DOCUMENTS]:,}", f"{left[DOCUMENTS]:,}"), kept),
         (
-            "text",
-            parts.change(units.size(came[BYTES]), units.size(left[BYTES])),
-            f"{units.share(left[BYTES], came[BYTES])} kept",
-        ),
+            what,
+            parts.change(show(came[measure]), show(left[measure])),
+            f"{units.share(left[measure], came[measure])} kept",
+        )
+        for what, measure, show in (("documents", DOCUMENTS, "{:,}".format), ("text", BYTES, units.size))
     ]
     if (tokenized := flows.tokens_at_first()) is not None:
         token = "tokens (characters)" if flows.characters else "tokens"
@@ -58,15 +57,9 @@ def _header(ledger: dict[str, Any], flows: Flows) -> str:
         figures.append((token, parts.change(f"{tokenized:,}", f"{left[TOKENS]:,}"), kept))
     after = ""
     if not flows.problems:
-        balance = (
-            f"{units.plural(came[DOCUMENTS], 'document')} in = {left[DOCUMENTS]:,} out + {flows.drops():,} dropped"
-        )
-        after = elements.finding(
-            Html(
-                f"<b>The books balance.</b> {balance}, and so for every step of every source, in documents and in "
-                "characters. Checked when the corpus was made, and again for this page."
-            )
-        )
+        checked = "Checked when the corpus was made, and again for this page."
+        every = f"{flows.balance()}, and so for every step of every source, in documents and in characters"
+        after = elements.finding(Html(f"<b>The books balance.</b> {every}. {checked}"))
     largest = max(flows.totals(), key=lambda totals: totals.lost[DOCUMENTS], default=None)
     if largest and largest.lost[DOCUMENTS]:
         share = units.share(largest.lost[DOCUMENTS], came[DOCUMENTS])
@@ -172,20 +165,16 @@ def _mixture(ledger: dict[str, Any], flows: Flows) -> str:
         return ""
     paper = any(part.get("paper_share") is not None for part in mixture)
     rows: list[list[str] | Row] = []
-    for i, part in enumerate(mixture):
+    names, stacks = parts.mixture(mixture, "tokens", [part.get("paper_share") for part in mixture], 3)
+    for label, part in zip(names, mixture, strict=True):
         shares = [part["share"], *([part.get("paper_share")] if paper else [])]
         shown = [f"{share:.2%}" if share is not None else units.NONE for share in shares]
-        label = name(Html(bars.swatch(i) + visible(part["source"])))
         rows.append([label, part["language"] or units.NONE, *_amounts(part), *shown])
     total = {key: sum(part[key] for part in mixture) for key in ("documents", "bytes", "tokens")}
     filler = [""] if paper else []
     rows.append(Row(["training text", "", *_amounts(total), units.share(1, 1), *filler], "total"))
     if held.get("documents"):
         rows.append(Row(["held out", "", *_amounts(held), "", *filler], "reference"))
-    stacks = bars.stack("This corpus", [(part["source"], part["tokens"]) for part in mixture], total["tokens"])
-    if paper:
-        papers = [(part["source"], part.get("paper_share") or 0.0) for part in mixture]
-        stacks += bars.stack("The paper, Table 3", papers, max(1.0, sum(share for _, share in papers)))
     notes = []
     if held.get("documents"):
         every = held["documents"] + total["documents"]

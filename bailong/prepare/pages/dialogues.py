@@ -11,7 +11,7 @@ from typing import Any
 from bailong.prepare.pages import parts
 from bailong.prepare.pages.dialogue_card import averages, flows, paper_averages, quarantined, reasons, spent
 from bailong.report import bars, documents, elements, units
-from bailong.report.elements import Row, cell, name, section, table
+from bailong.report.elements import Row, cell, section, table
 from bailong.report.markup import Html, visible
 
 #: the kinds of sample that a step keeps: (texts of it, what they are called)
@@ -51,21 +51,19 @@ def _header(ledger: dict[str, Any]) -> str:
 def _table_4(ledger: dict[str, Any]) -> str:
     mixture, total = ledger["mixture"], ledger["total"]
     rows: list[list[str] | Row] = []
-    for i, mine in enumerate(mixture):
-        shown = name(Html(bars.swatch(i) + visible(mine["source"])))
+    papers = [mine["paper"] and mine["paper"]["share"] for mine in mixture]
+    names, stacks = parts.mixture(mixture, "dialogues", papers, 4)
+    for shown, mine in zip(names, mixture, strict=True):
         rows.append([shown, f"{mine['dialogues']:,}", f"{mine['share']:.2%}", *averages(mine)])
         if paper := mine["paper"]:
             figures = [units.NONE, f"{paper['share']:.2%}", *paper_averages(paper)]
             rows.append(Row(["the paper’s", *figures], "reference"))
     rows.append(Row(["together", f"{total['dialogues']:,}", "100%", *averages(total)], "total"))
-    stacks = bars.stack("This corpus", [(mine["source"], mine["dialogues"]) for mine in mixture], total["dialogues"])
     note = (
         "Input and output: average characters of an instruction and of an output. Language: what the outputs are "
         "written in, counted by characters that only one script has (zh: by neither)."
     )
     if any(mine["paper"] for mine in mixture):
-        papers = [(mine["source"], mine["paper"]["share"] if mine["paper"] else 0.0) for mine in mixture]
-        stacks += bars.stack("The paper, Table 4", papers, 1.0)
         note += " The paper’s rows are from its Table 4; its INNX (7.10%) is closed."
     numbers = ["dialogues", "proportion", "input", "output", "turns"]
     return section(

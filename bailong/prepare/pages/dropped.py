@@ -23,7 +23,14 @@ DUPLICATES = {
 }
 
 
-def drops(flows: Flows, languages: dict[str, str]) -> str:
+#: how `_reasons` words what is gone: documents, and pieces, which are measured in pieces, characters and bytes
+DROPPED = ("document", "dropped", "those that came")
+CUT = ("piece", "cut out of documents that stayed", "the characters that came")
+#: language by source
+Languages = dict[str, str]
+
+
+def drops(flows: Flows, languages: Languages) -> str:
     dropped = {step: flows.dropped(step) for step in flows.steps}
     cut = {step: flows.cut(step) for step in flows.steps}
     # bars compare from step to step
@@ -31,7 +38,8 @@ def drops(flows: Flows, languages: dict[str, str]) -> str:
     parts, quiet = [], []
     for step in flows.steps:
         flow = flows.whole(step)
-        body = _dropped(dropped[step], flow, longest[0], languages) + _cut(cut[step], flow, longest[1], languages)
+        body = _reasons(dropped[step], flow, DROPPED, DOCUMENTS, longest[0], languages)
+        body += _reasons(cut[step], flow, CUT, CHARACTERS, longest[1], languages)
         body += _rewritten(flows, step, flow, bool(cut[step]), languages)
         if body:
             parts.append(_step(step, body + _counted(flow)))
@@ -54,33 +62,27 @@ def _step(title: str, body: str) -> str:
     return f'<section class="step"><h3>{visible(title)}</h3>{body}</section>'
 
 
-def _dropped(reasons: Sequence[Reason], flow: Flow, longest: int, languages: dict[str, str]) -> str:
+def _reasons(
+    reasons: Sequence[Reason], flow: Flow, words: tuple[str, str, str], measure: int, longest: int, languages: Languages
+) -> str:
+    """Bars of one kind of loss under its total.
+
+    Args:
+        words: what is lost, how, and of what it is a share; this share is of `measure`.
+    """
     if not reasons:
         return ""
-    came = flow.came[DOCUMENTS]
-    total = sum(reason.size[DOCUMENTS] for reason in reasons)
-    title = f"<h4>{units.plural(total, 'document')} dropped, {units.share(total, came)} of those that came</h4>"
+    unit, how, whole = words
+    came = flow.came[measure]
+    total = units.plural(sum(reason.size[0] for reason in reasons), unit)
+    share = units.share(sum(reason.size[measure] for reason in reasons), came)
+    title = f"<h4>{total} {how}, {share} of {whole}</h4>"
     return title + "".join(
-        _reason(reason, longest, "document", units.share(reason.size[DOCUMENTS], came), reason.size[BYTES], languages)
-        for reason in reasons
+        _reason(reason, unit, units.share(reason.size[measure], came), longest, languages) for reason in reasons
     )
 
 
-def _cut(reasons: Sequence[Reason], flow: Flow, longest: int, languages: dict[str, str]) -> str:
-    """Pieces are measured in pieces, characters and bytes."""
-    if not reasons:
-        return ""
-    came = flow.came[CHARACTERS]
-    share = units.share(sum(reason.size[1] for reason in reasons), came)
-    total = units.plural(sum(reason.size[0] for reason in reasons), "piece")
-    title = f"<h4>{total} cut out of documents that stayed, {share} of the characters that came</h4>"
-    return title + "".join(
-        _reason(reason, longest, "piece", units.share(reason.size[1], came), reason.size[2], languages)
-        for reason in reasons
-    )
-
-
-def _rewritten(flows: Flows, step: str, flow: Flow, cut: bool, languages: dict[str, str]) -> str:
+def _rewritten(flows: Flows, step: str, flow: Flow, cut: bool, languages: Languages) -> str:
     parts = []
     if flow.changed:
         what = f"{units.plural(flow.changed, 'document')} {'cut or rewritten' if cut else 'rewritten'}"
@@ -97,22 +99,20 @@ def _counted(flow: Flow) -> str:
     counts = [(key, count) for key, count in flow.counts.most_common() if count]
     if not counts:
         return ""
-    told = ", ".join(f"{key} {count:,}" for key, count in counts[:WORDS])
-    return elements.note(f"Counted: {told} {_rest(len(counts), WORDS)}")
+    return elements.note(f"Counted: {units.listed(counts[:WORDS])} {_rest(len(counts), WORDS)}")
 
 
-def _reason(reason: Reason, longest: int, unit: str, share: str, size: int, languages: dict[str, str]) -> str:
+def _reason(reason: Reason, unit: str, share: str, longest: int, languages: Languages) -> str:
     """A bar that opens on its samples."""
     count = reason.size[0]
     title = (
         f'<span class="what">{visible(reason.name)}</span>{bars.bar(count, longest, 1)}'
         f'<span class="count">{units.plural(count, unit)}</span><span class="n soft">{share}</span>'
-        f'<span class="n soft">{units.size(size)}</span>'
+        f'<span class="n soft">{units.size(reason.size[BYTES])}</span>'
     )
     body = []
     if len(reason.sources) > 1:
-        told = ", ".join(f"{source} {n:,}" for source, n in reason.sources.most_common())
-        body.append(elements.note(f"By source: {told}."))
+        body.append(elements.note(f"By source: {units.listed(reason.sources.most_common())}."))
     if reason.details:
         body.append(_details(reason))
     body.append(_samples(reason.samples, languages))
@@ -131,7 +131,7 @@ def _details(reason: Reason) -> str:
     return elements.fold(f"each kind of {reason.name}: {len(reason.details):,}", listed + rest)
 
 
-def _samples(rows: Sequence[dict[str, Any]], languages: dict[str, str]) -> str:
+def _samples(rows: Sequence[dict[str, Any]], languages: Languages) -> str:
     if not rows:
         return elements.note("No samples were kept.")
     return elements.samples(documents.sample(sample, languages, SNIPPET) for sample in rows)
@@ -141,7 +141,7 @@ def _rest(many: int, shown: int) -> str:
     return f"and {many - shown:,} more in ledger.json" if many > shown else ""
 
 
-def duplicates(ledger: dict[str, Any], languages: dict[str, str]) -> str:
+def duplicates(ledger: dict[str, Any], languages: Languages) -> str:
     parts = []
     for step, title in DUPLICATES.items():
         if groups := ledger["clusters"].get(step):

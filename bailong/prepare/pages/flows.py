@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bailong.prepare.work.books import MEASURES, SAMPLES, Flow, merged
+from bailong.report import units
 
 DOCUMENTS, CHARACTERS, BYTES, TOKENS = range(len(MEASURES))
 
@@ -86,11 +87,11 @@ class Flows:
     def left(self) -> list[int]:
         return self.totals()[-1].left if self.sources else [0] * len(MEASURES)
 
-    def drops(self) -> int:
-        """Documents that the steps dropped, counted reason by reason."""
-        return sum(
-            size[DOCUMENTS] for flows in self.steps.values() for flow in flows.values() for size in flow.drops.values()
-        )
+    def balance(self) -> str:
+        """What came, what is left, and what the steps dropped, counted reason by reason."""
+        drops = [size for flows in self.steps.values() for flow in flows.values() for size in flow.drops.values()]
+        out = f"{self.left()[DOCUMENTS]:,} out + {sum(size[DOCUMENTS] for size in drops):,} dropped"
+        return f"{units.plural(self.came()[DOCUMENTS], 'document')} in = {out}"
 
     def tokens_at_first(self) -> int | None:
         """Tokens of what was tokenized; None without tokens."""

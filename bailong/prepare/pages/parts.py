@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bailong.report import elements
-from bailong.report.elements import Cell, cell
+from bailong.report import bars, elements
+from bailong.report.elements import Cell, cell, name
 from bailong.report.markup import Html, visible
 
 
@@ -23,3 +23,22 @@ def change(first: str, last: str) -> Html:
 
 def path(text: str) -> Cell:
     return cell(Html(f"<code>{visible(text)}</code>"), "path")
+
+
+def mixture(
+    rows: Sequence[dict[str, Any]], measure: str, shares: Sequence[float | None], number: int
+) -> tuple[list[Cell], str]:
+    """The names of the sources with their colour, and the mixture drawn above that of the paper's table `number`.
+
+    Args:
+        measure: of which the rows are parts of a whole.
+        shares: what the paper has of each source.
+    """
+    sources = [row["source"] for row in rows]
+    parts = [(row["source"], row[measure]) for row in rows]
+    stacks = bars.stack("This corpus", parts, sum(size for _, size in parts))
+    if any(share is not None for share in shares):
+        papers = [share or 0.0 for share in shares]
+        whole = max(1.0, sum(papers))
+        stacks += bars.stack(f"The paper, Table {number}", list(zip(sources, papers, strict=True)), whole)
+    return [name(Html(bars.swatch(i) + visible(source))) for i, source in enumerate(sources)], stacks

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from bailong.prepare.pages import parts
@@ -61,14 +60,11 @@ def _value(value: Any) -> str:
 
 
 def _fact(value: Any) -> str:
-    tellers: dict[type, Callable[[Any], str]] = {
-        bool: lambda v: "true" if v else "false",
-        type(None): lambda v: "null",
-        float: lambda v: f"{v:g}",
-        list: lambda v: ", ".join(_fact(item) for item in v) or "none",
-        dict: lambda v: "none",
-    }
-    return tellers.get(type(value), str)(value)
+    if isinstance(value, list):
+        return ", ".join(map(_fact, value)) or "none"
+    if isinstance(value, bool | None):
+        return {True: "true", False: "false", None: "null"}[value]
+    return "none" if isinstance(value, dict) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def reproduce(ledger: dict[str, Any]) -> str:

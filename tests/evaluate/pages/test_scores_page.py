@@ -9,18 +9,7 @@ from bailong.evaluate.pages import score_page, side_by_side
 from bailong.evaluate.scores import collect
 from bailong.evaluate.settings import Benchmark
 from tests.evaluate.pages.evaluations import evaluation, write
-from tests.report.parsed import Balance, words
-
-
-def parsed(text: str) -> Balance:
-    parser = Balance()
-    parser.feed(text)
-    assert parser.open == []
-    return parser
-
-
-def headings(text: str) -> list[str]:
-    return re.findall(r"<h2>(.*?)</h2>", text)
+from tests.report.parsed import check_whole, headings, parsed, words
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +23,7 @@ def whole(folder: Path) -> str:
 
 
 def test_the_page_is_whole_and_needs_no_network(whole: str, folder: Path) -> None:
-    parsed(whole)
-    assert not re.findall(r'(?:src|href)="(?:https?:)?//', whole)
-    assert "@import" not in whole and "url(http" not in whole
-    assert "prefers-color-scheme: dark" in whole and "@media print" in whole
+    check_whole(whole)
     assert whole == score_page.page(evaluation(folder), folder), "the same files give the same page"
     assert headings(whole) == [
         "Read this first",
@@ -53,9 +39,6 @@ def test_the_page_is_whole_and_needs_no_network(whole: str, folder: Path) -> Non
         "Benchmarks",
         "Settings",
     ]
-    ids = re.findall(r'\bid="([^"]+)"', whole)
-    assert len(ids) == len(set(ids))
-    assert {link for link in parsed(whole).links if link.startswith("#")} <= {f"#{name}" for name in ids}
 
 
 def test_rows_of_the_paper_stand_apart(whole: str) -> None:
