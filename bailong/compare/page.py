@@ -39,10 +39,7 @@ def page(comparison: Comparison, settings: Compare, to: Path) -> str:
         _reproduce(comparison, settings),
     ]
     data = json.dumps(places, separators=(",", ":")).replace("<", "\\u003c")  # no name may close the script
-    scripts = f"""<script type="application/json" id="curves">{data}</script>
-<script>
-{elements.asset("page.js")}</script>
-"""
+    scripts = f'<script type="application/json" id="curves">{data}</script>\n{elements.script("page.js")}'
     look = curves.styles(comparison.choices).values()
     colours = dict.fromkeys((style.variable, style.light, style.dark) for style in look)
     title = f"{table.title(comparison)} · {table.places(comparison)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -15,7 +15,7 @@ from rich.text import Text
 from bailong.compare.comparison import METRICS, Choice, Comparison, measure
 from bailong.compare.runs import STATUSES, RunRecord
 from bailong.compare.statistics import Estimate
-from bailong.report.units import NONE, short
+from bailong.report.units import NONE, plural, short
 
 NAMES = {"bpb_step0": "at step 0", "auc": "mean over the run (AUC)", "bpb_final": "final"}
 
@@ -57,11 +57,8 @@ def counts(comparison: Comparison) -> str:
     runs = comparison.runs.runs
     parts = [f"{n} {status}" for status in STATUSES if (n := sum(run.status == status for run in runs))]
     waiting = len(comparison.runs.waiting)
-    return (
-        f"{len(runs)} run{'s' if len(runs) != 1 else ''}"
-        + (f": {', '.join(parts)}" if parts else "")
-        + (f"; {waiting} more not started" if waiting else "")
-    )
+    told = plural(len(runs), "run") + (f": {', '.join(parts)}" if parts else "")
+    return told + (f"; {waiting} more not started" if waiting else "")
 
 
 def title(comparison: Comparison) -> str:
@@ -90,16 +87,13 @@ def commands(comparison: Comparison) -> list[str]:
     return list(dict.fromkeys([*swept, *single]))
 
 
-def findings(comparison: Comparison) -> list[tuple[str, str]]:
+def findings(comparison: Comparison) -> Iterator[tuple[str, str]]:
     """(choice, what came out) for each choice that has a pair. A difference is claimed only where the interval
     leaves zero out; a single pair is told as what it is."""
     base = comparison.baseline
-    if base is None:
-        return []
-    found = []
     for choice in comparison.choices:
-        start, end = choice.paired.get("bpb_step0"), choice.paired.get("bpb_final")
-        if start is None or end is None:
+        start, end = choice.paired["bpb_step0"], choice.paired["bpb_final"]
+        if base is None or start is None or end is None:
             continue
         pairs = "one pair of runs, so no interval" if end.n == 1 else f"{end.n} pairs of seeds"
         other = _spoken(base, comparison)
@@ -111,8 +105,7 @@ def findings(comparison: Comparison) -> list[tuple[str, str]]:
         else:
             text = f"cannot be told from {other}, neither at the start nor at the end."
         text = " ".join(part for part in (text, _saving(choice, other), f"({pairs})") if part)
-        found.append((_spoken(choice, comparison), text))
-    return found
+        yield _spoken(choice, comparison), text
 
 
 def _spoken(choice: Choice, comparison: Comparison) -> str:
@@ -227,11 +220,9 @@ def _headline(comparison: Comparison) -> Table:
     rather than cutting digits."""
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", pad_edge=False)
     table.add_column(comparison.label)
-    for name in ("seeds", "bpb step 0", "bpb mean", "bpb final"):
+    to_baseline = ["to baseline", "speed"] if comparison.baseline else []
+    for name in ("seeds", "bpb step 0", "bpb mean", "bpb final", *to_baseline):
         table.add_column(name, justify="right")
-    if comparison.baseline:
-        table.add_column("to baseline", justify="right")
-        table.add_column("speed", justify="right")
     for choice in comparison.choices:
         cells = [choice.name, seeds(choice)]
         cells += [_joined(number(choice.metrics[metric])) for metric in METRICS]

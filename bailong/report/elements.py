@@ -181,3 +181,7 @@ def _class(kind: str) -> str:
 
 def asset(name: str) -> str:
     return files("bailong.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def script(name: str) -> str:
+    return f"<script>\n{asset(name)}</script>\n"

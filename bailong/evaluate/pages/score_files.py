@@ -189,16 +189,16 @@ def show(scores: Scores, console: Console) -> None:
     """A line per model and benchmark: it fits 80 columns, however many benchmarks there are."""
     if scores["columns"]:
         console.print(_by_judge(scores))
-    if rows := score_table.measures(scores):
-        table = columns(["measure"], ["value", "95 % interval", "questions"])
-        for model, name, measure, *cells in rows:
-            table.add_row(Text(f"{model}  {name}  {measure}"), *cells)
-        console.print(table)
-    if compared := score_table.duels(scores):
-        table = columns(["pair"], [*DUELS, "rate"])
-        for model, name, against, *cells in compared:
-            table.add_row(Text(f"{model}  {name}  against {against}"), *cells)
-        console.print(table)
+    pairs = [[model, name, f"against {against}", *cells] for model, name, against, *cells in score_table.duels(scores)]
+    for what, numbers, rows in (
+        ("measure", ["value", "95 % interval", "questions"], score_table.measures(scores)),
+        ("pair", [*DUELS, "rate"], pairs),
+    ):
+        if rows:
+            table = columns([what], numbers)
+            for row in rows:
+                table.add_row(Text("  ".join(row[:3])), *row[3:])
+            console.print(table)
     for line in score_table.warnings(scores):
         console.print(Text(line, "yellow"))
     for difference in scores["differences"]:

@@ -39,7 +39,7 @@ def page(scores: Scores, to: Path) -> str:
     ]
     top = [_header(scores), elements.warning("Read this first", score_table.warnings(scores))]
     title = f"{', '.join(map(plain, scores['models']))} · scores"
-    return elements.page(title, top, sections, ["corpus.css", "scores.css"], scripts=side_by_side.script())
+    return elements.page(title, top, sections, ["corpus.css", "scores.css"], scripts=elements.script("answers.js"))
 
 
 def _header(scores: Scores) -> str:
@@ -161,16 +161,15 @@ def _verdicts(scores: Scores) -> str:
             for status, count in one.verdicts.items()
         ]
         cells = [f"{one.questions:,}", _bad(one.pending), share(one.zero_rate), *counts, _bad(one.no_answer)]
-        rows.append([_two(one.model, one.benchmark), *cells, *map(score_table.number, one.means.values())])
-    if not rows:
-        return ""
+        rows.append([_ranged(one.model, one.benchmark), *cells, *map(score_table.number, one.means.values())])
+    means = list(found[0].means) if found else []
     numbers = ["questions", "pending", "zeros", *(s.replace("_", " ") for s in scores["statuses"]), "no answer"]
     sub = (
         "How many verdicts have which status. <b>repaired</b>: an unusual spelling of a rating was read. All others "
         "but <b>ok</b> have no score, and are never taken for 0 in the mean. Beside it, the mean if they were"
         + (", and if every answer in another language than asked for had 0." if scores["enforce"] != "off" else ".")
     )
-    return section("Zeros and failures", _counts(rows, [*numbers, *found[0].means]), sub, "verdicts")
+    return section("Zeros and failures", _counts(rows, [*numbers, *means]), sub, "verdicts")
 
 
 def _counts(rows: Iterable[list[str]], numbers: Iterable[str], *words: str) -> str:
@@ -179,10 +178,6 @@ def _counts(rows: Iterable[list[str]], numbers: Iterable[str], *words: str) -> s
 
 def _bad(count: int, alarming: bool = True) -> Cell:
     return cell(f"{count:,}", "n none" if not count else "n some" if alarming else "n")
-
-
-def _two(model: str, label: str) -> str:
-    return _ranged(model, label)
 
 
 def _language(scores: Scores) -> str:
@@ -199,7 +194,7 @@ def _language(scores: Scores) -> str:
             if judged:
                 apart = found["language"].get("disagreement", {})
                 cells += [f"{apart[key]:,}" if apart else "" for key in ("both", "judge_only", "rule_only")]
-            rows.append([_two(model, label), *cells])
+            rows.append([_ranged(model, label), *cells])
     numbers = [*LANGUAGES, "as asked", "another", "cannot tell", "exempt"]
     numbers += ["0 and another", "0, as asked", "points, another"] if judged else []
     rule = {
@@ -218,7 +213,7 @@ def _language(scores: Scores) -> str:
 
 
 def _measures(scores: Scores) -> str:
-    rows = [[_two(model, label), *cells] for model, label, *cells in score_table.measures(scores)]
+    rows = [[_ranged(model, label), *cells] for model, label, *cells in score_table.measures(scores)]
     sub = (
         "Exact match, F1 and containment after MLQA’s rules, the best of all accepted answers; numbers as GSM8K "
         "compares them. <b>read</b>: the share of answers in which a label or number could be found. In no average."
@@ -255,7 +250,7 @@ def _bar(found: dict[str, Any] | None, place: int) -> list[Cell]:
 
 
 def _pairs(scores: Scores) -> str:
-    rows = [[_two(model, label), *cells] for model, label, *cells in score_table.duels(scores)]
+    rows = [[_ranged(model, label), *cells] for model, label, *cells in score_table.duels(scores)]
     sub = (
         "Each pair is judged twice, the places swapped: a win is one in both places; verdicts that depend on the place "
         "are <b>inconsistent</b>, and count as half, like a tie."
@@ -339,12 +334,15 @@ def _data(scores: Scores) -> str:
 
 def _settings(scores: Scores) -> str:
     facts = {key: value for key, value in scores["facts"].items() if value not in (None, "", {}, [])}
-    own = {"enforce": scores["enforce"], "verdicts a question": scores["samples"], "resamples": scores["resamples"]}
-    own["seed of the resampling"] = scores["seed"]
     judges = [judge for of in scores["models"].values() for judge in of["judges"]]
-    own["judge, as it calls itself"] = ", ".join(
-        dict.fromkeys(" ".join(filter(None, (str(judge["model"]), judge["fingerprint"] or ""))) for judge in judges)
-    )
+    names = (" ".join(filter(None, (str(judge["model"]), judge["fingerprint"] or ""))) for judge in judges)
+    own = {
+        "enforce": scores["enforce"],
+        "verdicts a question": scores["samples"],
+        "resamples": scores["resamples"],
+        "seed of the resampling": scores["seed"],
+        "judge, as it calls itself": ", ".join(dict.fromkeys(names)),
+    }
     shown = {key: value for key, value in flatten(_numbered({**own, **facts})) if value not in (None, "")}
     sub = (
         "The same command computes these tables again from the files in this folder, and asks only for what is missing."

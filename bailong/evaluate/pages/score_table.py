@@ -208,30 +208,26 @@ def _warnings(of: Mapping[str, Any], enforce: str) -> Iterator[str]:
         yield f"{disagreeing:,} answers in another language than asked for got points from the judge{counted}"
 
 
-def notes(scores: Scores) -> list[str]:
+def notes(scores: Scores) -> Iterator[str]:
     """How the table is to be read."""
-    told = [
+    yield (
         "Mean of the judge's scores (0 to 10), with the middle 95 % of the means of "
-        f"{scores['resamples']:,} resamplings of the questions. Verdicts without a score are left out of the mean.",
-        "Avg is the unweighted mean of the columns, as in Table 6.",
-    ]
+        f"{scores['resamples']:,} resamplings of the questions. Verdicts without a score are left out of the mean."
+    )
+    yield "Avg is the unweighted mean of the columns, as in Table 6."
     if scores["enforce"] == "zero":
-        told.append(
-            "An answer in another language than asked for counts as 0 (judge.enforce=zero), whatever the judge said."
-        )
-    other = [name for name in scores["columns"] if name not in scores["paper_columns"]]
-    if other:
-        told.append(f"{', '.join(other)}: no column of Table 6; no row of the paper belongs there.")
+        yield "An answer in another language than asked for counts as 0 (judge.enforce=zero), whatever the judge said."
+    if other := [name for name in scores["columns"] if name not in scores["paper_columns"]]:
+        yield f"{', '.join(other)}: no column of Table 6; no row of the paper belongs there."
     drawn = {n: b for n, b in scores["benchmarks"].items() if b["expected"] and b["items"] < b["expected"]}
     if drawn:
         each = ", ".join(f"{n} {b['items']:,} of {b['expected']:,}" for n, b in drawn.items())
-        told.append(f"Only a part of the questions: {each}.")
+        yield f"Only a part of the questions: {each}."
     if scores["paper_columns"]:
-        told.append(
+        yield (
             f"Rows of the paper are printed figures ({scores['paper']['source']}; judge {scores['paper']['judge']}, "
             f"{scores['paper']['year']}): another judge, another time, no interval. A difference to them is no proof."
         )
-    return told
 
 
 def _judge(judge: dict[str, Any]) -> str:

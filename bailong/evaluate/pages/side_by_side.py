@@ -243,7 +243,3 @@ def _filters(names: Sequence[str], categories: Sequence[str]) -> str:
 
 def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[:limit]}…"
-
-
-def script() -> str:
-    return f"<script>\n{elements.asset('answers.js')}</script>\n"

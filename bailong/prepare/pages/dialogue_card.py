@@ -16,7 +16,7 @@ def card(ledger: dict[str, Any]) -> Group:
     """Tables that fit 80 columns, and read the same without colours."""
     total = ledger["total"]
     parts: list[Any] = [Text(f"Dialogues {ledger['name']}", "bold"), Text(), _table_4(ledger), Text(), _steps(ledger)]
-    read, lost, joined = flows(ledger)
+    read, lost, joined = record_counts(ledger)
     repeated = sum(step["counts"].get("repeated", 0) for source in ledger["sources"] for step in source["steps"])
     told = f"{read:,} records = {total['dialogues'] - repeated:,} dialogues + {lost:,} dropped + {joined:,} joined"
     told += f"; {units.plural(repeated, 'repetition')}" if repeated else ""
@@ -45,16 +45,11 @@ def plan_card(name: str, model: str, rows: list[dict[str, Any]], total: dict[str
     if any(row["asks"] and row["account"] is None for row in rows):
         notes.append("what is on the Hub or not here is not counted: give its file as path")
     note = "; ".join(part for part in notes if part)
-    return Group(
-        Text.assemble((f"Plan of {name}: ", "bold"), f"calls to {model}, nothing was asked"),
-        Text(),
-        table,
-        Text(),
-        Text(f"{note}.", "dim"),
-    )
+    title = Text.assemble((f"Plan of {name}: ", "bold"), f"calls to {model}, nothing was asked")
+    return Group(title, Text(), table, Text(), Text(f"{note}.", "dim"))
 
 
-def flows(ledger: dict[str, Any]) -> tuple[int, int, int]:
+def record_counts(ledger: dict[str, Any]) -> tuple[int, int, int]:
     """Records read, dropped, and joined to others."""
     read = sum(source["steps"][0]["in"]["dialogues"] for source in ledger["sources"])
     steps = [step for source in ledger["sources"] for step in source["steps"]]

@@ -9,7 +9,7 @@ from collections import Counter
 from typing import Any
 
 from bailong.prepare.pages import parts
-from bailong.prepare.pages.dialogue_card import averages, flows, paper_averages, quarantined, reasons, spent
+from bailong.prepare.pages.dialogue_card import averages, paper_averages, quarantined, reasons, record_counts, spent
 from bailong.report import bars, documents, elements, units
 from bailong.report.elements import Row, cell, section, table
 from bailong.report.markup import Html, visible
@@ -33,7 +33,7 @@ def page(ledger: dict[str, Any]) -> str:
 
 def _header(ledger: dict[str, Any]) -> str:
     total = ledger["total"]
-    read, lost, joined = flows(ledger)
+    read, lost, joined = record_counts(ledger)
     characters = f"{total['instruction_characters']:,} + {total['output_characters']:,}"
     figures = [
         ("dialogues", parts.change(f"{read:,}", f"{total['dialogues']:,}")),

@@ -120,7 +120,9 @@ class Flows:
         for source, of_source in sizes.items():
             for full, size in of_source.items():
                 name, _, detail = full.partition(":") if detailed else (full, "", "")
-                reason = found.setdefault(name, Reason(name, [0] * len(size), samples=self._samples(step, name)))
+                if name not in found:
+                    found[name] = Reason(name, [0] * len(size), samples=self._samples(step, name))
+                reason = found[name]
                 reason.size = [a + b for a, b in zip(reason.size, size, strict=True)]
                 reason.sources[source] += size[0]
                 if detail:

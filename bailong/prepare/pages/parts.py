@@ -34,11 +34,9 @@ def mixture(
         measure: of which the rows are parts of a whole.
         shares: what the paper has of each source.
     """
-    sources = [row["source"] for row in rows]
     parts = [(row["source"], row[measure]) for row in rows]
     stacks = bars.stack("This corpus", parts, sum(size for _, size in parts))
     if any(share is not None for share in shares):
-        papers = [share or 0.0 for share in shares]
-        whole = max(1.0, sum(papers))
-        stacks += bars.stack(f"The paper, Table {number}", list(zip(sources, papers, strict=True)), whole)
-    return [name(Html(bars.swatch(i) + visible(source))) for i, source in enumerate(sources)], stacks
+        papers = [(row["source"], share or 0.0) for row, share in zip(rows, shares, strict=True)]
+        stacks += bars.stack(f"The paper, Table {number}", papers, max(1.0, sum(share for _, share in papers)))
+    return [name(Html(bars.swatch(i) + visible(source))) for i, (source, _) in enumerate(parts)], stacks
