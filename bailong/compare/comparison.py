@@ -186,11 +186,9 @@ def _reach(tokens: Sequence[float | None], base: Sequence[float]) -> Reach | Non
 
 def _differing(choices: list[Choice]) -> dict[str, list[list[Any]]]:
     """Settings that are not the same in all runs: key -> per choice its distinct values, in order."""
-    keys = sorted({key for choice in choices for run in choice.runs for key in run.config})
+    keys = {key for choice in choices for run in choice.runs for key in run.config}
     found = {}
-    for key in keys:
-        if _below(key, HIDDEN):
-            continue
+    for key in sorted(key for key in keys if not _below(key, HIDDEN)):
         values = [_distinct(run.config.get(key) for run in choice.runs) for choice in choices]
         if len(_distinct(value for per_choice in values for value in per_choice)) > 1:
             found[key] = values

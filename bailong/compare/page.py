@@ -61,11 +61,9 @@ def headline(comparison: Comparison) -> str:
             cells += [*_pair(tokens, half), cell(speedup, "n clear" if clear else "n")]
         rows.append(Row(cells, "reference" if choice.baseline else ""))
     numbers = ["seeds", *(th(name, "n", 2) for name in table.NAMES.values())]
-    if base:
-        numbers += [th(f"tokens to {base.name}’s final loss", "n", 2), "speed-up"]
-        note = ""
-    else:
-        note = elements.note(Html(f"{visible(table.no_baseline(comparison))} Name one with <code>baseline=…</code>."))
+    numbers += [th(f"tokens to {base.name}’s final loss", "n", 2), "speed-up"] if base else []
+    missing = Html(f"{visible(table.no_baseline(comparison))} Name one with <code>baseline=…</code>.")
+    note = "" if base else elements.note(missing)
     listed = elements.table(rows, [comparison.label], numbers)
     return section("Bits per byte", listed and listed + note, "On held-out text, finished runs; lower is better.")
 

@@ -226,10 +226,8 @@ def _alive(pid: object) -> bool:
         return False
     try:
         os.kill(pid, 0)  # signal 0 asks only
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
+    except OSError as error:
+        return isinstance(error, PermissionError)  # it is somebody else's
     return True
 
 

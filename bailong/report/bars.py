@@ -111,7 +111,9 @@ def stack(name: str, parts: Sequence[tuple[str, float]], whole: float) -> str:
 
 def legend(**kinds: str) -> str:
     """What each kind of bar stands for."""
-    told = "".join(f"<span>{_key(kind)}{text}</span>" for kind, text in kinds.items())
+    drawn = '<svg class="swatch" width="18" height="12" aria-hidden="true"><rect class="{}" {}/></svg>'
+    place = 'x=".5" y=".5" width="17" height="11"'
+    told = "".join(f"<span>{drawn.format(kind, place)}{text}</span>" for kind, text in kinds.items())
     return f"<span class='legend'>{told}</span>"
 
 
@@ -135,11 +137,6 @@ def bar(part: float, whole: float, number: int) -> Html:
 def smallest(bucket: int) -> int:
     """The smallest size that has so many bits."""
     return 1 << (bucket - 1) if bucket else 0
-
-
-def _key(kind: str) -> str:
-    drawn = f'<rect class="{kind}" x=".5" y=".5" width="17" height="11"/>'
-    return f'<svg class="swatch" width="18" height="12" aria-hidden="true">{drawn}</svg>'
 
 
 def _filled(number: int, where: str) -> str:

@@ -100,9 +100,8 @@ def _scores(scores: Scores) -> str:
     notes = "".join(map(elements.note, score_table.notes(scores)))
     files = ", ".join(f"<a href='table.{kind}'>table.{kind}</a>" for kind in ("md", "csv", "tex"))
     more = elements.note(Html(f"*: not finished. The same as files: {files}."))
-    return section(
-        "Scores", table(rows, ["model"], heads, kind="scores") + notes + more, "As Table 6 of the paper.", "scores"
-    )
+    listed = table(rows, ["model"], heads, kind="scores")
+    return section("Scores", listed + notes + more, "As Table 6 of the paper.", "scores")
 
 
 def _score(found: Score, kind: str) -> Cell:

@@ -141,22 +141,19 @@ def _texts(to: Path, found: Mapping[Key, Of]) -> tuple[dict, dict]:
 
 
 def _question(key: Key, why: str, item: Mapping[str, Any], of: Of, given: Mapping, judged: Mapping, limit: int) -> str:
-    language = item["language"]
     marks = "".join(f'<span class="mark">{visible(model)} <b>{_mark(row)}</b></span>' for model, row in of.items())
     verdicts = {model: _verdict(row, judged.get((model, key), {}), limit) for model, row in of.items()}
     alone = len(item["prompts"]) == 1  # then score and verdict stand with the answer, as in Table 7
     turns = []
     for number, prompt in enumerate(item["prompts"]):
-        heading = "Instruction" if alone else f"Turn {number + 1}"
         sides = []
         for model, row in of.items():
             head, told = (_head(model, row), verdicts[model]) if alone else (f"<h5>{visible(model)}</h5>", "")
-            text = _answer(given.get((model, key)), number, limit, item["answer_language"])
-            sides.append(f'<div class="side">{head}{text}{told}</div>')
-        turns.append(f"<h4>{heading}</h4>{documents.passage(_cut(prompt, limit), language)}{_sides(sides)}")
+            sides.append(head + _answer(given.get((model, key)), number, limit, item["answer_language"]) + told)
+        shown = documents.passage(_cut(prompt, limit), item["language"])
+        turns.append(_sides("Instruction" if alone else f"Turn {number + 1}", sides, shown))
     if not alone:
-        ends = [f'<div class="side">{_head(model, row)}{verdicts[model]}</div>' for model, row in of.items()]
-        turns.append(f"<h4>Verdicts</h4>{_sides(ends)}")
+        turns.append(_sides("Verdicts", [_head(model, row) + verdicts[model] for model, row in of.items()]))
     golds = _origin(f"accepted: {_cut(' · '.join(map(str, item['golds'])), 200)}" if item["golds"] else "")
     kinds = [name for name, holds in KINDS.items() if holds(of)]
     about = " · ".join(filter(None, (key[0], item["category"], key[1])))
@@ -171,8 +168,9 @@ def _question(key: Key, why: str, item: Mapping[str, Any], of: Of, given: Mappin
     )
 
 
-def _sides(sides: Sequence[str]) -> str:
-    return f'<div class="sides">{"".join(sides)}</div>'
+def _sides(heading: str, sides: Sequence[str], above: str = "") -> str:
+    shown = "".join(f'<div class="side">{side}</div>' for side in sides)
+    return f'<h4>{heading}</h4>{above}<div class="sides">{shown}</div>'
 
 
 def _mark(row: Mapping[str, Any]) -> str:

@@ -55,11 +55,10 @@ def _header(ledger: dict[str, Any], flows: Flows) -> str:
         token = "tokens (characters)" if flows.characters else "tokens"
         kept = f"{units.share(left[TOKENS], tokenized)} of the cleaned text kept"
         figures.append((token, parts.change(f"{tokenized:,}", f"{left[TOKENS]:,}"), kept))
-    after = ""
-    if not flows.problems:
-        checked = "Checked when the corpus was made, and again for this page."
-        every = f"{flows.balance()}, and so for every step of every source, in documents and in characters"
-        after = elements.finding(Html(f"<b>The books balance.</b> {every}. {checked}"))
+    every = f"{flows.balance()}, and so for every step of every source, in documents and in characters"
+    checked = "Checked when the corpus was made, and again for this page."
+    balance = elements.finding(Html(f"<b>The books balance.</b> {every}. {checked}"))
+    after = "" if flows.problems else balance
     largest = max(flows.totals(), key=lambda totals: totals.lost[DOCUMENTS], default=None)
     if largest and largest.lost[DOCUMENTS]:
         share = units.share(largest.lost[DOCUMENTS], came[DOCUMENTS])

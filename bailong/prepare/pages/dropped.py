@@ -126,9 +126,9 @@ def _details(reason: Reason) -> str:
         [Html(f"<bdi>{visible(word[:LONG])}</bdi>"), bars.bar(count, largest, 1), f"{count:,}"]
         for word, count in reason.details.most_common(WORDS)
     ]
-    listed = table(rows, [reason.name, ""], ["documents"], kind="words")
-    rest = elements.note(_rest(len(reason.details), WORDS))
-    return elements.fold(f"each kind of {reason.name}: {len(reason.details):,}", listed + rest)
+    body = table(rows, [reason.name, ""], ["documents"], kind="words")
+    body += elements.note(_rest(len(reason.details), WORDS))
+    return elements.fold(f"each kind of {reason.name}: {len(reason.details):,}", body)
 
 
 def _samples(rows: Sequence[dict[str, Any]], languages: Languages) -> str:
