@@ -17,7 +17,7 @@ from rich.console import Console
 
 from bailong.data import sources
 from bailong.prepare.dialogue import pipeline
-from bailong.prepare.dialogue.account import Flow
+from bailong.prepare.dialogue.books import DialogueFlow
 from bailong.prepare.dialogue.mixture import TABLE_4
 from bailong.prepare.dialogue.pipeline import Asker, Line, Staged
 from bailong.prepare.dialogue.publish import publish, total
@@ -197,7 +197,7 @@ def _planned(settings: Prepare, line: Line) -> dict[str, Any]:
 
     asker = Asker(Client(settings.api, settings.prices), plan=True)
     nowhere = io.StringIO()
-    flows: list[tuple[str, Flow]] = []
+    flows: list[tuple[str, DialogueFlow]] = []
     duplicates = settings.dialogue.duplicates == "drop"
     for _ in pipeline.pieces_of(line, flows, asker, settings.collect.max_bad_ratio, duplicates, nowhere, nowhere):
         pass

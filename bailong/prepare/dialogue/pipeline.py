@@ -17,7 +17,7 @@ from bailong.data import sources
 from bailong.data.settings import SHAPES, Source
 from bailong.data.turns import Dialogue
 from bailong.prepare.dialogue import rows, shapes
-from bailong.prepare.dialogue.account import Flow
+from bailong.prepare.dialogue.books import DialogueFlow
 from bailong.prepare.dialogue.convert import Convert
 from bailong.prepare.dialogue.shapes import Piece
 from bailong.prepare.dialogue.step import Context, Step, through
@@ -155,7 +155,7 @@ def steps_of(settings: Prepare, source: Source, name: str) -> list[Any]:
 class Staged(NamedTuple):
     """What became of a source: (step, flow) in their order with `read` first, and the account of its calls."""
 
-    flows: list[tuple[str, Flow]]
+    flows: list[tuple[str, DialogueFlow]]
     account: dict[str, Any]
 
 
@@ -171,7 +171,7 @@ def stage(line: Line, work: Path, asker: Asker, max_bad_ratio: float, duplicates
 
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    flows: list[tuple[str, Flow]] = []
+    flows: list[tuple[str, DialogueFlow]] = []
     with (
         writer(work / "dialogues.jsonl.zst") as kept,
         (work / "quarantine.jsonl").open("w", encoding="utf-8") as quarantine,
@@ -196,12 +196,12 @@ def staged(line: Line, work: Path) -> Staged | None:
     saved = json.loads(books.read_text(encoding="utf-8"))
     if saved["identity"] != json.loads(json.dumps(line.identity, default=str)) or saved["unasked"]:
         return None
-    return Staged([(name, Flow.of(flow)) for name, flow in saved["flows"]], saved["account"])
+    return Staged([(name, DialogueFlow.of(flow)) for name, flow in saved["flows"]], saved["account"])
 
 
 def pieces_of(
     line: Line,
-    flows: list[tuple[str, Flow]],
+    flows: list[tuple[str, DialogueFlow]],
     asker: Asker,
     max_bad_ratio: float,
     duplicates: bool,
@@ -209,17 +209,17 @@ def pieces_of(
     failures: IO[str],
 ) -> Iterator[Piece]:
     """What leaves the last step of a source. `flows` is filled as it goes."""
-    reading = Flow()
+    reading = DialogueFlow()
     flows.append(("read", reading))
     pieces = read(line, reading, max_bad_ratio, duplicates, lambda row: _write(quarantine, row))
     for step in line.steps:
-        flow = Flow()
+        flow = DialogueFlow()
         flows.append((step.name, flow))
         pieces = through(step, pieces, Context(flow, asker.ask, _failing(failures, line.name, step.name)))
     return pieces
 
 
-def check(name: str, flows: list[tuple[str, Flow]]) -> None:
+def check(name: str, flows: list[tuple[str, DialogueFlow]]) -> None:
     """Each step balances, and what one let through is what the next one met.
 
     Raises:
@@ -233,7 +233,7 @@ def check(name: str, flows: list[tuple[str, Flow]]) -> None:
 
 
 def read(
-    line: Line, flow: Flow, max_bad_ratio: float, duplicates: bool, quarantine: Callable[[dict[str, Any]], None]
+    line: Line, flow: DialogueFlow, max_bad_ratio: float, duplicates: bool, quarantine: Callable[[dict[str, Any]], None]
 ) -> Iterator[Piece]:
     """The pieces of a source, `fraction` and `limit` applied, and without those that came before if `duplicates`.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from bailong.data.sources import lines
 from bailong.data.turns import Dialogue, dialogue_of, serialised
-from bailong.prepare.dialogue.account import Flow
+from bailong.prepare.dialogue.books import DialogueFlow
 from bailong.prepare.dialogue.measures import Measures
 from bailong.prepare.dialogue.mixture import copies
 from bailong.prepare.dialogue.sample import rank
@@ -20,7 +20,7 @@ from bailong.prepare.step.mix import Mix
 
 def publish(
     staged: dict[str, Path], mix: Mix, duplicates: bool, target: Path
-) -> tuple[dict[str, list[tuple[str, Flow]]], dict[str, Measures], str]:
+) -> tuple[dict[str, list[tuple[str, DialogueFlow]]], dict[str, Measures], str]:
     """Write `<source>-00000.jsonl.zst` of every source into `target`, in the order in which they were staged.
 
     Args:
@@ -32,9 +32,9 @@ def publish(
     seen: set[bytes] = set()
     ranks: dict[str, list[int]] = {}
     first: dict[str, list[bool]] = {}
-    flows: dict[str, list[tuple[str, Flow]]] = {}
+    flows: dict[str, list[tuple[str, DialogueFlow]]] = {}
     for name, folder in staged.items():
-        unique = Flow()
+        unique = DialogueFlow()
         ranks[name], first[name] = [], []
         for dialogue in _dialogues(folder):
             unique.enter(dialogue)
@@ -47,7 +47,7 @@ def publish(
             else:
                 unique.drop("duplicate", dialogue)
                 unique.sample("duplicate", dialogue, text=dialogue.turns[0].instruction)
-        flows[name] = [("unique", unique), ("mix", Flow())]
+        flows[name] = [("unique", unique), ("mix", DialogueFlow())]
     wanted = copies(mix, ranks)
     measures = {name: Measures() for name in staged}
     digest = hashlib.sha256()

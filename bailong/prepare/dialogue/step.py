@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bailong.prepare.dialogue.account import Flow
+from bailong.prepare.dialogue.books import DialogueFlow
 from bailong.prepare.dialogue.shapes import Dialogue, Piece
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Context:
         fail: keeps a row of what the API could not do, for `failures.jsonl`.
     """
 
-    flow: Flow
+    flow: DialogueFlow
     ask: Callable[[list[Call], int], list[Reply | None]]
     fail: Callable[[dict[str, Any]], None]
 

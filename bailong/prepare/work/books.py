@@ -1,4 +1,4 @@
-"""The books of corpus preparation: what came in, what went out, what was dropped and why. Mergeable, and checked."""
+"""The books of a step: what came in, what went out, what was dropped and why. Mergeable, and checked."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import hashlib
 import heapq
 from collections import Counter
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, Self
 
 #: documents kept as samples of each drop reason
 SAMPLES = 20
@@ -25,33 +26,128 @@ def measure(text: str, tokens: int = 0) -> tuple[int, int, int, int]:
 
 
 @dataclass
-class Flow:
-    """One step over the documents of one source.
+class Balance:
+    """What came into one step over one source, what left it, what was dropped and why: the law and the samples.
 
     Attributes:
-        came, left: documents, characters, UTF-8 bytes and tokens before and after (tokens from `tokenize` on).
-        drops: reason -> the four measures of the documents dropped.
+        came, left: by each of `measures`, before and after.
+        drops: reason -> the measures of what was dropped.
+        counts: whatever else the step counts.
+        samples: reason -> up to `most_samples` rows, chosen by the hash of a key and so the same for any engine and
+            order.
+    """
+
+    came: list[int] = field(default_factory=list)
+    left: list[int] = field(default_factory=list)
+    drops: dict[str, list[int]] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    samples: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+    #: what is counted; the law holds for the first two
+    measures: ClassVar[tuple[str, ...]] = ()
+    #: fields as they are written after what came and left, and the names of the numbers in each value of a field
+    written: ClassVar[dict[str, tuple[str, ...]]] = {}
+    #: samples kept of each reason, and the characters kept of each text in them
+    most_samples: ClassVar[int] = 0
+    snippet: ClassVar[int] = 0
+
+    def __post_init__(self) -> None:
+        self.came = self.came or [0] * len(self.measures)
+        self.left = self.left or [0] * len(self.measures)
+
+    def enter(self, size: Iterable[int]) -> None:
+        _add(self.came, size)
+
+    def leave(self, size: Iterable[int]) -> None:
+        _add(self.left, size)
+
+    def drop(self, reason: str, size: Iterable[int]) -> None:
+        _add(self.drops.setdefault(reason, [0] * len(self.measures)), size)
+
+    def offer(self, reason: str, key: bytes, name: str | None, facts: dict[str, Any]) -> None:
+        """Offer a sample; those of the lowest hashes stay, their texts cut to `snippet` characters.
+
+        Args:
+            name: of what is shown, its `id`; None: its key tells it, and of each key one sample stays.
+            facts: the row; one that is a function is called only if the sample stays.
+        """
+        kept = self.samples.setdefault(reason, [])
+        rank = hashlib.blake2b(key, digest_size=8, person=reason.encode()[:16]).hexdigest()
+        if len(kept) >= self.most_samples and rank >= kept[-1]["rank"]:
+            return
+        if name is not None or not any(row["rank"] == rank for row in kept):
+            found = {name: fact() if callable(fact) else fact for name, fact in facts.items()}
+            shown = {n: _shown(fact, self.snippet) if isinstance(fact, str) else fact for n, fact in found.items()}
+            kept.append({"rank": rank, **({"key": key.hex()} if name is None else {"id": name}), **shown})
+            kept.sort(key=lambda row: row["rank"])
+            del kept[self.most_samples :]
+
+    def adjusted(self, measure: int) -> tuple[int, int, str]:
+        """Of a measure by its place: what the step added, what it took out of that which stays, and words for it."""
+        raise NotImplementedError
+
+    def check(self, name: str) -> None:
+        """The law of the books, in the first two measures.
+
+        Raises:
+            AssertionError: something was lost or invented.
+        """
+        for i, measured in enumerate(self.measures[:2]):
+            dropped = sum(size[i] for size in self.drops.values())
+            added, taken, words = self.adjusted(i)
+            if (came := self.came[i] + added) != self.left[i] + dropped + taken:
+                raise AssertionError(
+                    f"{name}: {came:,} {measured} in, but {self.left[i]:,} out + {dropped:,} dropped{words}"
+                )
+
+    def to_json(self) -> dict[str, Any]:
+        saved: dict[str, Any] = {
+            "in": dict(zip(self.measures, self.came, strict=True)),
+            "out": dict(zip(self.measures, self.left, strict=True)),
+        }
+        for name, parts in self.written.items():
+            saved[name] = value = getattr(self, name)
+            if isinstance(value, dict):
+                saved[name] = {
+                    str(k): dict(zip(parts, v, strict=True)) if parts else v for k, v in sorted(value.items())
+                }
+        return saved
+
+    @classmethod
+    def of(cls, saved: dict[str, Any]) -> Self:
+        flow = cls([saved["in"][m] for m in cls.measures], [saved["out"][m] for m in cls.measures])
+        for name, parts in cls.written.items():
+            value = saved[name]
+            if isinstance(value, dict):
+                read = {k: [v[part] for part in parts] if parts else copy(v) for k, v in value.items()}
+                value = {int(k): v for k, v in read.items()} if name == "lengths" else read
+                value = type(getattr(flow, name))(value)
+            setattr(flow, name, value)
+        return flow
+
+
+@dataclass
+class Flow(Balance):
+    """One step over the documents of one source: documents, characters, UTF-8 bytes, and tokens from `tokenize` on.
+
+    Attributes:
         removed: reason -> pieces, characters and bytes cut out of documents that stay.
         grown: characters that the step added to the documents that stay (negative: took away) by rewriting them.
         changed: documents whose text it rewrote.
-        counts: whatever else the step counts.
-        samples: reason -> up to `SAMPLES` of {key, text, ...}, chosen by the hash of the document's key and so the
-            same for any engine and order.
         lengths: power of two -> documents that left with as many characters (of `tokenize` on: tokens).
     """
 
-    came: list[int] = field(default_factory=lambda: [0, 0, 0, 0])
-    left: list[int] = field(default_factory=lambda: [0, 0, 0, 0])
-    drops: dict[str, list[int]] = field(default_factory=dict)
     removed: dict[str, list[int]] = field(default_factory=dict)
     grown: int = 0
     changed: int = 0
-    counts: Counter[str] = field(default_factory=Counter)
-    samples: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     lengths: Counter[int] = field(default_factory=Counter)
 
-    def enter(self, size: tuple[int, int, int, int]) -> None:
-        _add(self.came, size)
+    measures: ClassVar[tuple[str, ...]] = MEASURES
+    written: ClassVar[dict[str, tuple[str, ...]]] = {
+        "drops": MEASURES, "removed": PIECES, "grown": (), "changed": (), "counts": (), "samples": (), "lengths": (),
+    }  # fmt: skip
+    most_samples: ClassVar[int] = SAMPLES
+    snippet: ClassVar[int] = SNIPPET
 
     def leave(self, size: tuple[int, int, int, int]) -> None:
         _add(self.left, size)
@@ -60,70 +156,20 @@ class Flow:
     def drop(self, reason: str, size: tuple[int, int, int, int], key: bytes, text: str, **more: Any) -> None:
         """Count a dropped document and keep it as a sample if its hash says so."""
         _add(self.drops.setdefault(reason, [0, 0, 0, 0]), size)
-        self.sample(reason.partition(":")[0], key, text=text, **more)
+        self.offer(reason.partition(":")[0], key, None, {"text": text, **more})
 
     def cut(self, reason: str, piece: str, key: bytes) -> None:
         """Count a piece cut out of a document that stays."""
         _add(self.removed.setdefault(reason, [0, 0, 0]), (1, len(piece), _bytes(piece)))
-        self.sample(reason, key, text=piece)
+        self.offer(reason, key, None, {"text": piece})
 
     def sample(self, reason: str, key: bytes, **facts: Any) -> None:
-        """Offer a sample; the `SAMPLES` with the lowest hashes stay, one a document, their texts cut to `SNIPPET`.
+        """Offer a sample, one a document (`offer`)."""
+        self.offer(reason, key, None, facts)
 
-        A fact that is a function is called only if the sample stays.
-        """
-        kept = self.samples.setdefault(reason, [])
-        rank = hashlib.blake2b(key, digest_size=8, person=reason.encode()[:16]).hexdigest()
-        if len(kept) >= SAMPLES and rank >= kept[-1]["rank"]:
-            return
-        if not any(row["rank"] == rank for row in kept):
-            found = {name: fact() if callable(fact) else fact for name, fact in facts.items()}
-            shown = {name: _shown(fact) if isinstance(fact, str) else fact for name, fact in found.items()}
-            kept.append({"rank": rank, "key": key.hex(), **shown})
-            kept.sort(key=lambda row: row["rank"])
-            del kept[SAMPLES:]
-
-    def check(self, name: str) -> None:
-        """The law of the books, in documents and in characters.
-
-        Raises:
-            AssertionError: something was lost or invented.
-        """
-        for i, measured in enumerate(MEASURES[:2]):
-            dropped = sum(size[i] for size in self.drops.values())
-            cut = sum(size[1] for size in self.removed.values()) if i == 1 else 0
-            came = self.came[i] + (self.grown if i == 1 else 0)
-            if came != self.left[i] + dropped + cut:
-                raise AssertionError(
-                    f"{name}: {came:,} {measured} in, but {self.left[i]:,} out + {dropped:,} dropped + {cut:,} cut"
-                )
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "in": dict(zip(MEASURES, self.came, strict=True)),
-            "out": dict(zip(MEASURES, self.left, strict=True)),
-            "drops": {r: dict(zip(MEASURES, size, strict=True)) for r, size in sorted(self.drops.items())},
-            "removed": {r: dict(zip(PIECES, size, strict=True)) for r, size in sorted(self.removed.items())},
-            "grown": self.grown,
-            "changed": self.changed,
-            "counts": dict(sorted(self.counts.items())),
-            "samples": dict(sorted(self.samples.items())),
-            "lengths": {str(k): v for k, v in sorted(self.lengths.items())},
-        }
-
-    @classmethod
-    def of(cls, saved: dict[str, Any]) -> Flow:
-        return cls(
-            came=[saved["in"][m] for m in MEASURES],
-            left=[saved["out"][m] for m in MEASURES],
-            drops={r: [size[m] for m in MEASURES] for r, size in saved["drops"].items()},
-            removed={r: [size[m] for m in PIECES] for r, size in saved["removed"].items()},
-            grown=saved["grown"],
-            changed=saved["changed"],
-            counts=Counter(saved["counts"]),
-            samples={r: list(rows) for r, rows in saved["samples"].items()},
-            lengths=Counter({int(k): v for k, v in saved["lengths"].items()}),
-        )
+    def adjusted(self, measure: int) -> tuple[int, int, str]:
+        cut = sum(size[1] for size in self.removed.values()) if measure == 1 else 0
+        return self.grown if measure == 1 else 0, cut, f" + {cut:,} cut"
 
 
 def merged(flows: Iterable[Flow]) -> Flow:
@@ -145,9 +191,9 @@ def merged(flows: Iterable[Flow]) -> Flow:
     return total
 
 
-def _shown(text: str) -> str:
+def _shown(text: str, most: int) -> str:
     """A snippet that any file can hold: half a surrogate pair is spelt out."""
-    return text[:SNIPPET].encode("utf-8", "backslashreplace").decode("utf-8")
+    return text[:most].encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _bytes(text: str) -> int:

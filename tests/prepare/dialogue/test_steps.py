@@ -6,7 +6,7 @@ from bailong.api.client import Client
 from bailong.api.settings import Api
 from bailong.data.turns import Dialogue, Turn, paragraph_digest
 from bailong.prepare.dialogue import translate as translation
-from bailong.prepare.dialogue.account import Flow
+from bailong.prepare.dialogue.books import DialogueFlow
 from bailong.prepare.dialogue.concatenate import Concatenate
 from bailong.prepare.dialogue.convert import Convert
 from bailong.prepare.dialogue.instances import Instances
@@ -24,7 +24,7 @@ def single(n, output="答", **facts):
 
 def run(step, pieces, script=None):
     """Pieces, flow and failures after a step; `script` is what the API answers."""
-    flow, failures = Flow(), []
+    flow, failures = DialogueFlow(), []
 
     def go(ask):
         made = list(through(step, pieces, Context(flow, ask, failures.append)))
