@@ -138,7 +138,7 @@ def find(root: Path, shards: list[Any], **knobs: Any) -> tuple[np.ndarray, dict[
     from bailong.prepare.step import minhash
     from bailong.prepare.work import task
 
-    name = minhash.find({0: minhash.MinHash(**knobs)}, lambda tasks: [task.run(t, root) for t in tasks], shards)
+    name = minhash.MinHash.find({0: minhash.MinHash(**knobs)}, lambda tasks: [task.run(t, root) for t in tasks], shards)
     made = [json.loads(path.read_bytes()) for path in (root / "minhash").rglob("manifest.json")]
     peak = max(manifest["peak_memory_gb"] for manifest in made)
     return np.load(root / name / "drops.npy"), task.read(root, name)["facts"] | {"peak_mb": peak * 1000}

@@ -31,8 +31,8 @@ UNCERTAIN = 0.2
 
 
 @dataclass
-class Step:
-    """One step of the whole, in CPU seconds.
+class StepCost:
+    """What one step takes of the whole, in CPU seconds.
 
     Attributes:
         once: of each worker: loading tables, compiling.
@@ -59,7 +59,7 @@ class Estimate:
     """
 
     sources: list[dict[str, Any]]
-    steps: list[Step]
+    steps: list[StepCost]
     workers: int
 
     @property
@@ -151,7 +151,7 @@ def estimate(settings: Prepare) -> Estimate:
     return Estimate(sources, steps, workers)
 
 
-def scaled(name: str, cold: float, small: float, large: float, sizes: tuple[int, int, float | None]) -> Step:
+def scaled(name: str, cold: float, small: float, large: float, sizes: tuple[int, int, float | None]) -> StepCost:
     """What a step takes for the whole, from its CPU seconds in the trials: the first of all, a small and a large one.
 
     Args:
@@ -162,10 +162,10 @@ def scaled(name: str, cold: float, small: float, large: float, sizes: tuple[int,
     if tried > before and large > small:
         growing = (large - small) / (tried - before)  # CPU seconds a byte
         total = None if whole is None else max(large - growing * tried, 0.0) + growing * whole
-        return Step(name, once, total, total, 1 / growing)
+        return StepCost(name, once, total, total, 1 / growing)
     share = None if whole is None else whole / max(tried, 1)
     bounds = (None, None) if share is None else (large * min(share, 1.0), large * share)
-    return Step(name, once, *bounds, speed=max(tried, 1) / large)
+    return StepCost(name, once, *bounds, speed=max(tried, 1) / large)
 
 
 def trial(settings: Prepare, documents: int) -> tuple[dict[str, Any], Pipeline]:

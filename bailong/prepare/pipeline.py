@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,11 @@ from typing import Any
 from bailong.data.settings import Source
 from bailong.prepare import step
 from bailong.prepare.settings import Prepare
-from bailong.prepare.step import collect, mix
-from bailong.prepare.step.base import Run, Step
+from bailong.prepare.step import collect
+from bailong.prepare.step.base import RunTasks, overridden_steps
 from bailong.prepare.work import task
 from bailong.prepare.work.shard import ShardRef
 from bailong.prepare.work.task import Task
-from bailong.run.checks import did_you_mean
-from bailong.run.parse import overridden
 
 #: (title of a phase, its tasks) -> their manifests
 Runner = Callable[[str, list[Task]], list[dict[str, Any]]]
@@ -81,23 +78,21 @@ class Pipeline:
             taking = {i: mine[name] for i, mine in enumerate(self.steps) if name in mine}
             if not taking:
                 continue
-            module = step.module(name)
-            found = module.find(taking, self._phase(name), self.shards, tuple(self.drops.values()))
-            self.drops[name] = found
+            find = step.step_class(name).find
+            self.drops[name] = find(taking, self._phase(name), self.shards, tuple(self.drops.values()))
 
     def report_templates(self) -> None:
         """Recurring templates in what is left, for a person to review."""
-        self.templates: str | None = None
         knobs = self.settings.templates
         if knobs.enabled and self.shards:
-            module = step.module("templates")
-            self.templates = module.find(knobs, self._phase("templates"), self.shards, tuple(self.drops.values()))
+            drops = tuple(self.drops.values())
+            knobs.list_recurring(self._phase("templates"), self.shards, drops)
 
     def choose(self) -> None:
         """The mixture, and the witnesses of what was removed."""
         data = self.settings.data
         drops = list(self.drops.values())
-        self.mixture = mix.find(self.settings.mix, self.names, data.held_out, self._phase("mix"), self.shards, drops)
+        self.mixture = self.settings.mix.decide(self.names, data.held_out, self._phase("mix"), self.shards, drops)
         shards = tuple(s.task for s in self.shards)
         steps = list(self.drops)
         labels = [self.names[s.source] for s in self.shards]
@@ -162,14 +157,14 @@ class Pipeline:
         flat: dict[str, Any] = {}
         for name, mine, facts in zip(self.names, self.steps, self.facts, strict=True):
             for key, knobs in mine.items():
-                for knob, value in recipe(knobs).items():
+                for knob, value in knobs.recipe().items():
                     flat[f"{name}: {key}.{knob}"] = value
                 flat[f"{name}: {key} (version)"] = knobs.version
             flat |= {f"{name}: {key} (content)": value for key, value in facts.items() if value}
         for unit in collected:
             flat[f"{unit.name} (content)"] = [unit.arguments, unit.version]
         for key in ("mix", "pack"):
-            flat |= {f"{key}.{knob}": value for knob, value in recipe(self.settings.step(key)).items()}
+            flat |= {f"{key}.{knob}": value for knob, value in self.settings.step(key).recipe().items()}
             flat[f"{key} (version)"] = self.settings.step(key).version
         flat |= {f"{name}: language": source.language for name, source in zip(self.names, self.sources, strict=True)}
         data = self.settings.data
@@ -183,24 +178,19 @@ class Pipeline:
         mine = {key: self.steps[source][key] for key in step.PER_DOCUMENT if key in self.steps[source]}
         arguments = {
             "part": part,
-            "steps": {key: recipe(knobs) for key, knobs in mine.items()},
+            "steps": {key: knobs.recipe() for key, knobs in mine.items()},
             "facts": {key: self.facts[source][key] for key in mine},
             "versions": {key: knobs.version for key, knobs in mine.items()},
         }
-        paths = {key: {knob: getattr(knobs, knob) for knob in knobs.local} for key, knobs in mine.items()}
+        paths = {key: knobs.chosen(knobs.local) for key, knobs in mine.items()}
         return Task(name, "bailong.data.clean:clean_part", arguments, (collected,), local={"paths": paths})
 
-    def _phase(self, phase: str) -> Run:
+    def _phase(self, phase: str) -> RunTasks:
         return lambda tasks: self._run(phase, tasks)
 
     def _run(self, phase: str, tasks: list[Task]) -> list[dict[str, Any]]:
         self.phases.setdefault(phase, []).extend(t.name for t in tasks)
         return self.runner(phase, tasks)
-
-
-def recipe(knobs: Step) -> dict[str, Any]:
-    """The knobs of a step that decide its result."""
-    return {key: value for key, value in dataclasses.asdict(knobs).items() if key not in knobs.local}
 
 
 def names_of(sources: list[Source]) -> list[str]:
@@ -217,19 +207,10 @@ def steps_of(settings: Prepare, source: Source, label: str) -> dict[str, Any]:
     Raises:
         ValueError: an override of a step or knob that there is not, or a value of another type.
     """
-    every = ("collect", *step.PER_DOCUMENT, *step.GLOBAL)
-    overridable = [name for name in every if name != "tokenize"]  # ids of two tokenizers do not compare
-    for name in source.steps:
-        if name not in overridable:
-            raise ValueError(
-                f"data.sources[{label}].steps.{name} is no step{did_you_mean(name, overridable)}: "
-                f"accepted are {', '.join(overridable)}"
-            )
-    steps: dict[str, Any] = {}
-    for name in every:
-        knobs = settings.step(name)
-        if override := source.steps.get(name):
-            knobs = overridden(knobs, override, f"data.sources[{label}].steps.{name}")
-        if name == "collect" or (knobs.enabled and (source.process or name == "tokenize")):
-            steps[name] = knobs
-    return steps
+    every = {name: settings.step(name) for name in ("collect", *step.PER_DOCUMENT, *step.GLOBAL)}
+    overridable = {name: knobs for name, knobs in every.items() if name != "tokenize"}  # ids of two do not compare
+    return {
+        name: knobs
+        for name, knobs in (every | overridden_steps(overridable, source, label)).items()
+        if name == "collect" or (knobs.enabled and (source.process or name == "tokenize"))
+    }

@@ -9,12 +9,12 @@ from typing import ClassVar
 from bailong.data.turns import Dialogue
 from bailong.prepare.dialogue.sample import rank
 from bailong.prepare.dialogue.shapes import Piece
-from bailong.prepare.dialogue.step import Context, Step, dialogue
+from bailong.prepare.dialogue.step import Context, DialogueStep, dialogue
 from bailong.run.checks import one_of, require
 
 
 @dataclass
-class Concatenate(Step):
+class Concatenate(DialogueStep):
     """Groups of `turns` single turns become one dialogue each; dialogues that have several turns already stay.
 
     Table 4 of the paper implies fixed groups: of 4 for Medical and GSM8K, of 3 for FGC and DRCD, and for Alpaca, whose

@@ -8,20 +8,17 @@ from dataclasses import dataclass
 
 from bailong.data.turns import Turn
 from bailong.prepare.dialogue.shapes import Piece, Question
-from bailong.prepare.dialogue.step import Context
-from bailong.prepare.step import convert
+from bailong.prepare.dialogue.step import Context, DialogueStep
+from bailong.prepare.step.convert import Convert
 
 #: a line of its own between the texts of a dialogue, which no dictionary holds
 _BETWEEN = "\n\x1e\n"
 
 
 @dataclass
-class Convert(convert.Convert):
+class ConvertDialogues(Convert, DialogueStep):
     """The knobs and the judgement of the text step (bailong/prepare/step/convert.py); a document is a whole dialogue,
     so a short instruction follows the script of what is said around it. What is converted is labelled `zh-Hant`."""
-
-    def asks(self) -> bool:
-        return False
 
     def run(self, pieces: Iterator[Piece], context: Context) -> Iterator[Piece]:
         apply = self.open()

@@ -10,7 +10,7 @@ from bailong.data.turns import Dialogue, Turn, paragraph_digest
 from bailong.prepare.dialogue import wording
 from bailong.prepare.dialogue.sample import rank
 from bailong.prepare.dialogue.shapes import Piece, Question
-from bailong.prepare.dialogue.step import Context, Step, batches
+from bailong.prepare.dialogue.step import Context, DialogueStep, batches
 from bailong.run.checks import one_of, require
 from bailong.text.fill import fill
 
@@ -22,7 +22,7 @@ EXPECTED = 58
 
 
 @dataclass
-class Instances(Step):
+class Instances(DialogueStep):
     """The instruction is one of the templates with passage and question in it; the API answers it as it stands.
 
     Attributes:

@@ -18,13 +18,13 @@ from bailong.data.settings import SHAPES, Source
 from bailong.data.turns import Dialogue
 from bailong.prepare.dialogue import rows, shapes
 from bailong.prepare.dialogue.books import DialogueFlow
-from bailong.prepare.dialogue.convert import Convert
+from bailong.prepare.dialogue.convert import ConvertDialogues
 from bailong.prepare.dialogue.shapes import Piece
-from bailong.prepare.dialogue.step import Context, Step, through
+from bailong.prepare.dialogue.step import Context, DialogueStep, through
+from bailong.prepare.step.base import overridden_steps
 from bailong.prepare.step.meeting import ENOUGH_RECORDS
 from bailong.reader.record import Bad
 from bailong.run.checks import did_you_mean
-from bailong.run.parse import overridden
 
 if TYPE_CHECKING:
     from bailong.api.call import Call, Reply
@@ -121,24 +121,17 @@ def line(settings: Prepare, source: Source, name: str, cache: Path) -> Line:
     return Line(source, name, steps, _identity(settings, source, steps, cache))
 
 
-def steps_of(settings: Prepare, source: Source, name: str) -> list[Any]:
+def steps_of(settings: Prepare, source: Source, name: str) -> list[DialogueStep]:
     """The steps that a source names, in its order, with its own knobs over those of the settings."""
-    every: dict[str, Any] = {
-        "convert": Convert(**dataclasses.asdict(settings.convert)),
+    every: dict[str, DialogueStep] = {
+        "convert": ConvertDialogues(**dataclasses.asdict(settings.convert)),
         "sample": settings.dialogue.sample,
         "instances": settings.dialogue.instances,
         "translate": settings.dialogue.translate,
         "concatenate": settings.dialogue.concatenate,
     }
-    steps = []
-    for label, override in source.steps.items():
-        where = f"data.sources[{name}].steps.{label}"
-        if label not in every:
-            accepted = ", ".join(every)
-            raise ValueError(f"{where} is no step of dialogues{did_you_mean(label, every)}: accepted are {accepted}")
-        step = overridden(every[label], override or {}, where)
-        if getattr(step, "enabled", True):  # convert=off
-            steps.append(step)
+    named = overridden_steps(every, source, name, " of dialogues").values()
+    steps = [step for step in named if getattr(step, "enabled", True)]  # convert=off
     labels = [step.name for step in steps]
     if source.kind == "squad":
         first = next((label for label in labels if label not in BEFORE_ANSWERS), None)
@@ -303,7 +296,7 @@ def _write(stream: IO[str], row: dict[str, Any]) -> None:
     stream.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def _identity(settings: Prepare, source: Source, steps: list[Step], cache: Path) -> dict[str, Any]:
+def _identity(settings: Prepare, source: Source, steps: list[DialogueStep], cache: Path) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "content": sources.digest(source, cache),
         "reader": VERSION,

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from bailong.prepare.dialogue.shapes import Piece, key
-from bailong.prepare.dialogue.step import Context, Step
+from bailong.prepare.dialogue.step import Context, DialogueStep
 from bailong.run.checks import require
 
 
 @dataclass
-class Sample(Step):
+class Sample(DialogueStep):
     """Keep `dialogues` of them (null: all), chosen by the hash of their content and `seed`, in their old order.
 
     Only those that are kept are held in memory.

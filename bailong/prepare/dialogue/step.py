@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from bailong.prepare.dialogue.books import DialogueFlow
 from bailong.prepare.dialogue.shapes import Dialogue, Piece
+from bailong.prepare.step.base import Step
 
 if TYPE_CHECKING:
     from bailong.api.call import Call, Reply
@@ -35,28 +36,19 @@ class Context:
 
 
 @dataclass
-class Step:
-    """Knobs of a step; the base of all. Each source names its steps in the order in which they are applied."""
-
-    #: the step's name: of its module and its key in `data.sources[].steps`, the settings and the ledger
-    name: ClassVar[str] = "step"
-    #: raised whenever the same knobs give another result
-    version: ClassVar[int] = 1
+class DialogueStep(Step):
+    """A step over dialogues. Each source names its steps in the order in which they are applied."""
 
     def asks(self) -> bool:
         """Whether it asks the API."""
         return False
-
-    def facts(self) -> dict[str, Any]:
-        """What beside the knobs decides the result: hashes of templates, versions of dictionaries."""
-        return {}
 
     def run(self, pieces: Iterator[Piece], context: Context) -> Iterator[Piece]:
         """What becomes of the pieces, in order."""
         raise NotImplementedError
 
 
-def through(step: Step, pieces: Iterable[Piece], context: Context) -> Iterator[Piece]:
+def through(step: DialogueStep, pieces: Iterable[Piece], context: Context) -> Iterator[Piece]:
     """Apply a step, and count what comes and what leaves."""
 
     def entering() -> Iterator[Piece]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bailong.data.turns import Dialogue, Turn
 from bailong.prepare.dialogue import wording
 from bailong.prepare.dialogue.shapes import Piece
-from bailong.prepare.dialogue.step import Context, Step, batches, dialogue
+from bailong.prepare.dialogue.step import Context, DialogueStep, batches, dialogue
 from bailong.run.checks import one_of, require
 from bailong.text.fill import fill
 from bailong.text.script import HAN
@@ -40,7 +40,7 @@ _NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?")
 
 
 @dataclass
-class Translate(Step):
+class Translate(DialogueStep):
     """Each turn is one call, instruction and output together, so that both use the same names.
 
     A turn that ends in `#### n` must end in the same n when it is translated, however it is written (１，０８０ is

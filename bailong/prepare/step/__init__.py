@@ -12,14 +12,9 @@ GLOBAL = ("exact_dedup", "minhash", "semdedup")
 ORDER = ("collect", *PER_DOCUMENT, *GLOBAL, "mix", "pack")
 
 
-def module(name: str) -> Any:
-    """`bailong/prepare/step/<name>.py`."""
-    return importlib.import_module(f"bailong.prepare.step.{name}")
-
-
 def step_class(name: str) -> Any:
     """The dataclass of a step: the one in its module whose `name` is the module's."""
-    contents = vars(module(name))
+    contents = vars(importlib.import_module(f"bailong.prepare.step.{name}"))
     return next(cls for cls in contents.values() if isinstance(cls, type) and getattr(cls, "name", None) == name)
 
 

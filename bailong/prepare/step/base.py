@@ -1,15 +1,22 @@
-"""What a step of corpus preparation is, and what a text step says about each document."""
+"""What a step is, what a text step says about each document, and what one that compares documents finds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
 
+from bailong.prepare.work.shard import ShardRef
 from bailong.prepare.work.task import Task
+from bailong.run.checks import did_you_mean
+from bailong.run.parse import overridden
 
+if TYPE_CHECKING:
+    from bailong.data.settings import Source
+
+S = TypeVar("S", bound="Step")
 #: runs tasks on the engine and returns their manifests, in order
-Run = Callable[[list[Task]], list[dict[str, Any]]]
+RunTasks = Callable[[list[Task]], list[dict[str, Any]]]
 
 
 class Result(NamedTuple):
@@ -31,11 +38,9 @@ class Result(NamedTuple):
 
 @dataclass
 class Step:
-    """Knobs of every step. `enabled: false` leaves it out, for all sources or (`data.sources[].steps`) for one."""
+    """The knobs of a step; the base of all, over text and over dialogues."""
 
-    enabled: bool = True
-
-    #: the step's name: of its module, its config group and its key in the ledger
+    #: the step's name: of its module, its config group or key, and its key in the ledger
     name: ClassVar[str] = "step"
     #: raised whenever the same knobs give another result: what an older version made is then made again
     version: ClassVar[int] = 1
@@ -49,9 +54,29 @@ class Step:
         """
         return {}
 
+    def recipe(self) -> dict[str, Any]:
+        """The knobs that decide the result."""
+        return {knob: value for knob, value in asdict(self).items() if knob not in self.local}
+
+    def chosen(self, knobs: Iterable[str]) -> dict[str, Any]:
+        """Some knobs by name."""
+        return {knob: getattr(self, knob) for knob in knobs}
+
 
 @dataclass
-class TextStep(Step):
+class CorpusStep(Step):
+    """A step over text. `enabled: false` leaves it out, for all sources or (`data.sources[].steps`) for one."""
+
+    enabled: bool = True
+
+    def task(self, name: str, function: str, arguments: dict[str, Any], *inputs: Iterable[str]) -> Task:
+        """A task in the step's folder, whose function is one of its module."""
+        names = tuple(name for group in inputs for name in group)
+        return Task(f"{self.name}/{name}", f"bailong.step.{self.name}:{function}", arguments, names, self.version)
+
+
+@dataclass
+class TextStep(CorpusStep):
     """A step that looks at one document at a time."""
 
     def open(self) -> Callable[[str], Result]:
@@ -60,3 +85,37 @@ class TextStep(Step):
         Called once in each worker process: what it returns need not be picklable.
         """
         raise NotImplementedError
+
+
+@dataclass
+class GlobalStep(CorpusStep):
+    """A step that compares documents with each other, once all of them are cleaned."""
+
+    @classmethod
+    def find(
+        cls, settings: Mapping[int, Self], run: RunTasks, shards: Sequence[ShardRef], drops: Sequence[str] = ()
+    ) -> str:
+        """Find what is to go; the name of the task whose folder holds `drops.npy` is returned.
+
+        Args:
+            settings: source position -> knobs, for the sources that take part.
+            shards: all clean shards; the drops refer to them by their place here.
+            drops: earlier tasks with a `drops.npy`; what they removed takes no part.
+        """
+        raise NotImplementedError
+
+
+def overridden_steps(every: Mapping[str, S], source: Source, label: str, of: str = "") -> dict[str, S]:
+    """The steps that a source names, in its order, its own knobs over those of `every`, which it may name.
+
+    Raises:
+        ValueError: a step or knob that there is not, or a value of another type.
+    """
+    steps = {}
+    for name, override in source.steps.items():
+        where = f"data.sources[{label}].steps.{name}"
+        if name not in every:
+            near, accepted = did_you_mean(name, every), ", ".join(every)
+            raise ValueError(f"{where} is no step{of}{near}: accepted are {accepted}")
+        steps[name] = overridden(every[name], override, where) if override else every[name]
+    return steps

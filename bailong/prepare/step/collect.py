@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from bailong.prepare.step.base import Step
+from bailong.prepare.step.base import CorpusStep
 from bailong.prepare.work.task import Task
 from bailong.run.checks import one_of, require
 
@@ -49,7 +49,7 @@ LIBRARIES = {
 
 
 @dataclass
-class Collect(Step):
+class Collect(CorpusStep):
     """How files are read, and how much of them may be bad.
 
     `shard_mb` is the size of the text in a raw shard, the piece that one task cleans. A document above
@@ -256,7 +256,7 @@ def tasks(sources: list[Source], settings: list[Collect], cache: Path, first: in
                 arguments["files"].append({"name": relative, "bytes": path.stat().st_size, "sha256": content})
             local = {
                 "paths": [str(path.resolve()) for path, _ in unit.files],
-                "local_knobs": {k: getattr(knobs, k) for k in knobs.local},
+                "local_knobs": knobs.chosen(knobs.local),
                 "pages": str((cache / "pages").resolve()),
             }
             task_name = f"collect/{name}/{number:05d}"

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
-from bailong.prepare.step.base import Run, Step
+from bailong.prepare.step import scope
+from bailong.prepare.step.base import GlobalStep, RunTasks
 from bailong.prepare.work.shard import ShardRef
-from bailong.prepare.work.task import Task
 from bailong.run.checks import one_of
 
 
 @dataclass
-class ExactDedup(Step):
+class ExactDedup(GlobalStep):
     """Keep one of the documents with equal texts, told by 128 bits of BLAKE2b of the cleaned text.
 
     Kept is the one of the source named first in `data.sources`, then the one with the smallest key.
@@ -28,36 +28,27 @@ class ExactDedup(Step):
     def __post_init__(self) -> None:
         one_of("exact_dedup.scope", self.scope, ("global", "source"))
 
+    @classmethod
+    def find(
+        cls, settings: Mapping[int, Self], run: RunTasks, shards: Sequence[ShardRef], drops: Sequence[str] = ()
+    ) -> str:
+        knobs, taking = scope.taking_part(settings, shards)
+        parts, writing = scope.ranged(knobs.scope, taking)
 
-def find(settings: Mapping[int, ExactDedup], run: Run, shards: Sequence[ShardRef], drops: tuple[str, ...] = ()) -> str:
-    """Find repeated texts; the name of the task whose folder holds `drops.npy` is returned.
-
-    Args:
-        settings: source position -> knobs, for the sources that take part; they must not differ.
-        shards: all clean shards; the drops refer to them by their place here.
-        drops: earlier tasks with a `drops.npy`; what they removed takes no part.
-    """
-    from bailong.prepare.dedup import scope
-
-    knobs, taking = scope.taking_part(settings, shards)
-    parts, writing = scope.ranged(knobs.scope, taking)
-
-    def task(name: str, function: str, arguments: dict[str, Any], *inputs: str) -> Task:
-        return Task(f"exact_dedup/{name}", f"bailong.step.exact_dedup:{function}", arguments, inputs, knobs.version)
-
-    hashes = [
-        task(f"hashes/{i:05d}", "hashes", mine, shard.task, *drops)
-        for (i, shard), mine in zip(taking, writing, strict=True)
-    ]
-    run(hashes)
-    inputs = [shard.task for _, shard in taking] + [task.name for task in hashes]
-    equal = [
-        task(f"equal/{part:05d}", "equal", {"part": part, **scope.arguments(taking)}, *inputs) for part in range(parts)
-    ]
-    run(equal)
-    table = task("drops", "table", {}, *(task.name for task in equal))
-    run([table])
-    return table.name
+        hashes = [
+            knobs.task(f"hashes/{i:05d}", "hashes", mine, [shard.task], drops)
+            for (i, shard), mine in zip(taking, writing, strict=True)
+        ]
+        run(hashes)
+        inputs = [shard.task for _, shard in taking] + [task.name for task in hashes]
+        equal = [
+            knobs.task(f"equal/{part:05d}", "equal", {"part": part, **scope.arguments(taking)}, inputs)
+            for part in range(parts)
+        ]
+        run(equal)
+        table = knobs.task("drops", "table", {}, [task.name for task in equal])
+        run([table])
+        return table.name
 
 
 def hashes(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from bailong.prepare.step.base import Step
+from bailong.prepare.step.base import CorpusStep
 from bailong.run.checks import require
 
 
 @dataclass
-class Length(Step):
+class Length(CorpusStep):
     """Bounds on a document's length in tokens of `tokenize`, both inclusive; null: no upper bound."""
 
     min_tokens: int = 10

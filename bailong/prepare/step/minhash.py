@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from bailong.prepare.step.base import Run, Step
+from bailong.prepare.step import scope
+from bailong.prepare.step.base import GlobalStep, RunTasks
 from bailong.prepare.work.shard import ShardRef
 from bailong.prepare.work.task import Task, read
 from bailong.run.checks import one_of, require
@@ -20,10 +21,13 @@ if TYPE_CHECKING:
 
 #: documents whose pairs one task verifies
 VERIFIED = 100_000
+#: knobs that decide signatures, and those of long documents
+SKETCH = ("num_perm", "seed", "bands", "rows", "ngram", "min_shingles")
+LONG = ("max_unique_tokens", "long_ngram", "verify_ngram", "threshold")
 
 
 @dataclass
-class MinHash(Step):
+class MinHash(GlobalStep):
     """Remove documents whose sets of tokens overlap with those of a kept one by a Jaccard similarity of `threshold`.
 
     Retrieval: `num_perm` permutations (datasketch's, from `seed`) of the set of runs of `ngram` tokens, the paper's
@@ -102,81 +106,66 @@ class MinHash(Step):
         one_of("minhash.cluster", self.cluster, ("star", "components"))
         one_of("minhash.scope", self.scope, ("global", "source"))
 
+    @classmethod
+    def find(
+        cls, settings: Mapping[int, Self], run: RunTasks, shards: Sequence[ShardRef], drops: Sequence[str] = ()
+    ) -> str:
+        knobs, taking = scope.taking_part(settings, shards)
+        parts, writing = scope.ranged(knobs.scope, taking, records=knobs.bands)
+        total = sum(shard.documents for _, shard in taking)
+        clean = [shard.task for _, shard in taking]
+        shared = scope.arguments(taking)
 
-def find(settings: Mapping[int, MinHash], run: Run, shards: Sequence[ShardRef], drops: tuple[str, ...] = ()) -> str:
-    """Find near-duplicates; the name of the task whose folder holds `drops.npy` is returned.
+        def names(tasks: Sequence[Task]) -> list[str]:
+            return [task.name for task in tasks]
 
-    Args:
-        settings: source position -> knobs, for the sources that take part; they must not differ.
-        shards: all clean shards; the drops refer to them by their place here.
-        drops: earlier tasks with a `drops.npy`; what they removed takes no part.
-    """
-    from bailong.prepare.dedup import scope
-
-    knobs, taking = scope.taking_part(settings, shards)
-    parts, writing = scope.ranged(knobs.scope, taking, records=knobs.bands)
-    total = sum(shard.documents for _, shard in taking)
-    clean = [shard.task for _, shard in taking]
-    shared = scope.arguments(taking)
-
-    def task(name: str, function: str, arguments: dict[str, Any], *inputs: Sequence[str]) -> Task:
-        flat = tuple(name for names in inputs for name in names)
-        return Task(f"minhash/{name}", f"bailong.step.minhash:{function}", arguments, flat, knobs.version)
-
-    def names(tasks: Sequence[Task]) -> list[str]:
-        return [task.name for task in tasks]
-
-    def some(*names: str) -> dict[str, Any]:
-        return {name: getattr(knobs, name) for name in names}
-
-    long = some("max_unique_tokens", "long_ngram", "verify_ngram", "threshold")
-    sketched = some("num_perm", "seed", "bands", "rows", "ngram", "min_shingles") | long
-    sketched["store"] = knobs.verify == "minhash"
-    bands = [
-        task(f"bands/{i:05d}", "bands", sketched | mine, [shard.task], drops)
-        for (i, shard), mine in zip(taking, writing, strict=True)
-    ]
-    run(bands)
-
-    pairs = [
-        task(
-            f"candidates/{part:05d}",
-            "candidates",
-            {**shared, "part": part, "max_bucket_pairs": knobs.max_bucket_pairs},
-            clean,
-            names(bands),
-        )
-        for part in range(parts)
-    ]
-    run(pairs)
-
-    decided = pairs
-    if knobs.verify != "none":
-        decided = [
-            task(
-                f"verify/{i:05d}",
-                "verify",
-                {**shared, **long, "verify": knobs.verify, "first": first, "last": min(first + VERIFIED, total)},
-                clean,
-                names(pairs),
-                names(bands) if knobs.verify == "minhash" else (),
-            )
-            for i, first in enumerate(range(0, total, VERIFIED))
+        long = knobs.chosen(LONG)
+        sketched = knobs.chosen(SKETCH) | long | {"store": knobs.verify == "minhash"}
+        bands = [
+            knobs.task(f"bands/{i:05d}", "bands", sketched | mine, [shard.task], drops)
+            for (i, shard), mine in zip(taking, writing, strict=True)
         ]
-        run(decided)
+        run(bands)
 
-    verified = knobs.verify != "none"
-    others = [*pairs, *bands] if verified else bands  # for the facts that they found
-    resolved = task(
-        "drops",
-        "resolve",
-        {**shared, **long, "verified": verified, "decided": len(decided), "cluster": knobs.cluster},
-        clean,
-        names(decided),
-        names(others),
-    )
-    run([resolved])
-    return resolved.name
+        pairs = [
+            knobs.task(
+                f"candidates/{part:05d}",
+                "candidates",
+                {**shared, "part": part, "max_bucket_pairs": knobs.max_bucket_pairs},
+                clean,
+                names(bands),
+            )
+            for part in range(parts)
+        ]
+        run(pairs)
+
+        decided = pairs
+        if knobs.verify != "none":
+            decided = [
+                knobs.task(
+                    f"verify/{i:05d}",
+                    "verify",
+                    {**shared, **long, "verify": knobs.verify, "first": first, "last": min(first + VERIFIED, total)},
+                    clean,
+                    names(pairs),
+                    names(bands) if knobs.verify == "minhash" else (),
+                )
+                for i, first in enumerate(range(0, total, VERIFIED))
+            ]
+            run(decided)
+
+        verified = knobs.verify != "none"
+        others = [*pairs, *bands] if verified else bands  # for the facts that they found
+        resolved = knobs.task(
+            "drops",
+            "resolve",
+            {**shared, **long, "verified": verified, "decided": len(decided), "cluster": knobs.cluster},
+            clean,
+            names(decided),
+            names(others),
+        )
+        run([resolved])
+        return resolved.name
 
 
 def bands(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict[str, Any]:

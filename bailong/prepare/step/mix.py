@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bailong.prepare.step.base import Run, Step
+from bailong.prepare.step.base import CorpusStep, RunTasks
 from bailong.prepare.work.shard import ShardRef
 from bailong.prepare.work.task import Task
 from bailong.run.checks import did_you_mean, require
@@ -28,7 +28,7 @@ TABLE_3 = {
 
 
 @dataclass
-class Mix(Step):
+class Mix(CorpusStep):
     """Sample documents of each source down (or repeat them) to a share of the training tokens.
 
     `proportions` gives the share of each source by its name (they are scaled to add up to 1), `tokens` the size of
@@ -78,23 +78,22 @@ class Mix(Step):
         total = self.tokens or min(most[name] / shares[name] for name in available)
         return {name: min(round(shares[name] * total), most[name]) for name in available}
 
-
-def find(settings: Mix, names: list[str], held_out: float, run: Run, shards: list[ShardRef], drops: list[str]) -> str:
-    """Decide how often each document is taken; the name of the task whose folder holds `copies.npy`."""
-    knobs = {"proportions": settings.proportions, "tokens": settings.tokens, "quotas": settings.quotas}
-    if not settings.enabled:
-        knobs = {"proportions": {}, "tokens": None, "quotas": {}}
-    knobs |= {"max_epochs": settings.max_epochs, "seed": settings.seed}
-    arguments = {
-        "knobs": knobs,
-        "names": names,
-        "sources": [s.source for s in shards],
-        "drops": len(drops),
-        "held_out": held_out,
-    }
-    task = Task("mix", "bailong.step.mix:choose", arguments, (*drops, *(s.task for s in shards)), Mix.version)
-    run([task])
-    return task.name
+    def decide(self, names: list[str], held_out: float, run: RunTasks, shards: list[ShardRef], drops: list[str]) -> str:
+        """Decide how often each document is taken; the name of the task whose folder holds `copies.npy`."""
+        knobs = {"proportions": self.proportions, "tokens": self.tokens, "quotas": self.quotas}
+        if not self.enabled:
+            knobs = {"proportions": {}, "tokens": None, "quotas": {}}
+        knobs |= {"max_epochs": self.max_epochs, "seed": self.seed}
+        arguments = {
+            "knobs": knobs,
+            "names": names,
+            "sources": [s.source for s in shards],
+            "drops": len(drops),
+            "held_out": held_out,
+        }
+        task = Task("mix", "bailong.step.mix:choose", arguments, (*drops, *(s.task for s in shards)), Mix.version)
+        run([task])
+        return task.name
 
 
 def choose(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict[str, Any]:

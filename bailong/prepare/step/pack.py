@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from bailong.prepare.step.base import Step
+from bailong.prepare.step.base import CorpusStep
 from bailong.run.checks import one_of, require
 
 
 @dataclass
-class Pack(Step):
+class Pack(CorpusStep):
     """Write the ids that `bailong-train` reads in place of tokenizing again, and say what a strategy makes of them.
 
     The file holds whole documents back to back; how they fill sequences is decided when they are read

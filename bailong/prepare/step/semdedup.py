@@ -20,12 +20,12 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
-from bailong.prepare.step.base import Run, Step
+from bailong.prepare.step.base import GlobalStep, RunTasks
 from bailong.prepare.work.shard import ShardRef
 from bailong.prepare.work.task import Task
 from bailong.run.checks import one_of, require
@@ -43,7 +43,7 @@ BLOCKS = 32
 
 
 @dataclass
-class Semdedup(Step):
+class Semdedup(GlobalStep):
     """Remove documents whose embedding has a cosine above 1 - `eps` with that of another one in the same cluster.
 
     The paper says "cosine similarity higher than dissimilarity threshold 0.1"; read by the letter that removes nearly
@@ -123,42 +123,32 @@ class Semdedup(Step):
             raise ModuleNotFoundError("semdedup clusters with faiss: pip install 'bailong[semantic]'")
         return {"encoder_sha256": embed.identity(embed.locate(self.model, self.revision))}
 
-    def chosen(self, knobs: Sequence[str]) -> dict[str, Any]:
-        """Some knobs by name."""
-        return {knob: getattr(self, knob) for knob in knobs}
-
-
-def find(settings: dict[int, Semdedup], run: Run, shards: Sequence[ShardRef], drops: Sequence[str]) -> str:
-    """Find semantic duplicates; the name of the task whose folder holds `drops.npy` is returned.
-
-    Args:
-        settings: source position -> knobs of the sources that take part.
-        shards: all clean shards; the drops refer to them by their place here.
-        drops: earlier tasks with a `drops.npy`; what they removed takes no part.
-    """
-    scopes = _scopes(settings, shards)
-    blocks = _embed(settings, run, shards, drops)
-    assigned = _assign(settings, run, shards, blocks, scopes)
-    cuts = []
-    for (scope, sources), (assigns, pairs) in zip(scopes.items(), assigned, strict=True):
-        knobs = settings[sources[0]]
-        arguments = knobs.chosen(CUT) | {
-            "eps": {str(source): settings[source].eps for source in sources},
-            "sources": [shard.source for shard in shards],
-            "pairs": len(pairs),
-        }
-        cuts.append(_task(knobs, f"{scope}/cut", "cluster_cut:cut", arguments, [*pairs, *assigns]))
-    run(cuts)
-    counts = [[_label(shards[number]), len(names)] for number, names in blocks.items()]
-    inputs = (*(task.name for task in cuts), *(name for names in blocks.values() for name in names))
-    arguments = {"scopes": list(scopes), "blocks": counts}
-    last = Task("semdedup/drops", "bailong.step.semdedup:collect", arguments, inputs, Semdedup.version)
-    run([last])
-    return last.name
+    @classmethod
+    def find(
+        cls, settings: Mapping[int, Self], run: RunTasks, shards: Sequence[ShardRef], drops: Sequence[str] = ()
+    ) -> str:
+        scopes = _scopes(settings, shards)
+        blocks = _embed(settings, run, shards, drops)
+        assigned = _assign(settings, run, shards, blocks, scopes)
+        cuts = []
+        for (scope, sources), (assigns, pairs) in zip(scopes.items(), assigned, strict=True):
+            knobs = settings[sources[0]]
+            arguments = knobs.chosen(CUT) | {
+                "eps": {str(source): settings[source].eps for source in sources},
+                "sources": [shard.source for shard in shards],
+                "pairs": len(pairs),
+            }
+            cuts.append(_task(knobs, f"{scope}/cut", "cluster_cut:cut", arguments, [*pairs, *assigns]))
+        run(cuts)
+        counts = [[_label(shards[number]), len(names)] for number, names in blocks.items()]
+        arguments = {"scopes": list(scopes), "blocks": counts}
+        last = cls().task("drops", "collect", arguments, [task.name for task in cuts], *blocks.values())
+        run([last])
+        return last.name
 
 
 def _embed(
-    settings: dict[int, Semdedup], run: Run, shards: Sequence[ShardRef], drops: Sequence[str]
+    settings: Mapping[int, Semdedup], run: RunTasks, shards: Sequence[ShardRef], drops: Sequence[str]
 ) -> dict[int, list[str]]:
     """Embed every block; place of each shard that takes part -> its embedding tasks."""
     found: dict[tuple[str, str | None], dict[str, Any]] = {}
@@ -189,7 +179,7 @@ def _embed(
     return blocks
 
 
-def _scopes(settings: dict[int, Semdedup], shards: Sequence[ShardRef]) -> dict[str, list[int]]:
+def _scopes(settings: Mapping[int, Semdedup], shards: Sequence[ShardRef]) -> dict[str, list[int]]:
     """Name of a scope -> positions of its sources: those with `scope: global` together, every other one alone."""
     scopes: dict[str, list[int]] = defaultdict(list)
     for source in sorted({shard.source for shard in shards if shard.documents} & settings.keys()):
@@ -207,8 +197,8 @@ def _scopes(settings: dict[int, Semdedup], shards: Sequence[ShardRef]) -> dict[s
 
 
 def _assign(
-    settings: dict[int, Semdedup],
-    run: Run,
+    settings: Mapping[int, Semdedup],
+    run: RunTasks,
     shards: Sequence[ShardRef],
     blocks: dict[int, list[str]],
     scopes: dict[str, list[int]],

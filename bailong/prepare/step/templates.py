@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from bailong.prepare.step.base import Result, Run, TextStep
+from bailong.prepare.step.base import Result, RunTasks, TextStep
 from bailong.prepare.work.shard import ShardRef
-from bailong.prepare.work.task import Task
 from bailong.run.checks import one_of, require
 
 #: characters of a document that the report looks at: a template is near its ends or all of it
@@ -95,39 +94,35 @@ class Templates(TextStep):
         require(path.is_file(), "templates.reviewed", self.reviewed, "a UTF-8 file with one skeleton a line, or null")
         return path
 
+    def list_recurring(self, run: RunTasks, shards: Sequence[ShardRef], drops: Sequence[str] = ()) -> str:
+        """Report the templates of what earlier steps left; the name of the task with `templates.jsonl` is returned.
 
-def find(settings: Templates, run: Run, shards: Sequence[ShardRef], drops: tuple[str, ...] = ()) -> str:
-    """Report the templates of what earlier steps left; the name of the task with `templates.jsonl` is returned.
+        Its facts hold `templates`: skeleton, documents (of those looked at), share, and three examples, most frequent
+        first. The result is the same however the documents are spread over shards.
+        """
+        documents = sum(shard.documents for shard in shards)
+        # A document is looked at if the first 32 bits of its key are below this.
+        below = min(2**32, -(-(2**32) * self.sample // max(1, documents)))
+        chosen = {"below": below, "covered": self.covered}
 
-    Its facts hold `templates`: skeleton, documents (of those looked at), share, and three examples, most frequent
-    first. The result is the same however the documents are spread over shards.
-    """
-    documents = sum(shard.documents for shard in shards)
-    # A document is looked at if the first 32 bits of its key are below this.
-    below = min(2**32, -(-(2**32) * settings.sample // max(1, documents)))
-    chosen = {"below": below, "covered": settings.covered}
-
-    def task(name: str, function: str, arguments: dict[str, Any], *inputs: str) -> Task:
-        return Task(f"templates/{name}", f"bailong.step.templates:{function}", arguments, inputs, settings.version)
-
-    if not settings.report:
-        shards = []
-    counts = [
-        task(f"clauses/{i:05d}", "clauses", {**chosen, "number": i}, shard.task, *drops)
-        for i, shard in enumerate(shards)
-    ]
-    run(counts)
-    common = task("common", "common", {"least": settings.min_documents}, *(task.name for task in counts))
-    run([common])
-    lines = [
-        task(f"lines/{i:05d}", "lines", {**chosen, "number": i}, shard.task, common.name, *drops)
-        for i, shard in enumerate(shards)
-    ]
-    run(lines)
-    listed = {"least": settings.min_documents, "top": settings.top}
-    table = task("report", "table", listed, *(task.name for task in lines))
-    run([table])
-    return table.name
+        if not self.report:
+            shards = []
+        counts = [
+            self.task(f"clauses/{i:05d}", "clauses", {**chosen, "number": i}, [shard.task], drops)
+            for i, shard in enumerate(shards)
+        ]
+        run(counts)
+        common = self.task("common", "common", {"least": self.min_documents}, [task.name for task in counts])
+        run([common])
+        lines = [
+            self.task(f"lines/{i:05d}", "lines", {**chosen, "number": i}, [shard.task, common.name], drops)
+            for i, shard in enumerate(shards)
+        ]
+        run(lines)
+        listed = {"least": self.min_documents, "top": self.top}
+        table = self.task("report", "table", listed, [task.name for task in lines])
+        run([table])
+        return table.name
 
 
 def clauses(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bailong.prepare.step.base import Step
+from bailong.prepare.step.base import CorpusStep
 from bailong.run.checks import require
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ CHARACTERS = "characters"
 
 
 @dataclass
-class Tokenize(Step):
+class Tokenize(CorpusStep):
     """Encode every document that is left.
 
     `tokenizer` is a folder of `bailong-extend`, any tokenizer folder or Hub id, or `characters`: a token is then a

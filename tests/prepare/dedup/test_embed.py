@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bailong.prepare.dedup import embed
-from bailong.prepare.step.semdedup import Semdedup, find
+from bailong.prepare.step.semdedup import Semdedup
 from tests.conftest import ROOT
 from tests.prepare.dedup.semantic import Place
 
@@ -132,7 +132,7 @@ def test_a_real_encoder_in_the_whole_step(tiny: Path, tmp_path: Path, knobs: dic
     place = Place(tmp_path)
     some = texts(40, seed=1)
     place.add(0, [*some, some[7] + " ", some[9]], [f"{i:032x}" for i in range(42)])
-    name = find(
+    name = Semdedup.find(
         {0: Semdedup(model=str(tiny), keep="random", eps=0.001, block=16, **knobs)}, place.run, place.shards, ()
     )
     drops = place.drops(name)
@@ -144,7 +144,9 @@ def test_a_real_encoder_in_the_whole_step(tiny: Path, tmp_path: Path, knobs: dic
     moved = tmp_path / "moved"
     shutil.copytree(tiny, moved)
     place.ran.clear()
-    find({0: Semdedup(model=str(moved), keep="random", eps=0.001, block=16, **knobs)}, place.run, place.shards, ())
+    Semdedup.find(
+        {0: Semdedup(model=str(moved), keep="random", eps=0.001, block=16, **knobs)}, place.run, place.shards, ()
+    )
     assert place.ran == []
 
 
@@ -173,11 +175,11 @@ def test_paraphrases_among_real_documents(minilm: str, real_data: Path, tmp_path
     place = Place(tmp_path)
     place.add(0, list(dict.fromkeys([*paraphrases, *planted, *real])))
     knobs = {"model": minilm, "clusters": 4}
-    narrow = place.drops(find({0: Semdedup(**knobs)}, place.run, place.shards, ()))
+    narrow = place.drops(Semdedup.find({0: Semdedup(**knobs)}, place.run, place.shards, ()))
     assert len({(0, 2), (0, 3)} & narrow.keys()) == 1 and not {(0, 0), (0, 1)} & narrow.keys()
     assert len(narrow) < 0.05 * place.shards[0].documents
     place.ran.clear()
-    name = find({0: Semdedup(**knobs, eps=0.25)}, place.run, place.shards, ())
+    name = Semdedup.find({0: Semdedup(**knobs, eps=0.25)}, place.run, place.shards, ())
     wide = place.drops(name)
     assert place.ran == ["semdedup/source/s0/cut", "semdedup/drops"]
     (gone,) = {(0, 0), (0, 1)} & wide.keys()

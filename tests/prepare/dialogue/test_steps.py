@@ -8,7 +8,7 @@ from bailong.data.turns import Dialogue, Turn, paragraph_digest
 from bailong.prepare.dialogue import translate as translation
 from bailong.prepare.dialogue.books import DialogueFlow
 from bailong.prepare.dialogue.concatenate import Concatenate
-from bailong.prepare.dialogue.convert import Convert
+from bailong.prepare.dialogue.convert import ConvertDialogues
 from bailong.prepare.dialogue.instances import Instances
 from bailong.prepare.dialogue.sample import Sample
 from bailong.prepare.dialogue.shapes import Question
@@ -47,14 +47,14 @@ def test_simplified_becomes_traditional_and_english_stays():
     mixed = Dialogue("a", (Turn("软件是什么？", "软件是程序。"), Turn("Say hello.", "Hello!")), language="zh-Hans")
     english = Dialogue("b", (Turn("Hi", "Hello"),), language="en")
     taiwan = Dialogue("c", (Turn("參數是什麼？", "參數不是只有一種。"),), language="zh-Hant")
-    made, flow, _ = run(Convert(), [mixed, english, taiwan])
+    made, flow, _ = run(ConvertDialogues(), [mixed, english, taiwan])
     assert made[0].turns == (Turn("軟體是什麼？", "軟體是程式。"), Turn("Say hello.", "Hello!"))
     assert made[0].language == "zh-Hant" and made[1:] == [english, taiwan]
     assert flow.counts["dialogues changed"] == 1 and flow.samples["changed"][0]["before"] == "软件是什么？"
 
 
 def test_a_short_text_follows_the_script_of_its_dialogue():
-    made, _, _ = run(Convert(), [Dialogue("a", (Turn("皇后后面", "这里没有东西，请稍后再来。"),))])
+    made, _, _ = run(ConvertDialogues(), [Dialogue("a", (Turn("皇后后面", "这里没有东西，请稍后再来。"),))])
     assert made[0].turns[0].instruction == "皇后後面"
 
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from bailong.prepare.dedup import partition
-from bailong.prepare.step import exact_dedup
 from bailong.prepare.step.exact_dedup import ExactDedup
 from tests.prepare.dedup.shards import Doc, digest, removed, run_in, write
 
@@ -19,7 +18,7 @@ def docs(source=0, prefix=""):
 
 def find(root, shards, sources=(0,), drops=(), backwards=False, **knobs):
     settings = dict.fromkeys(sources, ExactDedup(**knobs))
-    name = exact_dedup.find(settings, run_in(root, backwards), write(root, shards), drops)
+    name = ExactDedup.find(settings, run_in(root, backwards), write(root, shards), drops)
     return removed(root, name, shards)
 
 
@@ -66,10 +65,10 @@ def test_a_source_that_takes_no_part_neither_loses_nor_stands_for_documents(tmp_
 
 def test_what_was_removed_before_takes_no_part(tmp_path):
     refs = write(tmp_path, [docs()])
-    first = exact_dedup.find({0: ExactDedup()}, run_in(tmp_path), refs)
+    first = ExactDedup.find({0: ExactDedup()}, run_in(tmp_path), refs)
     folder = tmp_path / "before"
     (tmp_path / first).rename(folder)
-    again = exact_dedup.find({0: ExactDedup()}, run_in(tmp_path), refs, ("before",))
+    again = ExactDedup.find({0: ExactDedup()}, run_in(tmp_path), refs, ("before",))
     assert removed(tmp_path, again, [docs()]) == {}
 
 
@@ -82,14 +81,14 @@ def test_hashes_that_share_a_half_are_different_texts(tmp_path):
     hashes = np.load(tmp_path / refs[0].task / "hashes.npy")
     hashes[:, 0] = 7
     np.save(tmp_path / refs[0].task / "hashes.npy", hashes)
-    name = exact_dedup.find({0: ExactDedup()}, run_in(tmp_path), refs)
+    name = ExactDedup.find({0: ExactDedup()}, run_in(tmp_path), refs)
     assert len(np.load(tmp_path / name / "drops.npy")) == 0
 
 
 def test_knobs_that_differ_between_sources_are_refused(tmp_path):
     settings = {0: ExactDedup(), 3: dataclasses.replace(ExactDedup(), scope="source")}
     with pytest.raises(ValueError, match=r"exact_dedup.scope is global for data.sources\[0\] and source for"):
-        exact_dedup.find(settings, run_in(tmp_path), [])
+        ExactDedup.find(settings, run_in(tmp_path), [])
 
 
 def test_a_wrong_scope_is_refused():

@@ -48,7 +48,7 @@ def jaccard(one, other, ngram):
 
 def find(root, shards, sources=(0,), drops=(), backwards=False, **knobs):
     settings = dict.fromkeys(sources, MinHash(**knobs))
-    name = minhash.find(settings, run_in(root, backwards), write(root, shards), drops)
+    name = MinHash.find(settings, run_in(root, backwards), write(root, shards), drops)
     return removed(root, name, shards)
 
 
@@ -98,12 +98,12 @@ def test_a_second_run_does_nothing_and_another_threshold_keeps_the_signatures(tm
         ran.extend(t.name for t in tasks if task.finished(t, tmp_path) is None)
         return run_in(tmp_path)(tasks)
 
-    minhash.find({0: MinHash(max_unique_tokens=None)}, run, refs)
+    MinHash.find({0: MinHash(max_unique_tokens=None)}, run, refs)
     assert len(ran) == 4
     ran.clear()
-    minhash.find({0: MinHash(max_unique_tokens=None)}, run, refs)
+    MinHash.find({0: MinHash(max_unique_tokens=None)}, run, refs)
     assert ran == []
-    minhash.find({0: MinHash(max_unique_tokens=None, cluster="components")}, run, refs)
+    MinHash.find({0: MinHash(max_unique_tokens=None, cluster="components")}, run, refs)
     assert ran == ["minhash/drops"]
 
 
@@ -158,9 +158,9 @@ def test_scope_source_compares_each_source_with_itself(tmp_path, planted):
 
 def test_what_was_removed_before_takes_no_part(tmp_path, planted):
     refs = write(tmp_path, [planted])
-    first = minhash.find({0: MinHash()}, run_in(tmp_path), refs)
+    first = MinHash.find({0: MinHash()}, run_in(tmp_path), refs)
     (tmp_path / first).rename(tmp_path / "before")
-    again = minhash.find({0: MinHash()}, run_in(tmp_path), refs, ("before",))
+    again = MinHash.find({0: MinHash()}, run_in(tmp_path), refs, ("before",))
     assert removed(tmp_path, again, [planted]) == {}
 
 
@@ -280,7 +280,7 @@ def test_knobs_that_differ_between_sources_are_refused(tmp_path):
     with pytest.raises(
         ValueError, match=r"minhash.threshold is 0.8 for data.sources\[0\] and 0.9 for data.sources\[2\]"
     ):
-        minhash.find({0: MinHash(), 2: MinHash(threshold=0.9)}, run_in(tmp_path), [])
+        MinHash.find({0: MinHash(), 2: MinHash(threshold=0.9)}, run_in(tmp_path), [])
 
 
 def test_real_articles(tmp_path, real_data):

@@ -6,7 +6,6 @@ import json
 import numpy as np
 import pytest
 
-from bailong.prepare.step import templates
 from bailong.prepare.step.templates import Templates
 from bailong.prepare.work import shard, task
 from bailong.prepare.work.shard import Document, ShardRef
@@ -46,7 +45,7 @@ def build(root, texts, shards, drops=()):
 
 def report(root, texts, shards=1, drops=(), **knobs):
     refs = build(root, texts, shards, drops)
-    name = templates.find(Templates(**knobs), lambda tasks: [task.run(t, root) for t in tasks], refs, ("gone",))
+    name = Templates(**knobs).list_recurring(lambda tasks: [task.run(t, root) for t in tasks], refs, ("gone",))
     return task.read(root, name)["facts"], (root / name / "templates.jsonl").read_bytes()
 
 

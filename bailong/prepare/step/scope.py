@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from bailong.prepare.step.base import Step
+from bailong.prepare.step.base import GlobalStep
 from bailong.prepare.work.shard import ShardRef
 
-S = TypeVar("S", bound=Step)
+S = TypeVar("S", bound=GlobalStep)
 
 
 class Numbered(NamedTuple):
