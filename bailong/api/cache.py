@@ -7,12 +7,13 @@ killed at any moment leaves at most one torn line, which the next writer closes 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import weakref
 from pathlib import Path
 from typing import Any
+
+from bailong.run import files
 
 #: bytes looked at in one go, and the longest line
 BLOCK = 1 << 24
@@ -40,7 +41,7 @@ class Cache:
         """Append a row. One that is not for `replay` is kept for the record alone."""
         line = json.dumps({**row, "replay": replay}, ensure_ascii=False).encode("utf-8") + b"\n"
         file = self._open()
-        fcntl.flock(file, fcntl.LOCK_EX)
+        files.hold(file, wait=True)
         try:
             end = os.fstat(file).st_size
             if end and os.pread(file, 1, end - 1) != b"\n":
@@ -48,7 +49,7 @@ class Cache:
             while line:  # once, unless the disk is full, which the second time raises
                 line = line[os.write(file, line) :]
         finally:
-            fcntl.flock(file, fcntl.LOCK_UN)
+            files.release(file)
 
     def _open(self) -> int:
         if self._file is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from rich.console import Console
@@ -10,6 +9,7 @@ from rich.console import Console
 from bailong.compare import curves, page, runs, table
 from bailong.compare.comparison import compare_runs
 from bailong.compare.settings import Compare
+from bailong.run.files import write
 
 
 def compare(settings: Compare, console: Console | None = None) -> Path:
@@ -27,16 +27,9 @@ def compare(settings: Compare, console: Console | None = None) -> Path:
     to.mkdir(parents=True, exist_ok=True)
     table.show(comparison, console)
     figure = curves.figure1(comparison)
-    replace(to / "runs.csv", table.csv_text(comparison).encode())
-    replace(to / "curves.svg", curves.svg(figure).encode())
-    replace(to / "curves.png", curves.png(figure))
-    replace(to / "report.html", page.page(comparison, settings, to).encode())
+    write(to / "runs.csv", table.csv_text(comparison))
+    write(to / "curves.svg", curves.svg(figure))
+    write(to / "curves.png", curves.png(figure))
+    write(to / "report.html", page.page(comparison, settings, to))
     console.print(f"Report: {to / 'report.html'}", style="bold", soft_wrap=True, highlight=False)
     return to / "report.html"
-
-
-def replace(path: Path, content: bytes) -> None:
-    """Write a whole file or none of it: somebody may have the old one open."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    partial.write_bytes(content)
-    partial.replace(path)

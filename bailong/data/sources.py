@@ -14,6 +14,7 @@ from bailong.data.settings import SHAPES, Source
 from bailong.data.turns import serialised, turns_of
 from bailong.reader import stream, table
 from bailong.reader.record import Bad, Fields, Item, Record
+from bailong.run.files import write
 
 SAMPLE = Path(__file__).parent / "sample"
 
@@ -83,10 +84,7 @@ def file_digest(path: Path, cache: Path) -> str:
         return note.read_text()
     with path.open("rb") as stream:
         value = hashlib.file_digest(stream, "sha256").hexdigest()
-    note.parent.mkdir(parents=True, exist_ok=True)
-    partial = note.with_name(f"{name}.{id(stat)}.tmp")
-    partial.write_text(value)
-    partial.rename(note)
+    write(note, value)
     return value
 
 

@@ -23,7 +23,8 @@ from bailong.data.sources import digest, documents, share
 from bailong.extend import bpe, card
 from bailong.extend.efficiency import Treebank, count_tokens, read_treebank
 from bailong.extend.settings import Extend
-from bailong.run.folder import write_json
+from bailong.run.files import write_json
+from bailong.run.folder import difference
 from bailong.run.replacing import replacing
 from bailong.tokenizer import folder, merge
 from bailong.tokenizer.settings import Tokenizer
@@ -125,12 +126,10 @@ def is_built(target: Path, recipe: dict[str, Any], corpus: dict[str, Any], overw
         if overwrite:
             return False
         raise
-    there = manifest["recipe"] | {"corpus": manifest["corpus"]}
-    asked = recipe | {"corpus": corpus}
-    differing = sorted(key for key in there.keys() | asked.keys() if there.get(key) != asked.get(key))
+    differing = difference(manifest["recipe"] | {"corpus": manifest["corpus"]}, recipe | {"corpus": corpus})
     if differing and not overwrite:
         raise ValueError(
-            f"tokenizer.folder={target} holds a tokenizer of another recipe (it differs in {', '.join(differing)}): "
+            f"tokenizer.folder={target} holds a tokenizer of another recipe (it differs in {differing}): "
             "choose another tokenizer.folder, or set overwrite=true"
         )
     return not differing

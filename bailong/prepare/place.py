@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from bailong.prepare.settings import Prepare
-from bailong.run import folder
+from bailong.run import files, folder
 from bailong.run.checks import require
 
 #: the group to which `bailong-prepare` adds what it made here
@@ -40,14 +40,10 @@ def is_made(target: Path, identity: dict[str, Any], overwrite: bool) -> bool:
     file = target / "ledger.json"
     if not file.is_file():
         return False
-    before = json.loads(file.read_text(encoding="utf-8"))["identity"]
-    now = json.loads(json.dumps(identity, default=str))
-    differing = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
+    differing = folder.difference(json.loads(file.read_text(encoding="utf-8"))["identity"], identity)
     if differing and not overwrite:
-        shown = "; ".join(f"{key}: {short(before.get(key))} before, {short(now.get(key))} now" for key in differing[:4])
-        more = f" and {len(differing) - 4} more" if len(differing) > 4 else ""
         raise ValueError(
-            f"{target} holds a corpus made with other settings ({shown}{more}): add overwrite=true to make it again "
+            f"{target} holds a corpus made with other settings ({differing}): add overwrite=true to make it again "
             "(what the change does not touch is kept), or give another data.folder"
         )
     return not differing
@@ -65,9 +61,4 @@ def describe(settings: Prepare, target: Path) -> None:
         "evaluation_bytes": data.evaluation_bytes,
     } | ({"kind": data.kind} if data.kind != "text" else {})
     text = f"# Made by bailong-prepare: the corpus in {target}.\n" + yaml.safe_dump(written, sort_keys=False)
-    folder.write(Path(MADE) / f"{data.name}.yaml", text)
-
-
-def short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 40 else text[:24] + "…"
+    files.write(Path(MADE) / f"{data.name}.yaml", text)

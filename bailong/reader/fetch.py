@@ -21,6 +21,7 @@ from urllib.robotparser import RobotFileParser
 from bailong.reader.record import HEAD, Bad, Item, Record
 from bailong.reader.stream import Input, Line, lines
 from bailong.reader.web import PAGES, Extractor
+from bailong.run.files import write
 
 #: answers that may be different in a moment
 BUSY = (429, 500, 502, 503, 504)
@@ -210,10 +211,7 @@ def _answer(url: str, reason: str, kind: str = "", body: bytes = b"", said: str 
 def _keep(path: Path, answer: dict[str, Any]) -> None:
     body = b"" if answer["reason"] else answer["body"]
     head = {name: answer[name] for name in ("url", "reason", "kind")} | {"bytes": len(answer["body"])}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{threading.get_ident()}.tmp")
-    partial.write_bytes(json.dumps(head).encode() + b"\n" + body)
-    partial.rename(path)
+    write(path, json.dumps(head).encode() + b"\n" + body)
 
 
 def _name(url: str) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import json
 import os
@@ -21,6 +20,8 @@ from typing import Any
 
 import yaml
 
+from bailong.run.files import hold, write, write_json
+
 
 def state(run: Run, facts: dict[str, Any], rerun: bool = False) -> str:
     """`new`, `started` (unfinished: it will be resumed) or `finished`.
@@ -31,17 +32,24 @@ def state(run: Run, facts: dict[str, Any], rerun: bool = False) -> str:
     asked = run.folder / "run.json"
     if rerun or not asked.exists():
         return "new"
-    before, now = json.loads(asked.read_text())["identity"], json.loads(json.dumps(facts))
-    differing = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
-    if differing:
-        shown = "; ".join(
-            f"{key}: {_short(before.get(key))} before, {_short(now.get(key))} now" for key in differing[:6]
-        )
+    if differing := difference(json.loads(asked.read_text())["identity"], facts):
         raise ValueError(
-            f"{run.folder} holds a run with other settings ({shown}); add rerun=true to start it over, "
+            f"{run.folder} holds a run with other settings ({differing}); add rerun=true to start it over, "
             "or change a setting on the command line, which names another folder"
         )
     return "finished" if (run.folder / "result.json").exists() else "started"
+
+
+def difference(before: dict[str, Any], now: dict[str, Any], most: int = 6) -> str:
+    """`key: this before, that now; ...` of the keys in which two flat identities differ; empty if they are the same.
+
+    Args:
+        before: as it was read from a file. most: keys that are named; of others their number.
+    """
+    now = json.loads(json.dumps(now, default=str))
+    keys = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
+    named = [f"{key}: {_short(before.get(key))} before, {_short(now.get(key))} now" for key in keys[:most]]
+    return "; ".join(named) + (f" and {len(keys) - most} more" if len(keys) > most else "")
 
 
 def start(settings: Any, run: Run, facts: dict[str, Any], fingerprint: str) -> None:
@@ -80,11 +88,9 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold the folder: two processes never write to one run. The lock dies with its process."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "run.lock").open("a+") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not hold(stream):
             stream.seek(0)
-            raise ValueError(f"{folder} is being written by another process ({stream.read().strip()})") from None
+            raise ValueError(f"{folder} is being written by another process ({stream.read().strip()})")
         stream.truncate(0)
         stream.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
         stream.flush()
@@ -99,25 +105,13 @@ def shared(path: Path) -> Iterator[None]:
     """Wait for the one process that makes something jobs share, so that it is made once."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_suffix(".lock").open("a") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+        hold(stream, wait=True)
         yield
-
-
-def write(path: Path, text: str, errors: str = "strict") -> None:
-    """Write a whole file or none of it. `errors`: what becomes of half a surrogate pair, as in `str.encode`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    partial.write_text(text, encoding="utf-8", errors=errors)
-    partial.replace(path)
-
-
-def write_json(path: Path, value: Any) -> None:
-    write(path, json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
 
 
 def _short(value: Any) -> str:
     text = str(value)
-    return text if len(text) <= 24 else text[:12] + "…"
+    return text if len(text) <= 40 else text[:24] + "…"
 
 
 def result(run: Run) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from bailong.run.folder import Run
 from bailong.run.settings import Tracking
 
 
-class Mirror:
+class WandbRun:
     """A W&B run that receives each row of the record as it is, and the machine's figures as its summary.
 
     Offline (the default) it never touches the network and never prompts. A resumed offline run is written afresh

@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 
+from bailong.run.files import replaced
+
 
 @dataclass
 class Counters:
@@ -41,15 +43,13 @@ def save(
     path: Path, parameters: dict[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer, counters: Counters
 ) -> None:
     """Write the whole file or leave the old one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.tmp")  # one writer, which holds the run's lock
     tensors = {name: parameter.detach().cpu() for name, parameter in parameters.items()}
-    with partial.open("wb") as stream:
+    # one writer, which holds the run's lock
+    with replaced(path, alone=True) as partial, partial.open("wb") as stream:
         content = {"parameters": tensors, "optimizer": optimizer.state_dict(), "counters": asdict(counters)}
         torch.save(content | {"sha256": digest(tensors)}, stream)
         stream.flush()
         os.fsync(stream.fileno())
-    partial.replace(path)
 
 
 def digest(tensors: dict[str, torch.Tensor]) -> str:

@@ -65,7 +65,7 @@ def fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) ->
             return None
         result = _result(run, known, built, counters, corpus)
         result["parameters_sha256"] = checkpoint.read(path)["sha256"]
-        observer.mirror.summary({key: value for key, value in result.items() if isinstance(value, (int, float, str))})
+        observer.wandb.summary({key: value for key, value in result.items() if isinstance(value, (int, float, str))})
     folder.write_json(run.folder / "result.json", result)
     reporter.say(
         f"finished: {result['bpb_step0']:.4f} -> {result['bpb_final']:.4f} bits per byte "

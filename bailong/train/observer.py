@@ -10,10 +10,10 @@ import torch
 from bailong.data.tokens import TokenizedText
 from bailong.model.score import Score
 from bailong.run.folder import Run
-from bailong.run.metrics import Lines, read
+from bailong.run.metrics import MetricsWriter, read
 from bailong.run.process import peak_memory_gb, rank
 from bailong.run.progress import Reporter
-from bailong.run.wandb import Mirror
+from bailong.run.wandb import WandbRun
 from bailong.train import budget
 from bailong.train.assemble import Assembled
 from bailong.train.checkpoint import Counters
@@ -49,11 +49,11 @@ class Observer:
         self.peak = budget.peak_flops(torch.cuda.get_device_name(), products) if on_cuda else None
         self.seconds, self.tokens = counters.seconds, counters.tokens
         first = rank() == 0
-        self.metrics = Lines(run.folder / "metrics.jsonl" if first else None, counters.metrics_bytes)
-        self.speeds = Lines(run.folder / "speed.jsonl" if first else None, counters.speed_bytes)
+        self.metrics = MetricsWriter(run.folder / "metrics.jsonl" if first else None, counters.metrics_bytes)
+        self.speeds = MetricsWriter(run.folder / "speed.jsonl" if first else None, counters.speed_bytes)
         tracking = settings.tracking if first else dataclasses.replace(settings.tracking, wandb="off")
         kept = read(run.folder / "metrics.jsonl")
-        self.mirror = Mirror(tracking, run, dataclasses.asdict(settings), kept)
+        self.wandb = WandbRun(tracking, run, dataclasses.asdict(settings), kept)
 
     def evaluate(self) -> Score:
         """How well the model predicts the evaluation text by now."""
@@ -63,7 +63,7 @@ class Observer:
 
     def row(self, row: dict[str, Any]) -> None:
         """A row of measurements, by the names of the run folder in bailong/train/README.md."""
-        self.mirror.log(self.metrics.write(row))
+        self.wandb.log(self.metrics.write(row))
         if "eval/bpb" in row:
             self.reporter.say(
                 f"step {row['step']}/{self.total}  {row['tokens']:,} tokens  "
@@ -86,7 +86,7 @@ class Observer:
             "mfu": round(rate * self.flops / self.peak, 4) if self.peak else None,
         }
         self.speeds.write({"step": self.counters.step, "tokens": self.counters.tokens} | figures)
-        self.mirror.summary({f"speed/{key}": value for key, value in figures.items()})
+        self.wandb.summary({f"speed/{key}": value for key, value in figures.items()})
 
     def progress(self, note: str) -> None:
         """A step is done."""
@@ -100,7 +100,7 @@ class Observer:
         """Close everything; `code` is the exit code that W&B is told. Closing twice does nothing."""
         self.metrics.close()
         self.speeds.close()
-        self.mirror.close(code)
+        self.wandb.close(code)
 
     def __enter__(self) -> Observer:
         return self

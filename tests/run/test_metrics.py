@@ -1,14 +1,14 @@
-from bailong.run.metrics import Lines, read
+from bailong.run.metrics import MetricsWriter, read
 
 
 def test_a_resumed_record_forgets_what_came_after_its_checkpoint(tmp_path):
     path = tmp_path / "metrics.jsonl"
-    lines = Lines(path)
+    lines = MetricsWriter(path)
     lines.write({"step": 1})
     kept = lines.size()
     lines.write({"step": 2})
     lines.close()
-    again = Lines(path, kept)
+    again = MetricsWriter(path, kept)
     again.write({"step": 2, "again": True})
     again.close()
     assert read(path) == [{"step": 1}, {"step": 2, "again": True}]
@@ -21,14 +21,14 @@ def test_a_line_cut_short_is_left_out(tmp_path):
 
 
 def test_infinities_stay_json(tmp_path):
-    lines = Lines(tmp_path / "m.jsonl")
+    lines = MetricsWriter(tmp_path / "m.jsonl")
     lines.write({"a": float("inf"), "b": float("nan"), "c": 1.0})
     lines.close()
     assert read(tmp_path / "m.jsonl") == [{"a": None, "b": None, "c": 1.0}]
 
 
 def test_without_a_path_nothing_is_written(tmp_path):
-    lines = Lines(None)
+    lines = MetricsWriter(None)
     lines.write({"a": 1})
     lines.close()
     assert list(tmp_path.iterdir()) == []

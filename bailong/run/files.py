@@ -1,0 +1,56 @@
+"""Files that appear whole or not at all, and the lock by which one process holds a file."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+
+@contextlib.contextmanager
+def replaced(path: Path, alone: bool = False) -> Iterator[Path]:
+    """A file to write beside `path`, which takes its place if all goes well and is gone if not.
+
+    Args:
+        alone: nobody else writes to `path` at the time. The file beside it always has the same name then, so that what
+            a killed process left is written over.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = "" if alone else f".{os.getpid()}.{threading.get_ident()}"
+    partial = path.with_name(f".{path.name}{writer}.tmp")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write(path: Path, content: str | bytes, errors: str = "strict") -> None:
+    """Write a whole file or none of it. `errors`: what becomes of half a surrogate pair, as in `str.encode`."""
+    with replaced(path) as partial:
+        partial.write_bytes(content.encode("utf-8", errors) if isinstance(content, str) else content)
+
+
+def write_json(path: Path, value: Any) -> None:
+    write(path, json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
+
+
+def hold(file: IO[Any] | int, wait: bool = False) -> bool:
+    """Take the lock of an open file; False if another has it. It ends with `release`, the file, or the process.
+
+    Not `filelock`: it empties the file that it locks, which here holds rows, or says who holds it.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True
+
+
+def release(file: IO[Any] | int) -> None:
+    fcntl.flock(file, fcntl.LOCK_UN)
