@@ -89,7 +89,7 @@ def _prepare(cfg: DictConfig) -> None:
     settings = parse(cfg)
     for name, value in child_environment(threads=1).items():
         os.environ.setdefault(name, value)
-    from bailong.prepare.corpus import prepare
+    from bailong.prepare.prepare import prepare
 
     prepare(settings)
 

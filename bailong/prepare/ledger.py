@@ -7,16 +7,16 @@ import hashlib
 import json
 import os
 import shutil
-import time
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from bailong.prepare import place as placing
 from bailong.prepare import step
 from bailong.prepare.pipeline import Pipeline
 from bailong.prepare.step.mix import TABLE_3
 from bailong.prepare.work import task
 from bailong.prepare.work.books import MEASURES, Flow, merged
+from bailong.run.provenance import version
 
 PACKAGES = (
     "bailong",
@@ -35,7 +35,7 @@ PACKAGES = (
 )
 
 
-def build(pipeline: Pipeline, identity: dict[str, Any], command: str) -> dict[str, Any]:
+def build(pipeline: Pipeline, identity: dict[str, Any]) -> dict[str, Any]:
     """The ledger of a finished pipeline.
 
     Raises:
@@ -45,12 +45,7 @@ def build(pipeline: Pipeline, identity: dict[str, Any], command: str) -> dict[st
     check(books, pipeline)
     published = pipeline.manifests("publish")
     sums = _sums(pipeline, published)
-    ledger: dict[str, Any] = {
-        "name": pipeline.settings.data.name,
-        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "command": command,
-        "identity": identity,
-        "fingerprint": hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest(),
+    ledger = placing.heading(pipeline.settings.data.name, identity) | {
         "digest": hashlib.sha256(
             json.dumps([m["digest"] for m in [*published, *pipeline.manifests("pack")]]).encode()
         ).hexdigest(),
@@ -80,7 +75,7 @@ def build(pipeline: Pipeline, identity: dict[str, Any], command: str) -> dict[st
         "held_out": {key: sum(s["held_out"][key] for s in sums.values()) for key in MEASURES},
         "clusters": next((m["facts"]["clusters"] for m in pipeline.manifests("mix") if "clusters" in m["facts"]), {}),
         "templates": _templates(pipeline),
-        "provenance": {"versions": {name: _version(name) for name in PACKAGES}},
+        "provenance": {"versions": {name: version(name) for name in PACKAGES}},
     }
     if "banned" in books:
         words = {name: pipeline.settings.banned.loud(flow.to_json()) for name, flow in books["banned"].items()}
@@ -144,11 +139,8 @@ def mixture(pipeline: Pipeline, sums: dict[str, dict[str, dict[str, int]]]) -> l
 
 
 def place(pipeline: Pipeline, ledger: dict[str, Any], page: str, folder: Path) -> None:
-    """Put the corpus in place: first the old ledger goes, last the new one comes, so nobody reads half of it."""
-    fresh = folder / ".fresh"
-    shutil.rmtree(fresh, ignore_errors=True)
-    for name in ("documents", "dropped", "quarantine"):
-        (fresh / name).mkdir(parents=True)
+    """Put the corpus in place."""
+    fresh = placing.fresh(folder, "documents", "dropped", "quarantine")
     counts = dict.fromkeys(pipeline.names, 0)
     for published in pipeline.published:
         source = published.name.split("/")[1]
@@ -169,16 +161,7 @@ def place(pipeline: Pipeline, ledger: dict[str, Any], page: str, folder: Path) -
             pipeline.root / pipeline.packed.name, fresh / "tokens", copy_function=_link,
             ignore=shutil.ignore_patterns("manifest.json"),
         )  # fmt: skip
-    (fresh / "report.html").write_text(page, encoding="utf-8")
-    (fresh / "ledger.json").write_text(json.dumps(ledger, ensure_ascii=False, indent=1), encoding="utf-8")
-    (folder / "ledger.json").unlink(missing_ok=True)
-    for name in ("documents", "dropped", "quarantine", "tokens"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-        if (fresh / name).exists():
-            (fresh / name).rename(folder / name)
-    for name in ("report.html", "ledger.json"):
-        (fresh / name).replace(folder / name)
-    fresh.rmdir()
+    placing.put(fresh, ledger, page, folder, "documents", "dropped", "quarantine", "tokens")
 
 
 def _sums(pipeline: Pipeline, published: list[dict[str, Any]]) -> dict[str, dict[str, dict[str, int]]]:
@@ -236,13 +219,6 @@ def _speed(pipeline: Pipeline, name: str, flows: dict[str, Flow]) -> dict[str, f
 def _templates(pipeline: Pipeline) -> list[dict[str, Any]]:
     manifests = pipeline.manifests("templates")
     return manifests[-1]["facts"].get("templates", []) if manifests else []
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _link(source: str | Path, target: str | Path) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +9,8 @@ import numpy as np
 
 from bailong.prepare.work.arrays import ArrayFile
 from bailong.prepare.work.books import Flow
+from bailong.prepare.work.compressed import writer
 from bailong.prepare.work.shard import Document, Shard
-
-#: zstd level of what is kept for good
-LEVEL = 3
 
 
 def witnesses(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> None:
@@ -154,18 +149,6 @@ def _line(document: Document, source: str, **more: Any) -> bytes:
         "transforms": document.transforms,
     }
     return orjson.dumps({k: v for k, v in row.items() if v != ""} | more) + b"\n"
-
-
-@contextmanager
-def writer(path: Path) -> Iterator[io.BufferedWriter]:
-    """A zstd stream: same lines, same bytes."""
-    import zstandard
-
-    with path.open("wb") as raw, zstandard.ZstdCompressor(level=LEVEL).stream_writer(raw) as stream:
-        buffered = io.BufferedWriter(stream, 1 << 20)  # type: ignore[arg-type]
-        yield buffered
-        buffered.flush()
-        buffered.detach()
 
 
 class _Ids:

@@ -43,7 +43,7 @@ def collect(root: Path) -> tuple[dict[str, Any], str]:
             "branch": _git(root, "rev-parse", "--abbrev-ref", "HEAD") if commit else None,
         },
         "python": sys.version.split()[0],
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {name: version(name) for name in PACKAGES},
         "hardware": hardware(),
         "argv": sys.argv,
         "host": platform.node(),
@@ -73,7 +73,8 @@ def _cpu() -> str:
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
-def _version(name: str) -> str | None:
+def version(name: str) -> str | None:
+    """Of an installed package; null where it is missing."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

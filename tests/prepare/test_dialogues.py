@@ -17,7 +17,7 @@ from bailong.data.settings import Source
 from bailong.data.sources import share
 from bailong.data.turns import dialogue_of, paragraph_digest, serialised
 from bailong.prepare.dialogue.settings import Dialogues
-from bailong.prepare.dialogues import prepare
+from bailong.prepare.prepare import prepare
 from bailong.prepare.step.convert import Convert
 from bailong.prepare.step.mix import Mix
 from tests.api.server import Scripted, broken, slow
@@ -276,7 +276,7 @@ import os, sys
 from pathlib import Path
 from typing import Any
 from bailong.cli import guarded
-from bailong.prepare.dialogues import prepare
+from bailong.prepare.prepare import prepare
 from tests.prepare.dialogue import making
 folder = Path(sys.argv[1])
 os.chdir(folder)

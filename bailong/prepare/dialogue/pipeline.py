@@ -21,8 +21,10 @@ from bailong.prepare.dialogue.books import DialogueFlow
 from bailong.prepare.dialogue.convert import ConvertDialogues
 from bailong.prepare.dialogue.shapes import Piece
 from bailong.prepare.dialogue.step import Context, DialogueStep, through
+from bailong.prepare.dialogue.translate import Translate
 from bailong.prepare.step.base import overridden_steps
 from bailong.prepare.step.meeting import ENOUGH_RECORDS
+from bailong.prepare.work.compressed import writer
 from bailong.reader.record import Bad
 from bailong.run.checks import did_you_mean
 
@@ -78,17 +80,20 @@ def summed(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 @dataclass
-class Line:
+class SourceSteps:
     """A source with its steps.
 
     Attributes:
         identity: flat `key: value` of all that decides what comes out of it.
+        duplicates: whether what equals an earlier record goes. max_bad_ratio: of its records.
     """
 
     source: Source
     name: str
-    steps: list[Any]
+    steps: list[DialogueStep]
     identity: dict[str, Any]
+    duplicates: bool
+    max_bad_ratio: float
 
     @property
     def asks(self) -> bool:
@@ -96,18 +101,18 @@ class Line:
         return any(step.asks() for step in self.steps)
 
     @property
+    def local(self) -> bool:
+        """Whether its files are here."""
+        return not self.source.path.startswith("hub:")
+
+    @property
     def language(self) -> str:
         """Of the outputs, when all steps are done."""
-        return next((step.language for step in self.steps if step.name == "translate"), self.source.language)
+        return next((step.language for step in self.steps if isinstance(step, Translate)), self.source.language)
 
 
-def lines(settings: Prepare, names: list[str], cache: Path) -> list[Line]:
-    """Every source of the data with its steps (`line`)."""
-    return [line(settings, source, name, cache) for source, name in zip(settings.data.sources, names, strict=True)]
-
-
-def line(settings: Prepare, source: Source, name: str, cache: Path) -> Line:
-    """A source with its steps.
+def with_steps(settings: Prepare, source: Source, name: str, cache: Path) -> SourceSteps:
+    """A source with its steps. `cache`: where hashes of files are kept.
 
     Raises:
         ValueError: a shape, step or knob that there is not, steps that do not fit each other, or a missing file.
@@ -118,7 +123,8 @@ def line(settings: Prepare, source: Source, name: str, cache: Path) -> Line:
             f"it must be one of {', '.join(SHAPES)}"
         )
     steps = steps_of(settings, source, name)
-    return Line(source, name, steps, _identity(settings, source, steps, cache))
+    duplicates, most = settings.dialogue.duplicates == "drop", settings.collect.max_bad_ratio
+    return SourceSteps(source, name, steps, _identity(settings, source, steps, cache), duplicates, most)
 
 
 def steps_of(settings: Prepare, source: Source, name: str) -> list[DialogueStep]:
@@ -152,7 +158,7 @@ class Staged(NamedTuple):
     account: dict[str, Any]
 
 
-def stage(line: Line, work: Path, asker: Asker, max_bad_ratio: float, duplicates: bool) -> Staged:
+def stage(line: SourceSteps, work: Path, asker: Asker) -> Staged:
     """Do all steps of a source.
 
     Writes `dialogues.jsonl.zst`, `quarantine.jsonl`, `failures.jsonl` and, last, `books.json`.
@@ -160,8 +166,6 @@ def stage(line: Line, work: Path, asker: Asker, max_bad_ratio: float, duplicates
     Raises:
         ValueError: too much of it is bad, or the API refuses to serve at all.
     """
-    from bailong.prepare.publish import writer
-
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     flows: list[tuple[str, DialogueFlow]] = []
@@ -170,7 +174,7 @@ def stage(line: Line, work: Path, asker: Asker, max_bad_ratio: float, duplicates
         (work / "quarantine.jsonl").open("w", encoding="utf-8") as quarantine,
         (work / "failures.jsonl").open("w", encoding="utf-8") as failures,
     ):
-        for piece in pieces_of(line, flows, asker, max_bad_ratio, duplicates, quarantine, failures):
+        for piece in pieces_of(line, flows, asker, quarantine, failures):
             assert isinstance(piece, Dialogue)
             kept.write(json.dumps(piece.row(), ensure_ascii=False).encode() + b"\n")
     check(line.name, flows)
@@ -181,7 +185,7 @@ def stage(line: Line, work: Path, asker: Asker, max_bad_ratio: float, duplicates
     return Staged(flows, saved["account"])
 
 
-def staged(line: Line, work: Path) -> Staged | None:
+def staged(line: SourceSteps, work: Path) -> Staged | None:
     """What the folder holds of this source, with these settings and every call answered; None if it does not."""
     books = work / "books.json"
     if not books.is_file():
@@ -193,18 +197,16 @@ def staged(line: Line, work: Path) -> Staged | None:
 
 
 def pieces_of(
-    line: Line,
+    line: SourceSteps,
     flows: list[tuple[str, DialogueFlow]],
     asker: Asker,
-    max_bad_ratio: float,
-    duplicates: bool,
     quarantine: IO[str],
     failures: IO[str],
 ) -> Iterator[Piece]:
     """What leaves the last step of a source. `flows` is filled as it goes."""
     reading = DialogueFlow()
     flows.append(("read", reading))
-    pieces = read(line, reading, max_bad_ratio, duplicates, lambda row: _write(quarantine, row))
+    pieces = read(line, reading, lambda row: _write(quarantine, row))
     for step in line.steps:
         flow = DialogueFlow()
         flows.append((step.name, flow))
@@ -225,10 +227,8 @@ def check(name: str, flows: list[tuple[str, DialogueFlow]]) -> None:
             raise AssertionError(f"{name}: {before} let {first.left} through, {after} met {second.came}")
 
 
-def read(
-    line: Line, flow: DialogueFlow, max_bad_ratio: float, duplicates: bool, quarantine: Callable[[dict[str, Any]], None]
-) -> Iterator[Piece]:
-    """The pieces of a source, `fraction` and `limit` applied, and without those that came before if `duplicates`.
+def read(line: SourceSteps, flow: DialogueFlow, quarantine: Callable[[dict[str, Any]], None]) -> Iterator[Piece]:
+    """The pieces of a source, `fraction` and `limit` applied, and without those that came before if duplicates go.
 
     Raises:
         ValueError: so much of it is bad that the source is not what it is taken for.
@@ -254,7 +254,7 @@ def read(
             digest = hashlib.blake2b(content.encode("utf-8"), digest_size=16).digest()
             if source.fraction < 1 and sources.share(content, "fraction") >= source.fraction:
                 flow.drop("fraction", piece)
-            elif duplicates and digest in seen:
+            elif line.duplicates and digest in seen:
                 flow.drop("duplicate", piece)
             else:
                 seen.add(digest)
@@ -263,7 +263,7 @@ def read(
                 if flow.left[0] == source.limit:
                     return
     came = flow.came[0]
-    if bad and (bad == came or (came >= ENOUGH_RECORDS and bad > max_bad_ratio * came)):
+    if bad and (bad == came or (came >= ENOUGH_RECORDS and bad > line.max_bad_ratio * came)):
         reasons = ", ".join(f"{reason} {n[0]:,}" for reason, n in flow.drops.items() if not n[1])
         raise ValueError(
             f"data source {line.name}: {bad:,} of {came:,} records are no dialogues ({reasons}), the first at "

@@ -14,8 +14,8 @@ from bailong.prepare.dialogue.books import DialogueFlow
 from bailong.prepare.dialogue.measures import Measures
 from bailong.prepare.dialogue.mixture import copies
 from bailong.prepare.dialogue.sample import rank
-from bailong.prepare.publish import writer
 from bailong.prepare.step.mix import Mix
+from bailong.prepare.work.compressed import writer
 
 
 def publish(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import importlib.metadata
 import itertools
 import re
 from contextlib import suppress
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from bailong.prepare.step.base import CorpusStep
 from bailong.prepare.work.task import Task
 from bailong.run.checks import one_of, require
+from bailong.run.provenance import version
 
 if TYPE_CHECKING:
     from bailong.data.settings import Source
@@ -107,7 +107,7 @@ class Collect(CorpusStep):
         require(self.fetch_hosts > 0, "collect.fetch_hosts", self.fetch_hosts, "above 0")
 
     def facts(self) -> dict[str, Any]:
-        return versions(sorted({name for names in LIBRARIES.values() for name in names}))
+        return {name: version(name) for name in sorted({name for names in LIBRARIES.values() for name in names})}
 
 
 class Unit(NamedTuple):
@@ -120,17 +120,6 @@ class Unit(NamedTuple):
 
     kind: str
     files: tuple[tuple[Path, str], ...] = ()
-
-
-def versions(libraries: list[str] | tuple[str, ...]) -> dict[str, Any]:
-    """Installed versions; null where a library is missing."""
-    found: dict[str, Any] = {}
-    for name in libraries:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = None
-    return found
 
 
 def source_name(source: Source) -> str:
@@ -248,7 +237,7 @@ def tasks(sources: list[Source], settings: list[Collect], cache: Path, first: in
         for number, unit in enumerate(found):
             arguments = {"source": given | {"name": name}, "kind": unit.kind, "knobs": kept, "files": []}
             if unit.kind in LIBRARIES:
-                arguments["libraries"] = versions(LIBRARIES[unit.kind])
+                arguments["libraries"] = {name: version(name) for name in LIBRARIES[unit.kind]}
             if unit.kind == "hub":
                 arguments["source"] |= {"path": source.path, "split": source.split, "revision": source.revision}
             for path, relative in unit.files:
