@@ -62,9 +62,7 @@ class CorpusRecipe:
         pending = [t for t in tasks if task.finished(t, root) is None]
         if pending:
             done = len(tasks) - len(pending)
-            depth = (
-                2 if phase in (*step.GLOBAL, "templates") else 1
-            )  # a step that compares documents: minhash/bands, ...
+            depth = 2 if phase in (*step.GLOBAL, "templates") else 1  # steps that compare: minhash/bands, ...
             label = ", ".join(dict.fromkeys("/".join(t.name.split("/")[:depth]) for t in tasks))
             self.reporter.say(f"{label}: {len(pending)} of {len(tasks)} tasks to do")
             self.reporter.begin(len(tasks), done, label, spoken=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bailong.data.turns import Turn
-from bailong.prepare.dialogue.shapes import Piece, Question
+from bailong.prepare.dialogue.shapes import PassageQuestion, Piece
 from bailong.prepare.dialogue.step import Context, DialogueStep
 from bailong.prepare.step.convert import Convert
 
@@ -39,13 +39,13 @@ class ConvertDialogues(Convert, DialogueStep):
 
 
 def _texts(piece: Piece) -> list[str]:
-    if isinstance(piece, Question):
+    if isinstance(piece, PassageQuestion):
         return [piece.paragraph, piece.question, *piece.answers]
     return [text for turn in piece.turns for text in turn]
 
 
 def _with(piece: Piece, texts: list[str], language: str) -> Piece:
-    if isinstance(piece, Question):
+    if isinstance(piece, PassageQuestion):
         paragraph, question, *answers = texts
         return dataclasses.replace(
             piece, paragraph=paragraph, question=question, answers=tuple(answers), language=language

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bailong.data.turns import Dialogue, Turn, paragraph_digest
 from bailong.prepare.dialogue import wording
 from bailong.prepare.dialogue.sample import rank
-from bailong.prepare.dialogue.shapes import Piece, Question
+from bailong.prepare.dialogue.shapes import PassageQuestion, Piece
 from bailong.prepare.dialogue.step import Context, DialogueStep, batches
 from bailong.run.checks import one_of, require
 from bailong.text.fill import fill
@@ -54,7 +54,7 @@ class Instances(DialogueStep):
     def run(self, pieces: Iterator[Piece], context: Context) -> Iterator[Piece]:
         templates = wording.parts(self._text())
         for batch in batches(pieces):
-            questions = [piece for piece in batch if isinstance(piece, Question)]
+            questions = [piece for piece in batch if isinstance(piece, PassageQuestion)]
             assert len(questions) == len(batch), "pieces that are dialogues already"
             instructions = [
                 fill(
@@ -65,7 +65,7 @@ class Instances(DialogueStep):
             ]
             yield from self._answered(questions, instructions, context)
 
-    def _answered(self, questions: list[Question], instructions: list[str], context: Context) -> Iterator[Piece]:
+    def _answered(self, questions: list[PassageQuestion], instructions: list[str], context: Context) -> Iterator[Piece]:
         if self.answers == "gold":
             for asked, instruction in zip(questions, instructions, strict=True):
                 if asked.answers:
@@ -98,6 +98,6 @@ class Instances(DialogueStep):
         return wording.load(self.templates, "dialogue.instances.templates", ("paragraph", "question"))
 
 
-def _made(asked: Question, instruction: str, output: str) -> Dialogue:
+def _made(asked: PassageQuestion, instruction: str, output: str) -> Dialogue:
     digest = paragraph_digest(asked.paragraph)
     return Dialogue(asked.id, (Turn(instruction, output),), asked.category, asked.language, digest)

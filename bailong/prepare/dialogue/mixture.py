@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from bailong.prepare.step.mix import Mix
 
 
-class Row(NamedTuple):
+class PaperRow(NamedTuple):
     """A row of Table 4: average characters of an instruction and an output, share of the dialogues, average turns."""
 
     instruction: float
@@ -20,16 +20,16 @@ class Row(NamedTuple):
 
 #: Table 4 of the paper: about 120,000 dialogues. INNX, which the authors wrote, is closed.
 TABLE_4 = {
-    "sharegpt": Row(50.76, 275.87, 0.2596, 3.96, "SC"),
-    "alpaca": Row(27.86, 329.72, 0.1630, 2.50, "SC"),
-    "moss": Row(49.37, 636.49, 0.4585, 5.44, "SC+EN"),
-    "medical": Row(81.59, 198.67, 0.0150, 4.0, "SC"),
-    "fgc": Row(215.09, 144.41, 0.0008, 3.0, "TC"),
-    "drcd": Row(186.22, 40.64, 0.0164, 3.0, "TC"),
-    "gsm8k": Row(87.34, 106.38, 0.0156, 4.0, "EN"),
-    "innx": Row(253.45, 192.12, 0.0710, 3.34, "TC"),
+    "sharegpt": PaperRow(50.76, 275.87, 0.2596, 3.96, "SC"),
+    "alpaca": PaperRow(27.86, 329.72, 0.1630, 2.50, "SC"),
+    "moss": PaperRow(49.37, 636.49, 0.4585, 5.44, "SC+EN"),
+    "medical": PaperRow(81.59, 198.67, 0.0150, 4.0, "SC"),
+    "fgc": PaperRow(215.09, 144.41, 0.0008, 3.0, "TC"),
+    "drcd": PaperRow(186.22, 40.64, 0.0164, 3.0, "TC"),
+    "gsm8k": PaperRow(87.34, 106.38, 0.0156, 4.0, "EN"),
+    "innx": PaperRow(253.45, 192.12, 0.0710, 3.34, "TC"),
 }
-TOTAL = Row(61.47, 477.27, 1.0, 4.34, "SC+TC+EN")
+TOTAL = PaperRow(61.47, 477.27, 1.0, 4.34, "SC+TC+EN")
 
 
 def copies(mix: Mix, ranks: dict[str, list[int]]) -> dict[str, list[int]]:

@@ -23,7 +23,7 @@ from bailong.prepare.dialogue.shapes import Piece
 from bailong.prepare.dialogue.step import Context, DialogueStep, through
 from bailong.prepare.dialogue.translate import Translate
 from bailong.prepare.step.base import overridden_steps
-from bailong.prepare.step.meeting import ENOUGH_RECORDS
+from bailong.prepare.step.records import ENOUGH_RECORDS
 from bailong.prepare.work.compressed import writer
 from bailong.reader.record import Bad
 from bailong.run.checks import did_you_mean
@@ -272,7 +272,7 @@ def read(line: SourceSteps, flow: DialogueFlow, quarantine: Callable[[dict[str, 
         )
 
 
-def _records(source: Source) -> Iterator[tuple[str, rows.Row | Bad]]:
+def _records(source: Source) -> Iterator[tuple[str, rows.FoundRecord | Bad]]:
     if source.path.startswith("hub:"):
         for found in rows.hub(source.path, source.split, source.revision):
             yield source.path, found

@@ -22,7 +22,7 @@ _BETWEEN = re.compile(r"[\s,]*")
 _FIRST_KEY = re.compile(r'\{\s*("(?:[^"\\]|\\.)*")\s*:')
 
 
-class Row(NamedTuple):
+class FoundRecord(NamedTuple):
     """An object as it was found.
 
     Attributes:
@@ -35,7 +35,7 @@ class Row(NamedTuple):
     value: dict[str, Any]
 
 
-def local(path: Path) -> Iterator[Row | Bad]:
+def local(path: Path) -> Iterator[FoundRecord | Bad]:
     """The objects of a file, plain or compressed (`.gz`, `.zst`, ...)."""
     if path.suffix == ".parquet":
         yield from _parquet(path)
@@ -45,7 +45,7 @@ def local(path: Path) -> Iterator[Row | Bad]:
         yield from _lines(path)
 
 
-def hub(path: str, split: str, revision: str | None) -> Iterator[Row]:
+def hub(path: str, split: str, revision: str | None) -> Iterator[FoundRecord]:
     """The rows of a Hub dataset, streamed.
 
     Raises:
@@ -54,10 +54,10 @@ def hub(path: str, split: str, revision: str | None) -> Iterator[Row]:
     from bailong.reader.table import hub_rows
 
     for number, value in enumerate(hub_rows(path, split, revision), 1):
-        yield Row(number, -1, value)
+        yield FoundRecord(number, -1, value)
 
 
-def _parquet(path: Path) -> Iterator[Row | Bad]:
+def _parquet(path: Path) -> Iterator[FoundRecord | Bad]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -67,12 +67,12 @@ def _parquet(path: Path) -> Iterator[Row | Bad]:
             for batch in file.iter_batches(batch_size=256, use_threads=False):
                 for value in batch.to_pylist():
                     number += 1
-                    yield Row(number, -1, value)
+                    yield FoundRecord(number, -1, value)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         yield Bad(number + 1, -1, "bad_parquet", str(error).encode()[:HEAD], path.stat().st_size)
 
 
-def _lines(path: Path) -> Iterator[Row | Bad]:
+def _lines(path: Path) -> Iterator[FoundRecord | Bad]:
     """JSON lines, or one object over many lines."""
     begun = False
     try:
@@ -81,15 +81,19 @@ def _lines(path: Path) -> Iterator[Row | Bad]:
                 continue
             found, reason = _parsed(data)
             if not begun and reason == "bad_json" and (whole := _object(path)) is not None:
-                yield Row(row, offset, whole)
+                yield FoundRecord(row, offset, whole)
                 return
             begun = True
-            yield Row(row, offset, found) if isinstance(found, dict) else Bad(row, offset, reason, data[:HEAD], size)
+            yield (
+                FoundRecord(row, offset, found)
+                if isinstance(found, dict)
+                else Bad(row, offset, reason, data[:HEAD], size)
+            )
     except Damaged as damage:
         yield Bad(damage.row, damage.start, damage.reason, damage.tail[:HEAD], len(damage.tail))
 
 
-def _array(path: Path) -> Iterator[Row | Bad]:
+def _array(path: Path) -> Iterator[FoundRecord | Bad]:
     """The elements of a JSON array. The file is held whole, its elements one at a time.
 
     Behind an element that is broken reading goes on where the next one begins: at the key with which the first began.
@@ -122,7 +126,7 @@ def _array(path: Path) -> Iterator[Row | Bad]:
             reason = damage.reason if damage and not following else "bad_json"
             raw = _encoded(text[at:end])
             bad = Bad(row, offset, reason, raw[:HEAD], len(raw))
-        yield bad or Row(row, offset, value)  # type: ignore[arg-type]
+        yield bad or FoundRecord(row, offset, value)  # type: ignore[arg-type]
         at = _skip(text, end)
     if at >= len(text) and (bad is None or bad.reason == "not_object"):  # it broke off between two elements
         offset += len(_encoded(text[before:]))

@@ -1,4 +1,4 @@
-"""The shapes in which dialogues come, each read into `Dialogue`, or into `Question` where there is no output yet.
+"""The shapes in which dialogues come, each read into `Dialogue`, or `PassageQuestion` where there is no output yet.
 
 `sharegpt`   {"conversations": [{"from": "human", "value": ".."}, {"from": "gpt", "value": ".."}, ..]}; also
              `conversation`, `messages` or `items`, and `role` with `content`
@@ -31,7 +31,7 @@ class Unfit(ValueError):
 
 
 @dataclass(frozen=True)
-class Question:
+class PassageQuestion:
     """A passage and a question about it, which `instances` makes into a dialogue. `answers` are those of the data."""
 
     id: str
@@ -42,10 +42,10 @@ class Question:
     language: str = ""
 
 
-Piece = Dialogue | Question
+Piece = Dialogue | PassageQuestion
 
 
-class Found(NamedTuple):
+class ReadPiece(NamedTuple):
     """One piece, and what was left out of it: name -> times."""
 
     piece: Piece
@@ -75,7 +75,7 @@ _CALCULATION = re.compile(r"<<[^<>]*>>")
 _MOSS = re.compile(r"^\s*<\|(?:Human|MOSS)\|>:\s*|\s*<eo[hm]>\s*$")
 
 
-def read(shape: str, value: dict[str, Any], name: str, language: str) -> Iterator[Found | Unfit]:
+def read(shape: str, value: dict[str, Any], name: str, language: str) -> Iterator[ReadPiece | Unfit]:
     """Everything that is in one record; where it holds several questions, what is wrong with one is its own loss.
 
     Args:
@@ -84,7 +84,7 @@ def read(shape: str, value: dict[str, Any], name: str, language: str) -> Iterato
     try:
         for draft in READERS[shape](value):
             try:
-                yield draft if isinstance(draft, Unfit) else Found(_finished(draft[0], name, language), draft[1])
+                yield draft if isinstance(draft, Unfit) else ReadPiece(_finished(draft[0], name, language), draft[1])
             except Unfit as error:
                 yield error
     except Unfit as error:
@@ -232,13 +232,13 @@ def _dialogue(value: dict[str, Any], messages: list[tuple[str, Any]]) -> tuple[D
     return Dialogue(_name(value), turns, **facts), +left_out
 
 
-def _question(name: str, paragraph: Any, question: Any, answers: list[Any]) -> tuple[Question, Counter[str]]:
+def _question(name: str, paragraph: Any, question: Any, answers: list[Any]) -> tuple[PassageQuestion, Counter[str]]:
     if not isinstance(paragraph, str) or not isinstance(question, str):
         raise Unfit("missing_field")
     if not paragraph.strip() or not question.strip():
         raise Unfit("empty_turn")
     texts = tuple(dict.fromkeys(a for a in answers if isinstance(a, str) and a.strip()))
-    return Question(name, paragraph, question, texts), Counter()
+    return PassageQuestion(name, paragraph, question, texts), Counter()
 
 
 def _finished(piece: Piece, name: str, language: str) -> Piece:
@@ -251,7 +251,7 @@ def _finished(piece: Piece, name: str, language: str) -> Piece:
     facts = {"id": piece.id or name, "category": piece.category, "language": own}
     if isinstance(piece, Dialogue):
         return Dialogue(turns=piece.turns, paragraph=piece.paragraph, **facts)
-    return Question(paragraph=piece.paragraph, question=piece.question, answers=piece.answers, **facts)
+    return PassageQuestion(paragraph=piece.paragraph, question=piece.question, answers=piece.answers, **facts)
 
 
 def _name(value: Any) -> str:

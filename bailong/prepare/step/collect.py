@@ -192,18 +192,18 @@ def units(source: Source) -> list[Unit]:
 
 def expected_bytes(source: Source, found: list[Unit]) -> float | None:
     """About how many bytes of text a source holds, from a glance at its first file; None where nobody can know."""
-    from bailong.prepare.step.meeting import Meeting
+    from bailong.prepare.step.records import RecordReader
     from bailong.reader.record import Record
     from bailong.reader.stream import Damaged, Input
 
     kind, files = found[0]
     if kind in ("hub", "urls"):
         return None
-    met = Meeting(source, Collect(max_bad_ratio=1.0), None)
+    reader = RecordReader(source, Collect(max_bad_ratio=1.0), None)
     seen = read = 0.0
     for path, name in files:
         file, share = Input(path, name), 1.0
-        items = met.items(kind, file)
+        items = reader.items(kind, file)
         with suppress(Damaged):
             for row, item in enumerate(items, 1):
                 seen += len(item.text.encode("utf-8", "replace")) if isinstance(item, Record) else 0
@@ -273,24 +273,24 @@ def collect_file(target: Path, inputs: list[Path], arguments: dict[str, Any]) ->
         ValueError: too much is bad, a field is missing, or a file breaks off and may not.
     """
     from bailong.data.settings import Source
-    from bailong.prepare.step.meeting import Meeting, write
+    from bailong.prepare.step.records import RecordReader, write
 
     settings = Collect(**arguments["knobs"], **arguments["local_knobs"])
     given = dict(arguments["source"])
     source = Source(**{"path": "", **given}, kind=arguments["kind"])
     with (target / "quarantine.jsonl").open("w", encoding="utf-8") as quarantine:
-        met = Meeting(source, settings, quarantine, Path(arguments["pages"]))
+        reader = RecordReader(source, settings, quarantine, Path(arguments["pages"]))
         files = [(Path(p), f["name"]) for p, f in zip(arguments["paths"], arguments["files"], strict=True)]
-        parts = write(target, met.documents(arguments["kind"], files), settings.shard_mb * 1e6)
-    met.check()
-    flow = met.flow()
+        parts = write(target, reader.documents(arguments["kind"], files), settings.shard_mb * 1e6)
+    reader.check()
+    flow = reader.flow()
     flow.check(f"collect, {given['name']}")
     return {
         "parts": parts,
-        "read": met.read,
-        "bytes_read": met.bytes_read,
-        "bad": dict(sorted(met.bad.items())),
-        "limited": met.limited,
+        "read": reader.read,
+        "bytes_read": reader.bytes_read,
+        "bad": dict(sorted(reader.bad.items())),
+        "limited": reader.limited,
         "flow": flow.to_json(),
     }
 

@@ -8,7 +8,7 @@ import pytest
 import zstandard
 
 from bailong.prepare.dialogue import rows, shapes
-from bailong.prepare.dialogue.shapes import Dialogue, Found, Question, Unfit
+from bailong.prepare.dialogue.shapes import Dialogue, PassageQuestion, ReadPiece, Unfit
 from bailong.reader.record import Bad
 
 
@@ -18,7 +18,7 @@ def read(shape, value):
 
 def turns(shape, value):
     (found,) = read(shape, value)
-    assert isinstance(found, Found), found
+    assert isinstance(found, ReadPiece), found
     assert isinstance(found.piece, Dialogue)
     return [tuple(turn) for turn in found.piece.turns]
 
@@ -121,7 +121,7 @@ SQUAD = {
 @pytest.mark.parametrize("value", [SQUAD, {"data": [SQUAD]}, {"data": SQUAD}, {"version": "1", "data": [SQUAD]}])
 def test_squad_is_read_at_any_level_and_one_bad_question_is_its_own_loss(value):
     first, bad, last = read("squad", value)
-    assert first.piece == Question("1", "塔高十公尺。", "多高？", ("十公尺",), "", "zh-Hant")
+    assert first.piece == PassageQuestion("1", "塔高十公尺。", "多高？", ("十公尺",), "", "zh-Hant")
     assert str(bad) == "empty_turn" and last.piece.answers == ()
 
 
@@ -156,7 +156,7 @@ OBJECTS = [{"instruction": f'第 {n} 題 {{"instruction":', "output": "答\n案"
 
 
 def values(path):
-    return [found.value if isinstance(found, rows.Row) else found.reason for found in rows.local(path)]
+    return [found.value if isinstance(found, rows.FoundRecord) else found.reason for found in rows.local(path)]
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
@@ -224,4 +224,4 @@ def test_noise_never_stops_the_reading(tmp_path):
             for _ in range(chance.randint(1, 6)):
                 data[chance.randrange(1, len(data))] = chance.choice(b'{}[]",:\\\xff\x00a')
             path.write_bytes(data)
-            assert all(isinstance(found, rows.Row | Bad) for found in rows.local(path))
+            assert all(isinstance(found, rows.FoundRecord | Bad) for found in rows.local(path))

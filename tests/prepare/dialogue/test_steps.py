@@ -11,7 +11,7 @@ from bailong.prepare.dialogue.concatenate import Concatenate
 from bailong.prepare.dialogue.convert import ConvertDialogues
 from bailong.prepare.dialogue.instances import Instances
 from bailong.prepare.dialogue.sample import Sample
-from bailong.prepare.dialogue.shapes import Question
+from bailong.prepare.dialogue.shapes import PassageQuestion
 from bailong.prepare.dialogue.step import Context, through
 from bailong.prepare.dialogue.translate import Translate
 from tests.api.server import Scripted, broken, refused, silent, truncated
@@ -117,7 +117,7 @@ def test_knobs_are_refused_in_one_line(make, message):
 
 # --- instances ---------------------------------------------------------------------------------------
 
-ASKED = [Question(f"q{n}", f"第{n}座塔高{n}公尺。{{question}}", "多高？", (f"{n}公尺",)) for n in range(20)]
+ASKED = [PassageQuestion(f"q{n}", f"第{n}座塔高{n}公尺。{{question}}", "多高？", (f"{n}公尺",)) for n in range(20)]
 
 
 def test_templates_are_chosen_by_hash_and_filled_in_one_pass():
@@ -132,7 +132,7 @@ def test_templates_are_chosen_by_hash_and_filled_in_one_pass():
 
 
 def test_gold_answers_ask_nobody():
-    made, flow, _ = run(Instances(answers="gold"), [*ASKED, Question("x", "p", "q")])
+    made, flow, _ = run(Instances(answers="gold"), [*ASKED, PassageQuestion("x", "p", "q")])
     assert [d.turns[0].output for d in made] == [q.answers[0] for q in ASKED]
     assert flow.drops == {"no_answer": [1, 1]} and not Instances(answers="gold").asks()
 

@@ -28,8 +28,8 @@ ENOUGH_RECORDS = 20
 HOPELESS = 10_000
 
 
-class Meeting:
-    """Meets the records of a unit one by one: makes documents of them, and keeps the books.
+class RecordReader:
+    """Reads the records of a unit into documents, and keeps the books.
 
     Attributes:
         read: records seen, good and bad.
