@@ -25,8 +25,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
+
 from bailong.prepare.step.base import GlobalStep, RunTasks
-from bailong.prepare.work.shard import ShardRef
+from bailong.prepare.work.shard import DROPS, ShardRef, write_drops
 from bailong.prepare.work.task import Task
 from bailong.run.checks import one_of, require
 
@@ -257,9 +259,6 @@ def collect(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict
         inputs: the `cut` of each of `scopes`, then the embedded blocks.
         arguments: `scopes`, and `blocks`, [source's name, number of blocks] of each shard.
     """
-    import numpy as np
-
-    from bailong.prepare.work.shard import DROPS, write_drops
 
     def facts(folder: Path) -> dict[str, Any]:
         return json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["facts"]
