@@ -10,7 +10,6 @@ from bailong.data.turns import Dialogue
 from bailong.prepare.dialogue.sample import rank
 from bailong.prepare.dialogue.shapes import Piece
 from bailong.prepare.dialogue.step import Context, DialogueStep, dialogue
-from bailong.run.checks import one_of, require
 
 
 @dataclass
@@ -36,15 +35,12 @@ class Concatenate(DialogueStep):
     name: ClassVar[str] = "concatenate"
 
     def __post_init__(self) -> None:
-        require(self.turns >= 1, "dialogue.concatenate.turns", self.turns, "1 or more")
-        require(
-            self.most is None or self.most >= self.turns,
-            "dialogue.concatenate.most",
-            self.most,
-            "at least dialogue.concatenate.turns, or null",
+        self.require(self.turns >= 1, "turns", "1 or more")
+        self.require(
+            self.most is None or self.most >= self.turns, "most", "at least dialogue.concatenate.turns, or null"
         )
-        one_of("dialogue.concatenate.order", self.order, ("hash", "file"))
-        one_of("dialogue.concatenate.remainder", self.remainder, ("keep", "drop"))
+        self.one_of("order", ("hash", "file"))
+        self.one_of("remainder", ("keep", "drop"))
 
     def run(self, pieces: Iterator[Piece], context: Context) -> Iterator[Piece]:
         singles: list[Dialogue] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 from bailong.data.turns import Turn
 from bailong.prepare.dialogue.shapes import PassageQuestion, Piece
@@ -19,6 +20,8 @@ _BETWEEN = "\n\x1e\n"
 class ConvertDialogues(Convert, DialogueStep):
     """The knobs and the judgement of the text step (bailong/prepare/step/convert.py); a document is a whole dialogue,
     so a short instruction follows the script of what is said around it. What is converted is labelled `zh-Hant`."""
+
+    group: ClassVar[str] = ""  # the settings are those of the text step
 
     def run(self, pieces: Iterator[Piece], context: Context) -> Iterator[Piece]:
         apply = self.open()

@@ -11,7 +11,6 @@ from bailong.prepare.dialogue import wording
 from bailong.prepare.dialogue.sample import rank
 from bailong.prepare.dialogue.shapes import PassageQuestion, Piece
 from bailong.prepare.dialogue.step import Context, DialogueStep, batches
-from bailong.run.checks import one_of, require
 from bailong.text.fill import fill
 
 if TYPE_CHECKING:
@@ -41,9 +40,9 @@ class Instances(DialogueStep):
     name: ClassVar[str] = "instances"
 
     def __post_init__(self) -> None:
-        one_of("dialogue.instances.answers", self.answers, ("api", "gold"))
-        require(self.temperature >= 0, "dialogue.instances.temperature", self.temperature, "0 or above")
-        require(self.max_tokens > 0, "dialogue.instances.max_tokens", self.max_tokens, "above 0")
+        self.one_of("answers", ("api", "gold"))
+        self.require(self.temperature >= 0, "temperature", "0 or above")
+        self.require(self.max_tokens > 0, "max_tokens", "above 0")
 
     def asks(self) -> bool:
         return self.answers == "api"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import itertools
 import json
 import shutil
 from collections import Counter
@@ -24,6 +23,7 @@ from bailong.prepare.dialogue.step import Context, DialogueStep, through
 from bailong.prepare.dialogue.translate import Translate
 from bailong.prepare.step.base import overridden_steps
 from bailong.prepare.step.records import ENOUGH_RECORDS
+from bailong.prepare.work.books import check_passed_on
 from bailong.prepare.work.compressed import writer
 from bailong.reader.record import Bad
 from bailong.run.checks import did_you_mean
@@ -222,9 +222,7 @@ def check(name: str, flows: list[tuple[str, DialogueFlow]]) -> None:
     """
     for step, flow in flows:
         flow.check(f"{name}: {step}")
-    for (before, first), (after, second) in itertools.pairwise(flows):
-        if first.left != second.came:
-            raise AssertionError(f"{name}: {before} let {first.left} through, {after} met {second.came}")
+    check_passed_on(name, flows)
 
 
 def read(line: SourceSteps, flow: DialogueFlow, quarantine: Callable[[dict[str, Any]], None]) -> Iterator[Piece]:

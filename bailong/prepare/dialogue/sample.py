@@ -10,7 +10,6 @@ from typing import ClassVar
 
 from bailong.prepare.dialogue.shapes import Piece, key
 from bailong.prepare.dialogue.step import Context, DialogueStep
-from bailong.run.checks import require
 
 
 @dataclass
@@ -26,12 +25,7 @@ class Sample(DialogueStep):
     name: ClassVar[str] = "sample"
 
     def __post_init__(self) -> None:
-        require(
-            self.dialogues is None or self.dialogues > 0,
-            "dialogue.sample.dialogues",
-            self.dialogues,
-            "above 0, or null",
-        )
+        self.require(self.dialogues is None or self.dialogues > 0, "dialogues", "above 0, or null")
 
     def run(self, pieces: Iterator[Piece], context: Context) -> Iterator[Piece]:
         if self.dialogues is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bailong.prepare.dialogue.books import DialogueFlow
 from bailong.prepare.dialogue.shapes import Dialogue, Piece
@@ -38,6 +38,8 @@ class Context:
 @dataclass
 class DialogueStep(Step):
     """A step over dialogues. Each source names its steps in the order in which they are applied."""
+
+    group: ClassVar[str] = "dialogue."
 
     def asks(self) -> bool:
         """Whether it asks the API."""

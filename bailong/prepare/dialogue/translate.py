@@ -14,7 +14,6 @@ from bailong.data.turns import Dialogue, Turn
 from bailong.prepare.dialogue import wording
 from bailong.prepare.dialogue.shapes import Piece
 from bailong.prepare.dialogue.step import Context, DialogueStep, batches, dialogue
-from bailong.run.checks import one_of, require
 from bailong.text.fill import fill
 from bailong.text.script import HAN
 
@@ -66,9 +65,9 @@ class Translate(DialogueStep):
     name: ClassVar[str] = "translate"
 
     def __post_init__(self) -> None:
-        one_of("dialogue.translate.numbers", self.numbers, ("answer", "all"))
-        require(self.temperature >= 0, "dialogue.translate.temperature", self.temperature, "0 or above")
-        require(self.max_tokens > 0, "dialogue.translate.max_tokens", self.max_tokens, "above 0")
+        self.one_of("numbers", ("answer", "all"))
+        self.require(self.temperature >= 0, "temperature", "0 or above")
+        self.require(self.max_tokens > 0, "max_tokens", "above 0")
 
     def asks(self) -> bool:
         return True

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bailong.prepare.step.base import Result, TextStep
-from bailong.run.checks import require
 
 if TYPE_CHECKING:
     from bailong.text.words import Word
@@ -39,8 +38,8 @@ class Banned(TextStep):
     local: ClassVar[tuple[str, ...]] = ("list",)
 
     def __post_init__(self) -> None:
-        require(self.min_hits >= 1, "banned.min_hits", self.min_hits, "1 or more")
-        require(0 < self.warn_share <= 1, "banned.warn_share", self.warn_share, "in (0, 1]")
+        self.require(self.min_hits >= 1, "min_hits", "1 or more")
+        self.require(0 < self.warn_share <= 1, "warn_share", "in (0, 1]")
 
     def facts(self) -> dict[str, Any]:
         """The list's hash and length."""
@@ -103,7 +102,7 @@ class Banned(TextStep):
             label, tab, word = line.partition("\t")
             words.append(Word(label.strip(), word.strip()) if tab else Word(str(number), line.strip()))
         for word in words:
-            require(bool(word.id and word.text), "banned.list", self.list, "lines of a word, or of id<TAB>word")
+            self.require(bool(word.id and word.text), "list", "lines of a word, or of id<TAB>word")
         return words
 
     def _file(self) -> Path:
@@ -111,5 +110,5 @@ class Banned(TextStep):
 
         name = self.list or ""
         path = SAMPLE / name.removeprefix("sample:") if name.startswith("sample:") else Path(name)
-        require(path.is_file(), "banned.list", self.list, "a UTF-8 file with one word a line, sample:<file>, or null")
+        self.require(path.is_file(), "list", "a UTF-8 file with one word a line, sample:<file>, or null")
         return path

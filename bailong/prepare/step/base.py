@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
 
 from bailong.prepare.work.shard import ShardRef
 from bailong.prepare.work.task import Task
-from bailong.run.checks import did_you_mean
+from bailong.run.checks import did_you_mean, one_of, require
 from bailong.run.parse import overridden
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ class Step:
 
     #: the step's name: of its module, its config group or key, and its key in the ledger
     name: ClassVar[str] = "step"
+    #: where the step's settings stand, with the dot; nothing for a group of its own
+    group: ClassVar[str] = ""
     #: raised whenever the same knobs give another result: what an older version made is then made again
     version: ClassVar[int] = 1
     #: knobs that do not decide the result: paths of files whose content `facts` hashes, batch sizes, devices
@@ -53,6 +55,14 @@ class Step:
         Recorded in the ledger, and part of what decides whether finished work is still valid.
         """
         return {}
+
+    def require(self, condition: bool, knob: str, accepted: str) -> None:
+        """Raise `ValueError` for a knob unless `condition` holds."""
+        require(condition, f"{self.group}{self.name}.{knob}", getattr(self, knob), accepted)
+
+    def one_of(self, knob: str, options: Iterable[str]) -> None:
+        """Raise `ValueError` for a knob whose word is not one of some."""
+        one_of(f"{self.group}{self.name}.{knob}", getattr(self, knob), options)
 
     def recipe(self) -> dict[str, Any]:
         """The knobs that decide the result."""

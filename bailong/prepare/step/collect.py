@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from bailong.prepare.step.base import CorpusStep
 from bailong.prepare.work.task import Task
-from bailong.run.checks import one_of, require
+from bailong.run.checks import require
 from bailong.run.provenance import version
 
 if TYPE_CHECKING:
@@ -92,19 +92,19 @@ class Collect(CorpusStep):
     local: ClassVar[tuple[str, ...]] = ("user_agent", "fetch_delay", "fetch_timeout", "fetch_retries", "fetch_hosts")
 
     def __post_init__(self) -> None:
-        require(self.enabled, "collect.enabled", self.enabled, "true: there is no corpus without it")
-        require(self.shard_mb > 0, "collect.shard_mb", self.shard_mb, "above 0")
-        require(self.max_doc_bytes > 0, "collect.max_doc_bytes", self.max_doc_bytes, "above 0")
-        require(0 <= self.max_bad_ratio <= 1, "collect.max_bad_ratio", self.max_bad_ratio, "in [0, 1]")
-        one_of("collect.on_truncated", self.on_truncated, ("keep", "fail"))
-        one_of("collect.text_unit", self.text_unit, ("paragraph", "file"))
-        one_of("collect.text_encoding", self.text_encoding, ("utf-8", "big5", "big5hkscs", "cp950", "gbk", "gb18030"))
-        one_of("collect.epub_unit", self.epub_unit, ("chapter", "book"))
-        one_of("collect.web_favour", self.web_favour, ("precision", "recall", "balance"))
-        require(self.fetch_delay >= 0, "collect.fetch_delay", self.fetch_delay, "0 or more")
-        require(self.fetch_timeout > 0, "collect.fetch_timeout", self.fetch_timeout, "above 0")
-        require(self.fetch_retries >= 0, "collect.fetch_retries", self.fetch_retries, "0 or more")
-        require(self.fetch_hosts > 0, "collect.fetch_hosts", self.fetch_hosts, "above 0")
+        self.require(self.enabled, "enabled", "true: there is no corpus without it")
+        self.require(self.shard_mb > 0, "shard_mb", "above 0")
+        self.require(self.max_doc_bytes > 0, "max_doc_bytes", "above 0")
+        self.require(0 <= self.max_bad_ratio <= 1, "max_bad_ratio", "in [0, 1]")
+        self.one_of("on_truncated", ("keep", "fail"))
+        self.one_of("text_unit", ("paragraph", "file"))
+        self.one_of("text_encoding", ("utf-8", "big5", "big5hkscs", "cp950", "gbk", "gb18030"))
+        self.one_of("epub_unit", ("chapter", "book"))
+        self.one_of("web_favour", ("precision", "recall", "balance"))
+        self.require(self.fetch_delay >= 0, "fetch_delay", "0 or more")
+        self.require(self.fetch_timeout > 0, "fetch_timeout", "above 0")
+        self.require(self.fetch_retries >= 0, "fetch_retries", "0 or more")
+        self.require(self.fetch_hosts > 0, "fetch_hosts", "above 0")
 
     def facts(self) -> dict[str, Any]:
         return {name: version(name) for name in sorted({name for names in LIBRARIES.values() for name in names})}

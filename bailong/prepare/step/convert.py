@@ -9,7 +9,6 @@ from itertools import groupby, islice
 from typing import Any, ClassVar
 
 from bailong.prepare.step.base import Result, TextStep
-from bailong.run.checks import one_of, require
 
 #: where a paragraph is cut to tell quoted Japanese from the Chinese around it
 _STRETCH = re.compile(r"([\s,.!?;:()\"'，。！？；：、（）《》〈〉「」『』“”‘’…—]+)")
@@ -44,11 +43,11 @@ class Convert(TextStep):
     min_evidence: int = 4
 
     def __post_init__(self) -> None:
-        one_of("convert.mode", self.mode, ["guarded", "always", "off"])
-        one_of("convert.config", self.config, ["s2twp", "s2tw"])
-        one_of("convert.mixed", self.mixed, ["leave", "characters"])
-        require(0 <= self.max_kana <= 1, "convert.max_kana", self.max_kana, "a share between 0 and 1")
-        require(self.min_evidence >= 1, "convert.min_evidence", self.min_evidence, "1 or more characters")
+        self.one_of("mode", ["guarded", "always", "off"])
+        self.one_of("config", ["s2twp", "s2tw"])
+        self.one_of("mixed", ["leave", "characters"])
+        self.require(0 <= self.max_kana <= 1, "max_kana", "a share between 0 and 1")
+        self.require(self.min_evidence >= 1, "min_evidence", "1 or more characters")
 
     def facts(self) -> dict[str, Any]:
         from bailong.text import conversion

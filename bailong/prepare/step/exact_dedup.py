@@ -15,7 +15,6 @@ from bailong.prepare.dedup.signatures import fmix64
 from bailong.prepare.step import scope
 from bailong.prepare.step.base import GlobalStep, RunTasks
 from bailong.prepare.work.shard import Shard, ShardRef, alive, write_drops
-from bailong.run.checks import one_of
 
 
 @dataclass
@@ -31,7 +30,7 @@ class ExactDedup(GlobalStep):
     name: ClassVar[str] = "exact_dedup"
 
     def __post_init__(self) -> None:
-        one_of("exact_dedup.scope", self.scope, ("global", "source"))
+        self.one_of("scope", ("global", "source"))
 
     @classmethod
     def find(

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from bailong.prepare.step.base import CorpusStep
-from bailong.run.checks import require
 
 
 @dataclass
@@ -19,11 +18,10 @@ class Length(CorpusStep):
     name: ClassVar[str] = "length"
 
     def __post_init__(self) -> None:
-        require(self.min_tokens >= 0, "length.min_tokens", self.min_tokens, "0 or more")
-        require(
+        self.require(self.min_tokens >= 0, "min_tokens", "0 or more")
+        self.require(
             self.max_tokens is None or self.max_tokens >= self.min_tokens,
-            "length.max_tokens",
-            self.max_tokens,
+            "max_tokens",
             f"at least min_tokens={self.min_tokens}, or null",
         )
 

@@ -17,8 +17,9 @@ from bailong.prepare.dedup.verify import TOKENS, estimate, jaccard, with_long
 from bailong.prepare.step import scope
 from bailong.prepare.step.base import GlobalStep, RunTasks
 from bailong.prepare.work.shard import ShardRef, alive, write_drops
-from bailong.prepare.work.task import Task, read
-from bailong.run.checks import one_of, require
+from bailong.prepare.work.task import Task
+from bailong.prepare.work.task import facts as task_facts
+from bailong.run.checks import require
 
 #: documents whose pairs one task verifies
 VERIFIED = 100_000
@@ -85,9 +86,9 @@ class MinHash(GlobalStep):
 
     def __post_init__(self) -> None:
         for knob in ("num_perm", "bands", "rows", "min_shingles", "max_bucket_pairs"):
-            require(getattr(self, knob) > 0, f"minhash.{knob}", getattr(self, knob), "above 0")
+            self.require(getattr(self, knob) > 0, knob, "above 0")
         for knob in ("ngram", "verify_ngram", "long_ngram"):
-            require(1 <= getattr(self, knob) <= 64, f"minhash.{knob}", getattr(self, knob), "1 to 64")
+            self.require(1 <= getattr(self, knob) <= 64, knob, "1 to 64")
         used = f"{self.bands}x{self.rows}"
         require(
             self.bands * self.rows <= self.num_perm,
@@ -95,17 +96,16 @@ class MinHash(GlobalStep):
             used,
             f"at most minhash.num_perm={self.num_perm} in all",
         )
-        require(0 < self.threshold <= 1, "minhash.threshold", self.threshold, "above 0 and at most 1")
-        require(0 <= self.seed < 1 << 32, "minhash.seed", self.seed, "0 to 4294967295")
-        require(
+        self.require(0 < self.threshold <= 1, "threshold", "above 0 and at most 1")
+        self.require(0 <= self.seed < 1 << 32, "seed", "0 to 4294967295")
+        self.require(
             self.max_unique_tokens is None or self.max_unique_tokens > 0,
-            "minhash.max_unique_tokens",
-            self.max_unique_tokens,
+            "max_unique_tokens",
             "above 0, or null for no guard",
         )
-        one_of("minhash.verify", self.verify, ("exact", "minhash", "none"))
-        one_of("minhash.cluster", self.cluster, ("star", "components"))
-        one_of("minhash.scope", self.scope, ("global", "source"))
+        self.one_of("verify", ("exact", "minhash", "none"))
+        self.one_of("cluster", ("star", "components"))
+        self.one_of("scope", ("global", "source"))
 
     @classmethod
     def find(
@@ -278,7 +278,7 @@ def resolve(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict
 
     facts: Counter[str] = Counter()
     for folder in folders:
-        facts.update(read(folder.parent, folder.name)["facts"])
+        facts.update(task_facts(folder))
     sizes = np.unique(witness, return_counts=True)[1] + 1
     below = np.float32(similarity) < np.float32(arguments["threshold"])
     return {

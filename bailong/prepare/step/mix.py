@@ -46,10 +46,10 @@ class Mix(CorpusStep):
     name: ClassVar[str] = "mix"
 
     def __post_init__(self) -> None:
-        require(self.tokens is None or self.tokens > 0, "mix.tokens", self.tokens, "above 0, or null")
-        require(1 <= self.max_epochs <= 255, "mix.max_epochs", self.max_epochs, "1 to 255")
-        require(not (self.proportions and self.quotas), "mix.quotas", self.quotas, "empty beside mix.proportions")
-        require(self.tokens is None or bool(self.proportions), "mix.tokens", self.tokens, "null without proportions")
+        self.require(self.tokens is None or self.tokens > 0, "tokens", "above 0, or null")
+        self.require(1 <= self.max_epochs <= 255, "max_epochs", "1 to 255")
+        self.require(not (self.proportions and self.quotas), "quotas", "empty beside mix.proportions")
+        self.require(self.tokens is None or bool(self.proportions), "tokens", "null without proportions")
         for source, share in self.proportions.items():
             require(share > 0, f"mix.proportions.{source}", share, "above 0")
         for source, tokens in self.quotas.items():

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from bailong.prepare.step.base import Result, TextStep
-from bailong.run.checks import require
 
 # NFKC is never used: it undoes full-width punctuation and turns ① into 1, ㎏ into kg, ½ into 1⁄2, 𝐓 into T.
 _NEWLINE = re.compile("\r\n?|[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
@@ -77,8 +76,8 @@ class Normalize(TextStep):
     spare_pua: int = 20
 
     def __post_init__(self) -> None:
-        require(0 <= self.max_pua <= 1, "normalize.max_pua", self.max_pua, "a share between 0 and 1")
-        require(self.spare_pua >= 0, "normalize.spare_pua", self.spare_pua, "0 or more characters")
+        self.require(0 <= self.max_pua <= 1, "max_pua", "a share between 0 and 1")
+        self.require(self.spare_pua >= 0, "spare_pua", "0 or more characters")
 
     def facts(self) -> dict[str, Any]:
         from importlib.metadata import version

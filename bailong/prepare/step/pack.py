@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from bailong.prepare.step.base import CorpusStep
-from bailong.run.checks import one_of, require
+from bailong.prepare.work.task import facts as task_facts
 
 
 @dataclass
@@ -27,8 +27,8 @@ class Pack(CorpusStep):
     name: ClassVar[str] = "pack"
 
     def __post_init__(self) -> None:
-        one_of("pack.strategy", self.strategy, ("concat", "truncate", "best_fit"))
-        require(self.context > 1, "pack.context", self.context, "above 1")
+        self.one_of("strategy", ("concat", "truncate", "best_fit"))
+        self.require(self.context > 1, "context", "above 1")
 
 
 def pack(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def pack(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict[st
             lengths.append(own)
             with (folder / "training.ids").open("rb") as part:
                 shutil.copyfileobj(part, stream, 1 << 22)
-            facts = json.loads((folder / "manifest.json").read_text())["facts"]["training"]
+            facts = task_facts(folder)["training"]
             row = per_source[position]
             for key, value in (("documents", len(own)), ("tokens", int(own.sum())), ("bytes", facts["bytes"])):
                 row[key] += value

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from bailong.prepare.step.base import Result, TextStep
-from bailong.run.checks import one_of
 
 _FULL_WIDTH = str.maketrans(",;:!?().", "，；：！？（）。")
 
@@ -29,8 +28,8 @@ class Punctuate(TextStep):
     ellipsis: bool = True
 
     def __post_init__(self) -> None:
-        one_of("punctuate.mode", self.mode, ["contextual", "naive", "off"])
-        one_of("punctuate.quotes", self.quotes, ["corner", "curly", "keep"])
+        self.one_of("mode", ["contextual", "naive", "off"])
+        self.one_of("quotes", ["corner", "curly", "keep"])
 
     def open(self) -> Callable[[str], Result]:
         if self.mode == "off":

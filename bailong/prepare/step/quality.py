@@ -75,7 +75,7 @@ class Quality(TextStep):
             value = getattr(self, knob)
             require(0 < value <= 1, f"quality.{knob}", value, "in (0, 1]; 1 switches the check off")
         for knob in ("min_content", "min_letters"):
-            require(getattr(self, knob) >= 0, f"quality.{knob}", getattr(self, knob), "0 or more")
+            self.require(getattr(self, knob) >= 0, knob, "0 or more")
 
     def facts(self) -> dict[str, Any]:
         """The hash of the list of boilerplate."""

@@ -18,7 +18,6 @@ others as they are. Where an earlier step drops other documents than before, the
 from __future__ import annotations
 
 import importlib.util
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,8 +28,8 @@ import numpy as np
 
 from bailong.prepare.step.base import GlobalStep, RunTasks
 from bailong.prepare.work.shard import DROPS, ShardRef, write_drops
-from bailong.prepare.work.task import Task
-from bailong.run.checks import one_of, require
+from bailong.prepare.work.task import Task, facts
+from bailong.run.checks import require
 
 #: knobs that decide each phase (`find` adds the encoder's hash to the first)
 EMBED = ("dtype", "window", "max_chunks")
@@ -94,21 +93,20 @@ class Semdedup(GlobalStep):
     local: ClassVar[tuple[str, ...]] = ("model", "revision", "device", "batch_size", "threads")
 
     def __post_init__(self) -> None:
-        one_of("semdedup.dtype", self.dtype, ("float32", "bfloat16", "float16"))
-        one_of("semdedup.window", self.window, ("head", "mean_of_chunks"))
-        one_of("semdedup.scope", self.scope, ("source", "global"))
-        one_of("semdedup.keep", self.keep, ("hard", "easy", "random"))
-        one_of("semdedup.remove_rule", self.remove_rule, ("greedy", "predecessor"))
+        self.one_of("dtype", ("float32", "bfloat16", "float16"))
+        self.one_of("window", ("head", "mean_of_chunks"))
+        self.one_of("scope", ("source", "global"))
+        self.one_of("keep", ("hard", "easy", "random"))
+        self.one_of("remove_rule", ("greedy", "predecessor"))
         for knob in ("max_chunks", "iterations", "probe", "max_edges", "block", "batch_size", "threads"):
-            require(getattr(self, knob) >= 1, f"semdedup.{knob}", getattr(self, knob), "1 or more")
-        require(self.clusters is None or self.clusters >= 1, "semdedup.clusters", self.clusters, "1 or more, or null")
-        require(self.max_cluster >= 2, "semdedup.max_cluster", self.max_cluster, "2 or more")
-        require(self.recall_sample >= 0, "semdedup.recall_sample", self.recall_sample, "0 (none) or more")
-        require(0 < self.max_eps < 1, "semdedup.max_eps", self.max_eps, "between 0 and 1")
-        require(
+            self.require(getattr(self, knob) >= 1, knob, "1 or more")
+        self.require(self.clusters is None or self.clusters >= 1, "clusters", "1 or more, or null")
+        self.require(self.max_cluster >= 2, "max_cluster", "2 or more")
+        self.require(self.recall_sample >= 0, "recall_sample", "0 (none) or more")
+        self.require(0 < self.max_eps < 1, "max_eps", "between 0 and 1")
+        self.require(
             0 < self.eps <= self.max_eps,
-            "semdedup.eps",
-            self.eps,
+            "eps",
             f"above 0 and at most semdedup.max_eps={self.max_eps} (documents go at a cosine above 1 - eps)",
         )
 
@@ -259,9 +257,6 @@ def collect(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict
         inputs: the `cut` of each of `scopes`, then the embedded blocks.
         arguments: `scopes`, and `blocks`, [source's name, number of blocks] of each shard.
     """
-
-    def facts(folder: Path) -> dict[str, Any]:
-        return json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["facts"]
 
     cuts = inputs[: len(arguments["scopes"])]
     write_drops(target, np.concatenate([np.empty(0, DROPS), *(np.load(folder / "drops.npy") for folder in cuts)]))

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from bailong.prepare.step.base import Result, TextStep
-from bailong.run.checks import require
 
 #: drawing and decoration. Signs that carry meaning in prose are not among them: ○ (a zero in 二○一八年), □ and ■ of
 #: forms aside, ①, ㎏, ℃, ½, Ⅳ, °, ×, ·, ♀, ♭ and the mathematical operators.
@@ -51,7 +50,7 @@ class SentenceFilter(TextStep):
     name: ClassVar[str] = "sentence_filter"
 
     def __post_init__(self) -> None:
-        require(0 <= self.min_keep_ratio <= 1, "sentence_filter.min_keep_ratio", self.min_keep_ratio, "in [0, 1]")
+        self.require(0 <= self.min_keep_ratio <= 1, "min_keep_ratio", "in [0, 1]")
         for reason, pattern in {**self.patterns, "symbols": f"[{self.symbols or SYMBOLS}]"}.items():
             try:
                 re.compile(pattern)

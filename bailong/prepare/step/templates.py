@@ -17,7 +17,7 @@ import numpy as np
 
 from bailong.prepare.step.base import Result, RunTasks, TextStep
 from bailong.prepare.work.shard import Shard, ShardRef, alive
-from bailong.run.checks import one_of, require
+from bailong.prepare.work.task import facts
 
 #: characters of a document that the report looks at: a template is near its ends or all of it
 _CHARACTERS = 20_000
@@ -47,11 +47,11 @@ class Templates(TextStep):
     local: ClassVar[tuple[str, ...]] = ("reviewed",)
 
     def __post_init__(self) -> None:
-        one_of("templates.level", self.level, ("line", "document"))
+        self.one_of("level", ("line", "document"))
         for knob in ("sample", "top"):
-            require(getattr(self, knob) >= 1, f"templates.{knob}", getattr(self, knob), "1 or more")
-        require(self.min_documents >= 2, "templates.min_documents", self.min_documents, "2 or more")
-        require(0 < self.covered <= 1, "templates.covered", self.covered, "in (0, 1]")
+            self.require(getattr(self, knob) >= 1, knob, "1 or more")
+        self.require(self.min_documents >= 2, "min_documents", "2 or more")
+        self.require(0 < self.covered <= 1, "covered", "in (0, 1]")
 
     def facts(self) -> dict[str, Any]:
         """The reviewed list's hash and length."""
@@ -93,7 +93,7 @@ class Templates(TextStep):
 
     def _file(self) -> Path:
         path = Path(self.reviewed or "")
-        require(path.is_file(), "templates.reviewed", self.reviewed, "a UTF-8 file with one skeleton a line, or null")
+        self.require(path.is_file(), "reviewed", "a UTF-8 file with one skeleton a line, or null")
         return path
 
     def list_recurring(self, run: RunTasks, shards: Sequence[ShardRef], drops: Sequence[str] = ()) -> str:
@@ -176,7 +176,7 @@ def table(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict[s
     found: dict[str, dict[str, Any]] = {}
     total = 0
     for folder in inputs:
-        total += json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["facts"]["documents"]
+        total += facts(folder)["documents"]
         with (folder / "skeletons.jsonl").open(encoding="utf-8") as stream:
             for row in map(json.loads, stream):
                 _add(found, row["skeleton"], row["documents"], row["examples"])

@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bailong.prepare.step.base import CorpusStep
-from bailong.run.checks import require
 
 #: the tokenizer that needs no file: a token is a Unicode code point
 CHARACTERS = "characters"
@@ -31,7 +30,7 @@ class Tokenize(CorpusStep):
     local: ClassVar[tuple[str, ...]] = ("tokenizer",)
 
     def __post_init__(self) -> None:
-        require(self.enabled, "tokenize.enabled", self.enabled, "true: lengths and duplicates are counted in tokens")
+        self.require(self.enabled, "enabled", "true: lengths and duplicates are counted in tokens")
 
     @property
     def characters(self) -> bool:

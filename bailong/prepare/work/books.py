@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import itertools
 from collections import Counter
 from collections.abc import Iterable
 from copy import copy
@@ -170,6 +171,17 @@ class Flow(Balance):
     def adjusted(self, measure: int) -> tuple[int, int, str]:
         cut = sum(size[1] for size in self.removed.values()) if measure == 1 else 0
         return self.grown if measure == 1 else 0, cut, f" + {cut:,} cut"
+
+
+def check_passed_on(source: str, flows: Iterable[tuple[str, Balance]]) -> None:
+    """What one step let through is what the next one met, but for tokens, which come with `tokenize`.
+
+    Raises:
+        AssertionError: the books do not balance.
+    """
+    for (before, first), (after, second) in itertools.pairwise(flows):
+        if (left := first.left[:3]) != (came := second.came[:3]):
+            raise AssertionError(f"{source}: {before} let {left} through, {after} met {came}")
 
 
 def merged(flows: Iterable[Flow]) -> Flow:

@@ -149,6 +149,11 @@ def read(root: Path, name: str) -> dict[str, Any]:
     raise FileNotFoundError(f"{root / name} holds no finished task")
 
 
+def facts(folder: Path) -> dict[str, Any]:
+    """What the function of a task returned, by the task's folder."""
+    return read(folder.parent, folder.name)["facts"]
+
+
 def fingerprint(task: Task, root: Path) -> str:
     """Hash of everything that decides what a task writes.
 
