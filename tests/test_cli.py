@@ -8,6 +8,7 @@ import time
 import pytest
 
 from tests.commands import SHORT, call
+from tests.conftest import ROOT
 
 COMMANDS = ("train", "extend", "export", "compare", "prepare")
 
@@ -140,3 +141,13 @@ def test_a_sweep_goes_on_past_a_failing_job_skips_what_is_done_and_compares(plac
     for name in ("report.html", "runs.csv", "curves.svg", "curves.png"):
         assert (sweep / name).stat().st_size > 0
     assert "zip_tie" in compared.stdout
+
+
+def test_no_command_loads_heavy_packages_before_it_works():
+    """`--help`, Tab and a finished run need the settings of every choice and step, and nothing that computes."""
+    heavy = ("torch", "numpy", "pyarrow", "scipy", "transformers", "datasets", "matplotlib", "wandb", "openai")
+    code = (
+        f"import sys; from bailong import cli; cli.schema.register(); print([m for m in {heavy} if m in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert ran.stdout.strip() == "[]"

@@ -10,9 +10,8 @@ from bailong.data.settings import Source
 from bailong.prepare import step
 from bailong.prepare.settings import Prepare
 from bailong.prepare.step import collect
-from bailong.prepare.step.base import RunTasks, overridden_steps
+from bailong.prepare.step.base import RunTasks, ShardRef, overridden_steps
 from bailong.prepare.work import task
-from bailong.prepare.work.shard import ShardRef
 from bailong.prepare.work.task import Task
 
 #: (title of a phase, its tasks) -> their manifests

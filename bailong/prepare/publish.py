@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 
 from bailong.prepare.work.arrays import ArrayFile
 from bailong.prepare.work.books import Flow
@@ -41,6 +40,8 @@ def publish(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict
     Writes `documents.jsonl.zst`, `dropped.jsonl.zst`, with markers `training.ids` and `training.npy` (lengths), and
     `evaluation.jsonl.zst` (held-out texts) if evaluated.
     """
+    import orjson
+
     part = Shard(inputs[0], 0)
     copies, offsets = np.load(inputs[1] / "copies.npy", mmap_mode="r"), np.load(inputs[1] / "offsets.npy")
     number, steps = arguments["number"], arguments["steps"]
@@ -134,6 +135,8 @@ def _books(
 
 
 def _line(document: Document, source: str, **more: Any) -> bytes:
+    import orjson
+
     row = {
         "text": document.text,
         "id": document.key.hex(),

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -165,10 +163,3 @@ def test_yaml_composes_to_the_choice(name: str) -> None:
 def test_nonsense_is_refused_in_one_sentence(name: str, knob: str, value: float) -> None:
     with pytest.raises(ValueError, match=rf"^initializer\.{knob}={value} is not accepted: it must be "):
         choices(bailong.initializer)[name](**{knob: value})
-
-
-def test_import_is_light() -> None:
-    """Every command imports the choices before it knows whether it needs torch."""
-    code = "import sys; from bailong.app import schema; schema.register(); print('torch' in sys.modules)"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=CONF.parent)
-    assert run.stdout.strip() == "False"

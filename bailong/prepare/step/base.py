@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
 
-from bailong.prepare.work.shard import ShardRef
 from bailong.prepare.work.task import Task
 from bailong.run.checks import did_you_mean, one_of, require
 from bailong.run.parse import overridden
@@ -17,6 +16,20 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound="Step")
 #: runs tasks on the engine and returns their manifests, in order
 RunTasks = Callable[[list[Task]], list[dict[str, Any]]]
+
+
+class ShardRef(NamedTuple):
+    """A clean shard as the global steps see it.
+
+    Attributes:
+        task: name of the task that wrote it; an input of every task that reads it.
+        source: position of its source in `data.sources`.
+    """
+
+    task: str
+    source: int
+    documents: int
+    tokens: int
 
 
 class Result(NamedTuple):

@@ -7,14 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import numpy as np
-
-from bailong.prepare.dedup import partition
-from bailong.prepare.dedup.documents import Documents
-from bailong.prepare.dedup.signatures import fmix64
 from bailong.prepare.step import scope
-from bailong.prepare.step.base import GlobalStep, RunTasks
-from bailong.prepare.work.shard import Shard, ShardRef, alive, write_drops
+from bailong.prepare.step.base import GlobalStep, RunTasks, ShardRef
 
 
 @dataclass
@@ -57,6 +51,12 @@ class ExactDedup(GlobalStep):
 
 def hashes(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> None:
     """The hashes of a shard's living documents, by range."""
+    import numpy as np
+
+    from bailong.prepare.dedup import partition
+    from bailong.prepare.dedup.signatures import fmix64
+    from bailong.prepare.work.shard import Shard, alive
+
     shard = Shard(inputs[0], 0)
     rows = np.flatnonzero(alive(arguments["number"], len(shard), inputs[1:])).astype(np.uint32)
     texts = np.asarray(shard.hashes)[rows]
@@ -66,6 +66,12 @@ def hashes(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> None:
 
 def equal(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict[str, Any]:
     """Documents of one range whose hashes an earlier one in keep order has."""
+    import numpy as np
+
+    from bailong.prepare.dedup import partition
+    from bailong.prepare.dedup.documents import Documents
+    from bailong.prepare.work.shard import write_drops
+
     documents, folders = Documents.of(inputs, arguments)
     records = partition.read(folders, ("hashes", "rows"), arguments["part"])
     texts = np.concatenate([np.empty((0, 2), np.uint64), *(columns[0] for columns in records)])
@@ -87,6 +93,10 @@ def equal(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict[s
 
 def table(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict[str, Any]:
     """All ranges as one table."""
+    import numpy as np
+
+    from bailong.prepare.work.shard import write_drops
+
     drops = np.concatenate([np.load(folder / "drops.npy") for folder in inputs])
     write_drops(target, drops)
     return {"removed": len(drops)}

@@ -6,20 +6,18 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import numpy as np
-
-from bailong.prepare.dedup import bands as lsh
-from bailong.prepare.dedup import partition, signatures, star
-from bailong.prepare.dedup.documents import Documents, portions
-from bailong.prepare.dedup.verify import TOKENS, estimate, jaccard, with_long
 from bailong.prepare.step import scope
-from bailong.prepare.step.base import GlobalStep, RunTasks
-from bailong.prepare.work.shard import ShardRef, alive, write_drops
+from bailong.prepare.step.base import GlobalStep, RunTasks, ShardRef
 from bailong.prepare.work.task import Task
 from bailong.prepare.work.task import facts as task_facts
 from bailong.run.checks import require
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from bailong.prepare.dedup.documents import Documents
 
 #: documents whose pairs one task verifies
 VERIFIED = 100_000
@@ -171,6 +169,14 @@ class MinHash(GlobalStep):
 
 def bands(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict[str, Any]:
     """Band keys of a shard's living documents, by range; for `verify=minhash` their signatures as well."""
+    import numpy as np
+
+    from bailong.prepare.dedup import partition, signatures
+    from bailong.prepare.dedup.bands import band_keys
+    from bailong.prepare.dedup.documents import Documents, portions
+    from bailong.prepare.dedup.verify import TOKENS
+    from bailong.prepare.work.shard import alive
+
     sizes = np.diff(np.load(inputs[0] / "starts.npy"))
     shard = Documents(inputs[:1], [0], [0], [len(sizes)])
     a, b = signatures.permutations(arguments["num_perm"], arguments["seed"])
@@ -209,31 +215,43 @@ def bands(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict[s
         if stored is not None:
             stored[chosen] = sketches
         plain = compared & ~by_long
-        add(lsh.band_keys(sketches[plain], *shape, 2 * arguments["salt"]), chosen[plain])
+        add(band_keys(sketches[plain], *shape, 2 * arguments["salt"]), chosen[plain])
 
         # Long documents meet in buckets of their own, of longer runs. A shorter document can only be as similar as
         # `threshold` to one of them if it has nearly as many different tokens: it is then sent to both kinds.
         if guarded and (near := compared & (unique >= arguments["threshold"] * most)).any():
             near_ids, near_starts = shard.ids(chosen[near])
             sketches = signatures.sketch(near_ids, near_starts, arguments["long_ngram"], a, b)
-            add(lsh.band_keys(sketches, *shape, 2 * arguments["salt"] + 1), chosen[near])
+            add(band_keys(sketches, *shape, 2 * arguments["salt"] + 1), chosen[near])
     records.save(target)
     return {"documents": len(living), "too_short_to_compare": short, "long": long}
 
 
 def candidates(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict[str, Any]:
     """Pairs of documents that meet in a bucket of one range of band keys."""
+    import numpy as np
+
+    from bailong.prepare.dedup import partition
+    from bailong.prepare.dedup.bands import candidates
+    from bailong.prepare.dedup.documents import Documents
+
     documents, folders = Documents.of(inputs, arguments)
     records = partition.read(folders, ("keys", "rows"), arguments["part"])
     numbers = documents.numbers([rows for _, rows in records])
     keys = np.concatenate([np.empty(0, np.uint64), *(keys for keys, _ in records)])
-    pairs, large = lsh.candidates(keys, numbers, documents.keep_order, arguments["max_bucket_pairs"])
+    pairs, large = candidates(keys, numbers, documents.keep_order, arguments["max_bucket_pairs"])
     np.save(target / "pairs.npy", pairs)
     return {"bucket_pairs": len(pairs), "large_buckets": large}
 
 
 def verify(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict[str, Any]:
     """Which candidates are duplicates, of the documents from number `first` to `last`."""
+    import numpy as np
+
+    from bailong.prepare.dedup.bands import union, unpacked
+    from bailong.prepare.dedup.documents import Documents
+    from bailong.prepare.dedup.verify import estimate
+
     documents, folders = Documents.of(inputs, arguments)
     count = len(arguments["positions"]) if arguments["verify"] == "minhash" else 0
     folders, signed = folders[: len(folders) - count], folders[len(folders) - count :]
@@ -242,8 +260,8 @@ def verify(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict[
     for folder in folders:
         packed = np.load(folder / "pairs.npy", mmap_mode="r")
         parts.append(np.array(packed[slice(*np.searchsorted(packed, limits))]))
-    packed = lsh.union(parts)
-    pairs = lsh.unpacked(packed)
+    packed = union(parts)
+    pairs = unpacked(packed)
     if arguments["verify"] == "minhash":
         measured, long = _measured(documents, pairs, arguments, lambda some: estimate(documents, some, signed))
     else:
@@ -256,12 +274,19 @@ def verify(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict[
 
 def resolve(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict[str, Any]:
     """Which documents go, and which kept one stands for each."""
+    import numpy as np
+
+    from bailong.prepare.dedup import star
+    from bailong.prepare.dedup.bands import union, unpacked
+    from bailong.prepare.dedup.documents import Documents
+    from bailong.prepare.work.shard import write_drops
+
     documents, folders = Documents.of(inputs, arguments)
     count = arguments["decided"]
     parts = [np.load(folder / "pairs.npy") for folder in folders[:count]]
     verified = arguments["verified"]
-    packed = np.concatenate([np.empty(0, np.uint64), *parts]) if verified else lsh.union(parts)
-    numbers, place = np.unique(lsh.unpacked(packed), return_inverse=True)
+    packed = np.concatenate([np.empty(0, np.uint64), *parts]) if verified else union(parts)
+    numbers, place = np.unique(unpacked(packed), return_inverse=True)
     method = star.greedy if arguments["cluster"] == "star" else star.components
     resolution = method(documents.keep_order(numbers), place.reshape(-1, 2))
 
@@ -297,6 +322,10 @@ def _measured(
     measure: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> tuple[np.ndarray, int]:
     """Similarity of each pair, by `measure` (else exact), and how many were compared as long documents: exactly."""
+    import numpy as np
+
+    from bailong.prepare.dedup.verify import jaccard, with_long
+
     ngram, most = arguments["verify_ngram"], arguments["max_unique_tokens"]
     long = np.zeros(len(pairs), dtype=bool) if most is None else with_long(documents, pairs, most)
     out = np.empty(len(pairs), dtype=np.float64)

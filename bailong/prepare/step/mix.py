@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
-from bailong.prepare.step.base import CorpusStep, RunTasks
-from bailong.prepare.work.shard import Shard, ShardRef, alive
+from bailong.prepare.step.base import CorpusStep, RunTasks, ShardRef
 from bailong.prepare.work.task import Task
 from bailong.run.checks import did_you_mean, require
+
+if TYPE_CHECKING:
+    import numpy as np
 
 #: Table 3 of the paper: shares of the 13 B training tokens
 TABLE_3 = {
@@ -100,6 +100,10 @@ def choose(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict[
 
     Writes `copies.npy`, [documents] uint8, the shards one after another, and `offsets.npy`, [shards + 1] int64.
     """
+    import numpy as np
+
+    from bailong.prepare.work.shard import Shard, alive
+
     settings = Mix(**arguments["knobs"])
     names: list[str] = arguments["names"]
     drops, folders = inputs[: arguments["drops"]], inputs[arguments["drops"] :]
@@ -132,6 +136,8 @@ def _copies(
     training: np.ndarray,
     held: np.ndarray,
 ) -> tuple[np.ndarray, dict[str, Any]]:
+    import numpy as np
+
     rows = {name: np.flatnonzero(training & (source == i)) for i, name in enumerate(names)}
     available = {name: int(tokens[r].sum()) for name, r in rows.items()}
     targets = settings.targets(available)
@@ -153,6 +159,8 @@ def _copies(
 
 def scrambled(keys: np.ndarray, seed: int) -> np.ndarray:
     """[n] uint64, a fixed pseudo-random order of documents (splitmix64's finaliser over key and seed)."""
+    import numpy as np
+
     x = keys + np.uint64((seed * 0x9E3779B97F4A7C15 + 0x632BE59BD9B4E019) & 0xFFFFFFFFFFFFFFFF)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         x = (x ^ (x >> np.uint64(shift))) * np.uint64(factor)

@@ -6,9 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from bailong.prepare.dedup.partition import ranges
-from bailong.prepare.step.base import GlobalStep
-from bailong.prepare.work.shard import ShardRef
+from bailong.prepare.step.base import GlobalStep, ShardRef
 
 S = TypeVar("S", bound=GlobalStep)
 
@@ -49,6 +47,8 @@ def ranged(scope: str, taking: Sequence[Numbered], records: int = 1) -> tuple[in
         scope: `source` makes the hashes of two sources differ, by the `salt` of the task; `global` does not.
         records: hashes of a document.
     """
+    from bailong.prepare.dedup.partition import ranges
+
     parts = ranges(records * sum(shard.documents for _, shard in taking))
     salts = [shard.source + 1 if scope == "source" else 0 for _, shard in taking]
     return parts, [

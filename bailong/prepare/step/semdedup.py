@@ -24,10 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import numpy as np
-
-from bailong.prepare.step.base import GlobalStep, RunTasks
-from bailong.prepare.work.shard import DROPS, ShardRef, write_drops
+from bailong.prepare.step.base import GlobalStep, RunTasks, ShardRef
 from bailong.prepare.work.task import Task, facts
 from bailong.run.checks import require
 
@@ -257,6 +254,9 @@ def collect(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict
         inputs: the `cut` of each of `scopes`, then the embedded blocks.
         arguments: `scopes`, and `blocks`, [source's name, number of blocks] of each shard.
     """
+    import numpy as np
+
+    from bailong.prepare.work.shard import DROPS, write_drops
 
     cuts = inputs[: len(arguments["scopes"])]
     write_drops(target, np.concatenate([np.empty(0, DROPS), *(np.load(folder / "drops.npy") for folder in cuts)]))

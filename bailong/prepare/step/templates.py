@@ -13,10 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
-from bailong.prepare.step.base import Result, RunTasks, TextStep
-from bailong.prepare.work.shard import Shard, ShardRef, alive
+from bailong.prepare.step.base import Result, RunTasks, ShardRef, TextStep
 from bailong.prepare.work.task import facts
 
 #: characters of a document that the report looks at: a template is near its ends or all of it
@@ -129,6 +126,7 @@ class Templates(TextStep):
 
 def clauses(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict[str, Any]:
     """In how many documents of a shard each clause, or end of one, stands: `hashes.npy` [m], `documents.npy` [m]."""
+    import numpy as np
 
     from bailong.text import templates
 
@@ -144,6 +142,8 @@ def clauses(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict
 
 def common(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict[str, Any]:
     """The clauses of at least `least` documents in all: `hashes.npy`, sorted."""
+    import numpy as np
+
     # All at once: the sample bounds them (some 60 a document), into however many shards it is cut.
     hashes = np.concatenate([np.empty(0, np.uint32), *(np.load(folder / "hashes.npy") for folder in inputs)])
     counts = np.concatenate([np.empty(0, np.uint32), *(np.load(folder / "documents.npy") for folder in inputs)])
@@ -155,6 +155,7 @@ def common(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict[
 
 def lines(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict[str, Any]:
     """Skeletons of a shard's lines: `skeletons.jsonl` of skeleton, documents and the examples with the lowest keys."""
+    import numpy as np
 
     from bailong.text.templates import skeletons
 
@@ -198,6 +199,10 @@ def table(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict[s
 
 def _documents(folder: Path, drops: list[Path], number: int, below: int) -> Iterator[tuple[str, str]]:
     """(key, text) of the living documents of a shard that the report looks at."""
+    import numpy as np
+
+    from bailong.prepare.work.shard import Shard, alive
+
     shard = Shard(folder, 0)
     keys = np.asarray(shard.keys)
     chosen = alive(number, len(shard), drops) & (keys[:, 0] >> np.uint64(32) < below)

@@ -6,11 +6,12 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bailong.prepare.step.base import CorpusStep
+
+if TYPE_CHECKING:
+    import numpy as np
 
 #: the tokenizer that needs no file: a token is a Unicode code point
 CHARACTERS = "characters"
@@ -55,6 +56,8 @@ class Tokenize(CorpusStep):
 
     def open(self) -> tuple[Callable[[list[str]], list[np.ndarray]], str]:
         """The function from texts to ids ([length] each, no markers), and their dtype: 16 bits where they fit."""
+        import numpy as np
+
         if self.characters:
             return lambda texts: [np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32) for text in texts], "uint32"
         from bailong.tokenizer.folder import encode_documents, load_tokenizer

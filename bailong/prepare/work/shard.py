@@ -178,17 +178,3 @@ def _bounded(documents: Iterable[Document]) -> Iterator[list[Document]]:
             batch, size = [], 0
     if batch:
         yield batch
-
-
-class ShardRef(NamedTuple):
-    """A clean shard as the global steps see it.
-
-    Attributes:
-        task: name of the task that wrote it; an input of every task that reads it.
-        source: position of its source in `data.sources`.
-    """
-
-    task: str
-    source: int
-    documents: int
-    tokens: int

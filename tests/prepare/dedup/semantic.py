@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from bailong.prepare.dedup import embed
+from bailong.prepare.step.base import ShardRef
 from bailong.prepare.work import shard, task
-from bailong.prepare.work.shard import Document, ShardRef
+from bailong.prepare.work.shard import Document
 from bailong.prepare.work.task import Task
 
 

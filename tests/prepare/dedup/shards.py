@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from bailong.prepare.dedup import signatures, star, verify
+from bailong.prepare.step.base import ShardRef
 from bailong.prepare.work import task
-from bailong.prepare.work.shard import ShardRef
 
 
 class Doc(NamedTuple):

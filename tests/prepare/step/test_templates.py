@@ -6,9 +6,10 @@ import json
 import numpy as np
 import pytest
 
+from bailong.prepare.step.base import ShardRef
 from bailong.prepare.step.templates import Templates
 from bailong.prepare.work import shard, task
-from bailong.prepare.work.shard import Document, ShardRef
+from bailong.prepare.work.shard import Document
 from bailong.text.templates import normalized
 from tests.prepare.step.raw import rows
 
