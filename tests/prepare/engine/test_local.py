@@ -59,7 +59,7 @@ def test_kill_9_of_the_driver_at_ten_moments(tmp_path):
     expected = graph.run(Local(workers=1), tmp_path / "expected")
     moment, root, unfinished = random.Random(5), tmp_path / "work", 0
     for _ in range(10):
-        driver = subprocess.Popen([*COMMAND, str(root), "0.3"], cwd=ROOT)
+        driver = subprocess.Popen([*COMMAND, str(root), "0.6"], cwd=ROOT)
         time.sleep(moment.uniform(0.3, 1.1))
         assert driver.poll() is None
         driver.kill()
