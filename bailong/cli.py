@@ -1,7 +1,5 @@
 """The commands. Heavy libraries are imported inside each task, so that `--help` and Tab stay instant."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Callable

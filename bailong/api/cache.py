@@ -4,8 +4,6 @@ Lines are only ever appended, each whole and under a lock, so that several proce
 killed at any moment leaves at most one torn line, which the next writer closes off and every reader passes over.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """One call to an endpoint, its reply, and the key by which a paid reply is known again."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from dataclasses import dataclass, field

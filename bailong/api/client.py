@@ -4,8 +4,6 @@ We do the retries ourselves: the openai package's own leave no count, wait no lo
 no wait will cure (an empty account).
 """
 
-from __future__ import annotations
-
 import asyncio
 import dataclasses
 import email.utils

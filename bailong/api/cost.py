@@ -1,7 +1,5 @@
 """What calls cost: tokens before they are asked, dollars after."""
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import os

@@ -1,7 +1,5 @@
 """Settings of the API: an endpoint that is asked, and what its answers cost."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from omegaconf import MISSING

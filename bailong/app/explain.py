@@ -1,7 +1,5 @@
 """What Hydra and OmegaConf say over several lines, in one: the key, the value, what is accepted."""
 
-from __future__ import annotations
-
 import difflib
 import os
 import re

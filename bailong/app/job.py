@@ -1,7 +1,5 @@
 """One job of a sweep, in a process of its own: settings come in on standard input (bailong.app.launcher)."""
 
-from __future__ import annotations
-
 import pickle
 import sys
 

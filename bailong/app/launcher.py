@@ -6,8 +6,6 @@ jobs are skipped without importing torch, a failing job stops nobody, and a clos
 Each job is given one GPU in turn where there are several.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import json

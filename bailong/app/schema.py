@@ -1,7 +1,5 @@
 """The schemas of all settings in Hydra's store, and the strict parser that reads a composed config."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Hydra glue: where config is found, how experiments/ and sweeps/ become groups, how runs are named."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

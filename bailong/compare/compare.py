@@ -1,7 +1,5 @@
 """Recipe of `bailong-compare`: run folders to a table, curves and one HTML file. Imports no torch."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from rich.console import Console

@@ -4,8 +4,6 @@ Statistics are over finished runs. A pair is two runs, one of them the baseline'
 every setting that varies within a choice, so the difference between them is what the choice made.
 """
 
-from __future__ import annotations
-
 import math
 import statistics
 from collections import Counter

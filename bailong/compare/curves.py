@@ -3,8 +3,6 @@
 matplotlib is used without pyplot, a fixed hash salt and no date, so the same runs give the same bytes.
 """
 
-from __future__ import annotations
-
 import html
 import io
 import re

@@ -3,8 +3,6 @@
 The page is complete without its script, which only adds values under the pointer.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shlex

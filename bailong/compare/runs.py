@@ -4,8 +4,6 @@ A folder is read as it is found: while its run is alive, after it failed, or cop
 What cannot be read becomes one line in `Runs.problems` and never stops the reading of the others.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import os

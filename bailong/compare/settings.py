@@ -1,7 +1,5 @@
 """Settings of `bailong-compare`."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

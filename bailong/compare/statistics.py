@@ -1,7 +1,5 @@
 """The few numbers that a comparison rests on. Pure functions of plain arrays."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The comparison in words and cells: findings, the tables (shared by terminal and page) and `runs.csv`."""
 
-from __future__ import annotations
-
 import csv
 import io
 import math

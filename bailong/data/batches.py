@@ -1,7 +1,5 @@
 """From tokenized documents to the sequences and steps of training and evaluation."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass

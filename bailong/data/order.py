@@ -1,7 +1,5 @@
 """The order of samples as a pure function of (seed, epoch, position): nothing to store, nothing to restore."""
 
-from __future__ import annotations
-
 import numpy as np
 
 

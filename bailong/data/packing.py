@@ -1,7 +1,5 @@
 """How documents fill sequences: what each strategy keeps, pads and cuts, and the plan of `best_fit`."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A folder that `bailong-prepare` filled, from the side of those who read it."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Settings of text: where it comes from, what is held out, and the tokenizer that reads it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Where text comes from: local files, the sample inside the package, the Hub. One document at a time."""
 
-from __future__ import annotations
-
 import glob
 import hashlib
 import json

@@ -8,8 +8,6 @@ template of an exported folder writes, so that both give the same ids with any t
 instruction.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

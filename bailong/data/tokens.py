@@ -1,7 +1,5 @@
 """Tokenized text on disk: made once per (text, tokenizer, stage), memory-mapped, shared by every job."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass

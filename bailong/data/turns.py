@@ -1,7 +1,5 @@
 """A dialogue: instructions and the outputs that answer them (paper, section 4.1)."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import unicodedata

@@ -13,8 +13,6 @@ settings is not asked again, whatever its id. The last row of a question is the 
 Turn k of all questions is asked as one wave. Turns of questions that have more to come wait in `turns.jsonl` beside it.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import hashlib

@@ -4,8 +4,6 @@ Questions are what is drawn, never turns or samples: those of one question hang 
 interval says nothing about another judge, another day, or questions of another kind.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

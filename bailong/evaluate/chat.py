@@ -4,8 +4,6 @@ At a terminal prompts and remarks go to standard error and answers to standard o
 but answers: `bailong-chat model=... < questions.txt > answers.txt`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib.util
 import json

@@ -1,7 +1,5 @@
 """What an evaluation would ask and cost, before anything is asked: `bailong-evaluate plan=true`."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from bailong.api.client import Client

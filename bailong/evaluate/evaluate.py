@@ -4,8 +4,6 @@ Answers and verdicts are rows of append-only files, found again by all that deci
 wherever it was stopped, a new model or benchmark asks only what is new, and tables can be made again from files alone.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import time

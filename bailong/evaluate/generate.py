@@ -1,7 +1,5 @@
 """Answers of a local model: batched, left-padded, with a KV cache, each the same as if it had been asked alone."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any

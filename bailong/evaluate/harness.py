@@ -5,8 +5,6 @@ judged elsewhere) and says nothing of their worth; what it can compute are exact
 byte. Character F1 is only in `bailong-evaluate`. Tried with lm-eval 0.4.13.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A folder with a model in it, looked at without loading it (and without torch)."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path

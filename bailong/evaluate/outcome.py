@@ -1,7 +1,5 @@
 """What came of one question: its verdicts, its measures and the language rule, put together from the rows of files."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,5 @@
 """From turns to the ids a local model reads: the folder's chat template, and what gives way when there are too many."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """How the next token is chosen: greedily, or drawn so that neither batch size nor order changes what is drawn."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Sequence

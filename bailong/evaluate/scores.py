@@ -11,8 +11,6 @@
 Files may be absent or unfinished: what they lack is counted as pending, and never as 0.
 """
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 import json

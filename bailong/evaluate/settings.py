@@ -1,7 +1,5 @@
 """Settings of what comes after training: models, sampling, and the commands that use them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, fields
 from typing import Any
 

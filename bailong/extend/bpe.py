@@ -4,8 +4,6 @@ A process, because SentencePiece trains inside one C++ call that neither listens
 off the terminal. This file is also that process (`python bpe.py job.json`), so it imports nothing of ours.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

@@ -5,8 +5,6 @@ The paper's three reproducible rows (characters, Llama 2, Jieba) all come out un
 the sum.
 """
 
-from __future__ import annotations
-
 import gzip
 import importlib
 from collections.abc import Callable

@@ -3,8 +3,6 @@
 With `measure=[...]` it builds nothing and prints Table 2.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import shutil

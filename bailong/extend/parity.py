@@ -1,7 +1,5 @@
 """Proofs that a tokenizer can be trusted: the same ids everywhere, text that comes back, an untouched old language."""
 
-from __future__ import annotations
-
 from sentencepiece import SentencePieceProcessor
 from transformers import PreTrainedTokenizerFast
 

@@ -1,7 +1,5 @@
 """LoRA where the paper puts it: every linear layer, the embedding and the head, each with its own adapter."""
 
-from __future__ import annotations
-
 import warnings
 from typing import Any
 

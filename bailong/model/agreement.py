@@ -1,7 +1,5 @@
 """How far two models agree on a text: the proof that an exported model is the one that was trained."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any

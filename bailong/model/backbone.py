@@ -1,7 +1,5 @@
 """The base model: loaded in NF4 or plain, made from scratch, counted and guarded."""
 
-from __future__ import annotations
-
 import warnings
 from pathlib import Path
 from typing import Any

@@ -11,8 +11,6 @@ Liger, cut-cross-entropy and TRL read the head's base weight alone and refuse or
 `F.linear_cross_entropy` (2.13) always forms dW and returns a bf16 loss under bf16. Hence this file.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

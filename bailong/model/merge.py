@@ -6,8 +6,6 @@ model), and a tied pair with an adapter on each end becomes two matrices first (
 get the change of both: PEFT warns and does it).
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

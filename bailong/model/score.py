@@ -1,7 +1,5 @@
 """How well a model predicts a text: loss per token, and bits per byte, which any two tokenizers can be compared by."""
 
-from __future__ import annotations
-
 import math
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Settings of a model: its architecture, the checkpoint, and where its adapters go."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from omegaconf import MISSING

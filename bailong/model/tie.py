@@ -11,8 +11,6 @@ Most ways to do it leave one out without an error:
 So everything here sets all three and then asserts by pointer; nothing elsewhere should ask the config.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from torch import nn

@@ -1,7 +1,5 @@
 """The text steps over one raw shard, in one pass: raw documents in, a clean shard and its books out."""
 
-from __future__ import annotations
-
 import hashlib
 import time
 from collections.abc import Callable, Iterator

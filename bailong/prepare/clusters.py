@@ -1,7 +1,5 @@
 """Groups of duplicates to look at: the kept witness of each and what it stands for."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The recipe of a corpus: from raw text to clean, deduplicated, mixed documents (paper, section 3.2)."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The recipe of dialogues: from published datasets to what `stage=sft` trains on (paper, section 4.2)."""
 
-from __future__ import annotations
-
 import dataclasses
 import io
 import itertools

@@ -1,7 +1,5 @@
 """What a corpus would take: a trial on a little of each source, scaled up (`bailong-prepare plan=true`)."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import tempfile

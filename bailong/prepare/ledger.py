@@ -1,7 +1,5 @@
 """The ledger of a corpus: what every step did to every source, checked, beside what came of it all."""
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """The tasks of corpus preparation in the order of the paper (section 3.2), for one set of settings."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

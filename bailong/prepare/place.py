@@ -1,7 +1,5 @@
 """The folder that `bailong-prepare` fills: where it is, whether it is done, and the name by which others find it."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """`bailong-prepare`: from raw data to a folder that training reads, with a ledger and a report."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

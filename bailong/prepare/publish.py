@@ -1,7 +1,5 @@
 """The last pass over a clean shard: kept documents as JSONL, dropped ones with their witnesses, ids for training."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

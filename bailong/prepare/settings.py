@@ -1,7 +1,5 @@
 """Settings of each command: the groups it takes, and what it refuses."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Books: the chapters of an EPUB file in reading order."""
 
-from __future__ import annotations
-
 import posixpath
 import re
 import zipfile

@@ -1,8 +1,6 @@
 """Pages of a list of addresses, fetched politely: robots.txt, one request at a time and a pause between two at each
 host, back-off when a host is busy, and nothing fetched twice."""
 
-from __future__ import annotations
-
 import hashlib
 import http.client
 import json

@@ -1,7 +1,5 @@
 """JSON lines: one object a line. A line that is none costs itself and nothing else."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from typing import Any

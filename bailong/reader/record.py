@@ -1,7 +1,5 @@
 """What a reader yields: a record that is text, one that is not, or something that is no document at all."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 #: bytes of a bad record that are kept to look at

@@ -1,7 +1,5 @@
 """Bytes of a file, decompressed, in bounded blocks and lines. Damage ends them at a known place, not before."""
 
-from __future__ import annotations
-
 import bz2
 import io
 import lzma

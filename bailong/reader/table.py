@@ -1,7 +1,5 @@
 """Tables: Parquet files, and datasets of the Hub row by row."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

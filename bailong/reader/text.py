@@ -1,7 +1,5 @@
 """Plain text: a blank line ends a document, or the file does."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from bailong.reader.record import HEAD, Bad, Item, Record

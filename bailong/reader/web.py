@@ -1,7 +1,5 @@
 """Web pages: HTML files and WARC archives; the main text of a page is trafilatura's (paper, section 3.2)."""
 
-from __future__ import annotations
-
 import io
 import logging
 import zlib

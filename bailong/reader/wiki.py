@@ -1,7 +1,5 @@
 """Articles of a MediaWiki XML dump. Each page is parsed by itself, so that a broken one costs nothing but itself."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from urllib.parse import quote
 from xml.etree import ElementTree

@@ -1,7 +1,5 @@
 """Wikitext to plain text, over mwparserfromhell. Prose stays; templates, tables, notes and pictures go."""
 
-from __future__ import annotations
-
 import re
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """Bars and histograms as SVG that takes its colours from the page, and says in words what it shows."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from html import escape

@@ -1,7 +1,5 @@
 """Documents on a page: whatever they hold stays text, differences are marked."""
 
-from __future__ import annotations
-
 from collections import Counter
 from difflib import SequenceMatcher
 from html import escape

@@ -3,8 +3,6 @@
 Text is escaped here, by `visible`; what a caller has built already is `Html` and stays as it is.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape

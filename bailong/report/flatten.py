@@ -1,7 +1,5 @@
 """Nested values as one level."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Text as HTML: whatever it holds stays text, and what cannot be seen is shown."""
 
-from __future__ import annotations
-
 import re
 from html import escape
 

@@ -1,7 +1,5 @@
 """Colours of the figures, on light and on dark paper."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 #: (light, dark) per choice: Okabe and Ito's colours, which colour-blind readers can tell apart, adjusted

@@ -1,7 +1,5 @@
 """Numbers as the reports write them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

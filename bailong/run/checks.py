@@ -1,7 +1,5 @@
 """How a bad value is refused: one sentence with the key, the value and what would be accepted."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Iterable

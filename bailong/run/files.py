@@ -1,7 +1,5 @@
 """Files that appear whole or not at all, and the lock by which one process holds a file."""
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import json

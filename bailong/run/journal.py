@@ -1,7 +1,5 @@
 """Append-only files of JSON rows that survive `kill -9`; a journal has one writer at a time."""
 
-from __future__ import annotations
-
 import json
 import threading
 from pathlib import Path

@@ -4,8 +4,6 @@ They are apart so that the record holds nothing but what the settings decide: an
 the very bytes that an unbroken one leaves.
 """
 
-from __future__ import annotations
-
 import math
 import os
 from pathlib import Path

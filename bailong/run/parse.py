@@ -1,7 +1,5 @@
 """The strict parser that makes live dataclasses of a composed config, and the finder of the options of a choice."""
 
-from __future__ import annotations
-
 import dataclasses
 import importlib
 import pkgutil

@@ -1,7 +1,5 @@
 """The process that a run lives in: its signals, its memory, its place among other processes, its noisy libraries."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import math

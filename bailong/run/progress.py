@@ -1,7 +1,5 @@
 """What a person sees of a run: a bar on a terminal, plain lines everywhere, the same lines in `train.log`."""
 
-from __future__ import annotations
-
 import os
 import sys
 import time

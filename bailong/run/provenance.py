@@ -1,7 +1,5 @@
 """Where a run came from: code, packages, machine, command. Enough to ask in a year why two runs differ."""
 
-from __future__ import annotations
-
 import os
 import platform
 import shlex

@@ -1,7 +1,5 @@
 """Settings of tracking: where the curves go besides `metrics.jsonl`."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from omegaconf import MISSING

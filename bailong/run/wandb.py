@@ -1,7 +1,5 @@
 """Weights & Biases as a mirror of `metrics.jsonl`: one run a job, grouped by sweep, tokens on the x-axis."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from pathlib import Path

@@ -4,8 +4,6 @@ Every kind is a class of short lines with marks of its own, in Traditional and S
 line that could be a sentence of an article stays: recall here is worth less than a paragraph lost.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from functools import cache

@@ -13,8 +13,6 @@ OpenCC cuts text greedily from the left, so a phrase of its dictionaries takes c
   with a substring without which it cannot match; those of `term_patterns` are for configurations with phrases.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -1,7 +1,5 @@
 """Pieces cut out of a text so that every character is either in the text that stays or in one of the pieces."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import NamedTuple

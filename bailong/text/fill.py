@@ -1,7 +1,5 @@
 """Templates: every `{slot}` replaced in one pass, so that no answer is ever expanded again."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
 """Leftovers of HTML, wiki text and BBCode, turned into the text that a reader saw."""
 
-from __future__ import annotations
-
 import html.entities
 import re
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Full-width punctuation where a sentence is Chinese, sign by sign after what stands beside it."""
 
-from __future__ import annotations
-
 import re
 from itertools import islice
 from typing import TypeAlias

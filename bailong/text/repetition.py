@@ -5,8 +5,6 @@ blanks and digits left out: dot leaders, tables and rules repeat by nature). Its
 characters, or 32 and 64 Latin letters.
 """
 
-from __future__ import annotations
-
 import re
 import sys
 import unicodedata

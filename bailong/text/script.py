@@ -4,8 +4,6 @@ The tables come out of OpenCC itself (every Han character through `s2t` and `t2s
 dictionaries that do the converting.
 """
 
-from __future__ import annotations
-
 import re
 from functools import cache
 from typing import NamedTuple

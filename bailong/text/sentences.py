@@ -4,8 +4,6 @@ pysbd, the usual splitter, runs at 0.3 MB/s on Chinese and is not lossless. This
 can end a sentence.
 """
 
-from __future__ import annotations
-
 import re
 
 from bailong.text.spans import protected

@@ -4,8 +4,6 @@ Chinese pages write them without spaces around, and pages that others have clean
 signs (`https：//a．tw`, `https：／／a。tw`): both are recognised. Every pattern is linear in the length of the text.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from typing import NamedTuple

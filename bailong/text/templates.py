@@ -5,8 +5,6 @@ beginning and end may be; the rest is a slot, `＊`. What is left of the line is
 sample of documents find them: the first counts clauses and their ends, the second skeletons.
 """
 
-from __future__ import annotations
-
 import re
 import zlib
 from collections.abc import Container, Iterable

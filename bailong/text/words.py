@@ -1,7 +1,5 @@
 """Words of a list in text: exact, with ASCII boundaries, and spelt apart to get past filters (壞.詞.乙, b-a-d)."""
 
-from __future__ import annotations
-
 import codecs
 import re
 from collections.abc import Iterable, Iterator

@@ -9,8 +9,6 @@ Equal scores have no exact counterpart in a ranked list. Llama 2 has one such fa
 there the leftmost rule lets one run grow as far as it can, and so does ranking the longer left part first.
 """
 
-from __future__ import annotations
-
 from tokenizers import AddedToken, Tokenizer, decoders, normalizers, processors
 from tokenizers.models import BPE
 from transformers import PreTrainedTokenizerFast

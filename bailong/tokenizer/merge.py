@@ -1,7 +1,5 @@
 """Base SentencePiece models, and new pieces appended to them (paper, section 3.1)."""
 
-from __future__ import annotations
-
 import logging
 import unicodedata
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """What each new token was to the old tokenizer: the ids that zip-tie averages (paper, equation 3)."""
 
-from __future__ import annotations
-
 from bailong.tokenizer.merge import SPACE, Model, processor
 
 

@@ -1,7 +1,5 @@
 """Settings of a tokenizer: the folder that is read, and the recipe that fills it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from omegaconf import MISSING

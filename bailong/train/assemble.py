@@ -1,7 +1,5 @@
 """From settings to the model that is trained: load, tie, grow, adapt. Training and export build it the same way."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -7,8 +7,6 @@ Symbols: L layers, d hidden, k = d·kv_heads/heads, f intermediate, V vocabulary
 P = L(2d² + 2dk + 3df) weights of linear layers, A = their LoRA weights.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import astuple, dataclass
 from typing import Any

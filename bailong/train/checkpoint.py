@@ -5,8 +5,6 @@ order of data and the masks of dropout are pure functions of the seed and the st
 travels in the file, so that a damaged adapter is neither trained on nor exported.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 from dataclasses import asdict, dataclass

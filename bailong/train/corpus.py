@@ -1,7 +1,5 @@
 """The text of a run as token ids, made once and shared by jobs."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable
 from functools import partial

@@ -1,7 +1,5 @@
 """How well a model predicts the evaluation text of a run, and how well the untouched base does."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from typing import Any

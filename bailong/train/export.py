@@ -7,8 +7,6 @@ A 7B model takes 27 GB of memory in float32 (on the device that `trainer.acceler
 with CUDA_VISIBLE_DEVICES= to use main memory), and never stands there twice.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import json

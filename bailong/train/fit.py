@@ -4,8 +4,6 @@ Text and tokenizer make a corpus; base model, initializer and adapters make a mo
 measurement goes to the run's folder.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import lightning.pytorch as pl

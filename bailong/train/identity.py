@@ -5,8 +5,6 @@ the hashes of data, tokenizer and base model stand in for their paths. Import-li
 recognised without torch.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import json

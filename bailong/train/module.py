@@ -1,7 +1,5 @@
 """Training as a LightningModule: one batch is one optimizer step, and every number of it is reproducible."""
 
-from __future__ import annotations
-
 import math
 import time
 from contextlib import nullcontext

@@ -1,7 +1,5 @@
 """AdamW in its forms, and the learning rate as a pure function of the step."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 

@@ -1,7 +1,5 @@
 """`plan=true`: what a run would cost, without weights, data or torch."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

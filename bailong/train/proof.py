@@ -1,7 +1,5 @@
 """A finished run as a plain model folder, with the proof that it is the same model: rebuild, merge, prove."""
 
-from __future__ import annotations
-
 import dataclasses
 import shutil
 from itertools import islice

@@ -1,7 +1,5 @@
 """Settings of training: the optimizer, the machine, and where the curves go."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

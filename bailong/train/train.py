@@ -1,7 +1,5 @@
 """One training run, from settings to `result.json`: a finished run returns at once, an unfinished one goes on."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from bailong.run import folder

@@ -1,7 +1,5 @@
 """Benchmarks of conversations: Bailong-bench (paper, section 5.1), the stand-in for it, and MT-bench."""
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from collections import Counter

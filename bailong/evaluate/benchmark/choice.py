@@ -1,7 +1,5 @@
 """Which of two labels an answer gives: the sentiment of a review, as a metric beside the judge's score."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 

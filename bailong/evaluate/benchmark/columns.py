@@ -1,7 +1,5 @@
 """The fields of a row under the reader's names, whatever the file calls them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from bailong.evaluate.benchmark.rows import Row

@@ -4,8 +4,6 @@ Passages are compared, not articles: DRCD's own splits share articles (developme
 passage. Shared articles are counted and are no fault.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path

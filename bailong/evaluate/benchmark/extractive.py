@@ -8,8 +8,6 @@ Two cases that MLQA leaves open: an answer that is nothing but articles and punc
 and so is one that is accepted to be so (a gold `%`), instead of matching everything that is empty too.
 """
 
-from __future__ import annotations
-
 import re
 import string
 import unicodedata

@@ -1,7 +1,5 @@
 """One question of a benchmark, ready to be asked."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass, field
 from typing import Any
 

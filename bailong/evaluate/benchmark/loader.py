@@ -1,7 +1,5 @@
 """From the settings of a benchmark to its items."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections import Counter

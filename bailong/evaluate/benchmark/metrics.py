@@ -1,7 +1,5 @@
 """Scores that need no judge: what is measured of an answer, and which number stands for it."""
 
-from __future__ import annotations
-
 from bailong.evaluate.benchmark import choice, extractive, number
 from bailong.evaluate.benchmark.item import Item
 from bailong.evaluate.benchmark.settings import Benchmark

@@ -1,7 +1,5 @@
 """Exact match of the number that an answer ends in, as GSM8K has it: `#### n`."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """Questions about a passage: SQuAD's documents (DRCD, XQuAD, MLQA), FGC's, and tables with one question a row."""
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Bits per byte of any text under a model: the one score that needs no answer, and compares across tokenizers."""
 
-from __future__ import annotations
-
 from typing import Any
 
 

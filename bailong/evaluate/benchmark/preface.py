@@ -3,8 +3,6 @@
 The paper says "we combine them with a preface" and prints none (section 5.2).
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from bailong.evaluate.benchmark.settings import Benchmark

@@ -1,7 +1,5 @@
 """The rows of a benchmark as they are in its file, on the Hub, or in the sample inside the package."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

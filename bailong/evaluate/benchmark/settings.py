@@ -1,7 +1,5 @@
 """Settings of a benchmark."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from omegaconf import MISSING

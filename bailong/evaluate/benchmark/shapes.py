@@ -1,7 +1,5 @@
 """Benchmarks of one prompt a row: labelled texts, summaries, plain questions, word problems, and running text."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Callable, Iterator

@@ -6,8 +6,6 @@ Chinese; it obeys with its mood. This rule knows Traditional Chinese, Simplified
 benchmarks/language_rule.py.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Two models' answers side by side, judged in both orders: judges prefer what they read first (Zheng et al. 2023)."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence

@@ -10,8 +10,6 @@ rating is looked for in this order, the last one of the first kind that is there
 4. any of these that is announced as an example (例如, 格式, for example).
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Settings of the judge."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from omegaconf import MISSING

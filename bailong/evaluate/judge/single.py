@@ -1,7 +1,5 @@
 """A language model as judge of single answers (paper, section 5.2; Zheng et al. 2023)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple

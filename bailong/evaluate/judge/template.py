@@ -11,8 +11,6 @@ A file is the prompt, then parts of it under lines `--- turn` and `--- reference
 empty answer leaves its slot empty: the judge sees that nothing was said, and rates that.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Sequence

@@ -4,8 +4,6 @@ A row is found again by all that decides it: endpoint, model, messages, sampling
 about. So nothing is judged twice, a changed answer is judged anew, and whatever stops a run, the next one goes on.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections import Counter

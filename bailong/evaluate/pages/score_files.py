@@ -1,7 +1,5 @@
 """Table 6 as `table.md`, `table.csv`, `table.tex`, and in the terminal."""
 
-from __future__ import annotations
-
 import csv
 import io
 from typing import Any

@@ -1,7 +1,5 @@
 """`report.html` of an evaluation: Table 6 with what is behind it, and the answers themselves."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path

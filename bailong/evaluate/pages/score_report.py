@@ -1,7 +1,5 @@
 """Everything that people look at after an evaluation, from the files in its folder alone."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from bailong.evaluate.pages import score_files, score_page

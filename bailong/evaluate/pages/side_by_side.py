@@ -5,8 +5,6 @@ those that have something to show (no verdict, judge and rule apart, models far 
 by a hash of their id. Texts are cut where `CHARACTERS` over all of them runs out. Every row stays in the JSONL files.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape

@@ -1,7 +1,5 @@
 """Deduplication: the algorithms behind the steps exact_dedup, minhash and semdedup."""
 
-from __future__ import annotations
-
 from functools import cache
 from types import ModuleType
 

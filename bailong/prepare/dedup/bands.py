@@ -4,8 +4,6 @@ A signature is cut into bands of some rows; documents that agree in all rows of 
 of Jaccard similarity J meet in at least one of b bands of r rows with probability 1 - (1 - J^r)^b.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

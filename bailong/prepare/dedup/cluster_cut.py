@@ -1,7 +1,5 @@
 """Which documents go at a given eps, and which kept one stands for each: the only part that depends on eps."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

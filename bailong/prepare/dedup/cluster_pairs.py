@@ -3,8 +3,6 @@
 Memory is a cluster's vectors and one tile of similarities, never n^2.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple

@@ -4,8 +4,6 @@ Clusters only decide who is compared with whom. faiss trains them on at most 256
 by key, so that neither the number of workers nor the cut into shards matters.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

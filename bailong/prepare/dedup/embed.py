@@ -5,8 +5,6 @@ is always cut into the same batches. Another batch size, number of threads, proc
 (measured: none between one and two threads, or batches of 8 and 32, on one CPU).
 """
 
-from __future__ import annotations
-
 import hashlib
 from functools import lru_cache
 from itertools import islice

@@ -5,8 +5,6 @@ The compiled code is kept on disk, so that one process per machine pays for comp
 numba keeps it apart by CPU and by version of this file, which is why no kernel here calls into another file.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

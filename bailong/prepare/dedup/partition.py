@@ -1,7 +1,5 @@
 """Records with a 64-bit key, cut into ranges of keys: how one task per shard hands over to one task per range."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 

@@ -9,8 +9,6 @@ single tokens x is the token id itself (datasketch: `hashfunc=int`), a bijection
 shingles x is the upper half of a 64-bit hash (`shingles`).
 """
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import numpy as np

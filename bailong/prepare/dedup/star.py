@@ -1,7 +1,5 @@
 """Which documents go, once it is known which pairs are duplicates: greedy stars, or connected components."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

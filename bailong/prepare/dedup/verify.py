@@ -1,7 +1,5 @@
 """How similar two documents really are."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The books of dialogues: what came into a step, what left it, what was dropped and why. Checked at run time."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

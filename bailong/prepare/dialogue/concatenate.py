@@ -1,7 +1,5 @@
 """Single turns joined into dialogues of several turns (paper, section 4.2)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar

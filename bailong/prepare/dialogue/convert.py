@@ -1,7 +1,5 @@
 """Simplified to Traditional Chinese as written in Taiwan (paper, section 4.2: OpenCC). English stays as it is."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What Table 4 of the paper tells of a source, and what one wants to know beside it."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections import Counter

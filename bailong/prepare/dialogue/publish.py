@@ -1,7 +1,5 @@
 """All sources together: duplicates between them, the mixture, and the documents that training reads."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterator

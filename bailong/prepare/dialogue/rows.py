@@ -3,8 +3,6 @@
 Broken input costs itself and nothing else: it comes back as `Bad`, with its place, and reading goes on.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import sys

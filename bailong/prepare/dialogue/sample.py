@@ -1,7 +1,5 @@
 """Take a number of dialogues out of many (paper, section 4.2: 50,000 of MOSS), before anything is paid for them."""
 
-from __future__ import annotations
-
 import hashlib
 import heapq
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Settings of the making of dialogues: the knobs of each step that a source may name in `data.sources[].steps`."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from bailong.prepare.dialogue.concatenate import Concatenate

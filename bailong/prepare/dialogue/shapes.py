@@ -13,8 +13,6 @@ instruction are left out, and so is a last instruction that nobody answered: eac
 else that does not fit costs the whole record, with one word that says why (`Unfit`).
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections import Counter

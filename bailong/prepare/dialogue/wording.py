@@ -1,7 +1,5 @@
 """Texts that are sent to an API or made into instructions: files with slots (filled by bailong.text.fill)."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from pathlib import Path

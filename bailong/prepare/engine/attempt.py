@@ -1,7 +1,5 @@
 """One attempt at a task, as every engine makes it in its workers, and what the driver says of those that failed."""
 
-from __future__ import annotations
-
 import pickle
 import traceback
 from collections import Counter

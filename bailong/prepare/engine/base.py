@@ -1,7 +1,5 @@
 """What an engine is: it runs tasks, in any order, as often as needed. Tasks record themselves what is done."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path

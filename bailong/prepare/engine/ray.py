@@ -4,8 +4,6 @@ Ray only schedules. Tasks read and write folders on a file system that every mac
 their manifests are the record of what is done: a lost head costs nothing that was finished.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import logging
 import os

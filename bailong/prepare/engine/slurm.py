@@ -4,8 +4,6 @@ The array is written and submitted by datatrove's `SlurmPipelineExecutor`, which
 marks as completed does not count: the manifests of the tasks do.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import json

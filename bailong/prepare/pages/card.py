@@ -1,7 +1,5 @@
 """A corpus in the terminal: what every step left, the mixture, and one line that sums it up."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from rich.console import Group

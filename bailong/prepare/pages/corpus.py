@@ -3,8 +3,6 @@
 One static file without a script, made of the ledger alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Dialogues in the terminal: Table 4 of the paper for this corpus, what became of each source, the cost of a plan."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from rich.console import Group

@@ -1,7 +1,5 @@
 """What a corpus lost and why, with the documents to judge it by: drops, duplicates, templates."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A corpus ledger as the numbers that its page and its terminal card show. Reads the ledger alone."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """A source's way through the steps, drawn."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from html import escape
 

@@ -1,7 +1,5 @@
 """What the pages of a corpus and of dialogues share."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What a ledger records beside the flow of documents: sources and bad input, settings, how to reproduce it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from bailong.prepare.pages import parts

@@ -1,7 +1,5 @@
 """Steps of corpus preparation: one file, one dataclass, one YAML each (paper, section 3.2)."""
 
-from __future__ import annotations
-
 import importlib
 from typing import Any
 

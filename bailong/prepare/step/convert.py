@@ -1,7 +1,5 @@
 """Simplified to Traditional Chinese with OpenCC, where there is Simplified Chinese (paper, section 3.2)."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import dataclass

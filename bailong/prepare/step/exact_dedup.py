@@ -1,7 +1,5 @@
 """One of each group of documents with the same text."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Documents of fewer than ten tokens are dropped (paper, section 3.2)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

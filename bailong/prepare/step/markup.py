@@ -1,7 +1,5 @@
 """Leftovers of HTML, wiki text and BBCode are turned into plain text."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import dataclass

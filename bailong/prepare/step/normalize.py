@@ -1,7 +1,5 @@
 """One spelling for each character: NFC, no invisible characters, half-width Latin (the paper is silent on it)."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Callable

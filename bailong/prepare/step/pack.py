@@ -1,7 +1,5 @@
 """Ids of the whole training text in one memory-mapped file, ready for training (paper, section 3.4)."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Half-width punctuation in Chinese becomes full-width (paper, section 3.2), and stays in numbers, code and English."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar

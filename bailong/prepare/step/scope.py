@@ -1,7 +1,5 @@
 """Which shards take part in a step that compares documents with each other."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar

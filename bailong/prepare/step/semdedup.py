@@ -15,8 +15,6 @@ Phases, each of them tasks that a changed knob leaves alone unless it reads it:
 others as they are. Where an earlier step drops other documents than before, the blocks in which it did are made anew.
 """
 
-from __future__ import annotations
-
 import importlib.util
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Sentences with URLs, e-mail addresses, emoji and special symbols are dropped (paper, section 3.2)."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Callable

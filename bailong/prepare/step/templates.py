@@ -4,8 +4,6 @@ The paper removes templates by hand after deduplication. Here the report of one 
 is what a person reads; the lines that are to go are copied into a list, and the next run removes what matches.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """A `.npy` file that grows while it is written, for arrays that need not fit into memory."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The books of a step: what came in, what went out, what was dropped and why. Mergeable, and checked."""
 
-from __future__ import annotations
-
 import hashlib
 import heapq
 import itertools

@@ -1,7 +1,5 @@
 """Compressed lines, as they are kept for good."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -4,8 +4,6 @@ Two kinds. A *raw* shard is what `collect` reads: texts and where they come from
 steps and adds token ids, hashes and lengths, which every later step reads without touching the text again.
 """
 
-from __future__ import annotations
-
 import bisect
 import operator
 from collections.abc import Iterable, Iterator

@@ -6,8 +6,6 @@ asked for is done; any other is made again. So a run can be killed at any moment
 and any number of workers: it ends in the same bytes.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import fcntl

@@ -1,7 +1,5 @@
 """Pre-training from random weights: how a small base model is made where none can be downloaded."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from bailong.train.stage.cpt import Cpt
