@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 
 from omegaconf import MISSING
 
-from bailong.run.checks import require
+from bailong.run.checks import Knobs
 
 
 @dataclass
-class Api:
+class Api(Knobs, group="api"):
     """An OpenAI-compatible endpoint.
 
     `base_url` null is OpenAI's own. `key` is the NAME of the environment variable that holds the key (never the key
@@ -32,8 +32,7 @@ class Api:
     cache: str | None = "outputs/cache/api"
 
     def __post_init__(self) -> None:
-        for key in ("concurrency", "attempts", "timeout", "first_wait", "max_wait"):
-            require(getattr(self, key) > 0, f"api.{key}", getattr(self, key), "above 0")
+        self.positive("concurrency", "attempts", "timeout", "first_wait", "max_wait")
         if not self.key.isidentifier():  # not shown: it may be a key
             raise ValueError(
                 "api.key is not accepted: it must be the NAME of an environment variable that holds the key"

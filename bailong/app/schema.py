@@ -22,11 +22,7 @@ from bailong.tokenizer.settings import Tokenizer
 from bailong.train import stage
 from bailong.train.settings import Export, Optimizer, Train, Trainer
 
-CHOICES: dict[str, Any] = {
-    "initializer": initializer,
-    "stage": stage,
-    "engine": engine,
-}
+CHOICES: dict[str, Any] = {"initializer": initializer, "stage": stage, "engine": engine}
 
 COMMANDS = {
     "train": Train,

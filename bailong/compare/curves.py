@@ -123,10 +123,7 @@ def zoom(comparison: Comparison) -> float | None:
 def evaluation_panels(comparison: Comparison) -> list[Panel]:
     """Figure 1 of the paper: evaluation loss against trained tokens; and bits per byte beside it."""
     base = comparison.bases[0].get("bpb_untouched") if len(comparison.bases) == 1 else None
-    return [
-        Panel("eval/loss", "Evaluation loss (nats per token)"),
-        Panel("eval/bpb", "Bits per byte", reference=base),
-    ]
+    return [Panel("eval/loss", "Evaluation loss (nats per token)"), Panel("eval/bpb", "Bits per byte", reference=base)]
 
 
 def zoom_panels(comparison: Comparison) -> list[Panel]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from bailong.run.checks import one_of, require
+from bailong.run.checks import Knobs
 
 KINDS = ("auto", "jsonl", "text", "parquet", "wiki", "html", "warc", "epub", "hub", "urls")
 #: what the records of a source of dialogues look like (bailong.prepare.dialogue.shapes)
@@ -13,7 +13,7 @@ SHAPES = ("dialogue", "sharegpt", "alpaca", "moss", "squad", "gsm8k")
 
 
 @dataclass
-class Source:
+class Source(Knobs, group="data.sources[]"):
     """One body of text.
 
     `path` is a file or glob (JSONL or TXT, plain, `.gz` or `.zst`, or Parquet), `sample:<file>` for text inside
@@ -46,13 +46,13 @@ class Source:
     steps: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        require(0 < self.fraction <= 1, "data.sources[].fraction", self.fraction, "in (0, 1]")
-        one_of("data.sources[].kind", self.kind, KINDS + SHAPES)
-        require(self.limit is None or self.limit > 0, "data.sources[].limit", self.limit, "above 0, or null")
+        self.require(0 < self.fraction <= 1, "fraction", "in (0, 1]")
+        self.one_of("kind", KINDS + SHAPES)
+        self.require(self.limit is None or self.limit > 0, "limit", "above 0, or null")
 
 
 @dataclass
-class Data:
+class Data(Knobs, group="data"):
     """What is trained on, and what is held out.
 
     `folder` is what `bailong-prepare` fills from `sources`, and what training then reads; null: training reads the
@@ -75,16 +75,15 @@ class Data:
     expected_dialogues: int | None = None
 
     def __post_init__(self) -> None:
-        one_of("data.kind", self.kind, ("text", "dialogue"))
-        require(0 < self.held_out < 1, "data.held_out", self.held_out, "between 0 and 1")
-        require(self.evaluation_bytes > 0, "data.evaluation_bytes", self.evaluation_bytes, "above 0")
+        self.one_of("kind", ("text", "dialogue"))
+        self.require(0 < self.held_out < 1, "held_out", "between 0 and 1")
+        self.require(self.evaluation_bytes > 0, "evaluation_bytes", "above 0")
         if shape := next((s.kind for s in self.sources if self.kind == "text" and s.kind in SHAPES), None):
             raise ValueError(f"data.sources[].kind={shape} is a shape of dialogues, which need data.kind=dialogue")
         if self.sources or self.folder is None:  # a prepared folder knows its own sources
-            require(len(self.sources) > 0, "data.sources", self.sources, "a list of at least one source")
-            require(
+            self.require(len(self.sources) > 0, "sources", "a list of at least one source")
+            self.require(
                 0 <= self.evaluate_on < len(self.sources),
-                "data.evaluate_on",
-                self.evaluate_on,
+                "evaluate_on",
                 f"a position in data.sources, 0 to {len(self.sources) - 1}",
             )

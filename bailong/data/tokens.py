@@ -131,11 +131,7 @@ def load(folder: Path) -> Corpus:
 
 
 def _write(
-    folder: Path,
-    data: Data,
-    dtype: np.dtype,
-    encode: Callable[[list[str]], list[Encoded]],
-    say: Callable[[str], None],
+    folder: Path, data: Data, dtype: np.dtype, encode: Callable[[list[str]], list[Encoded]], say: Callable[[str], None]
 ) -> None:
     training, evaluation = split(data)
     per_source: list[dict[str, object]] = [

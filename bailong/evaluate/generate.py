@@ -81,10 +81,7 @@ class LocalModel:
         return fit(self.render, question, room, self.context, self.path)
 
     def answers(
-        self,
-        questions: Sequence[Prompt],
-        sampling: Sampling,
-        done: Callable[[int, Answer], None] | None = None,
+        self, questions: Sequence[Prompt], sampling: Sampling, done: Callable[[int, Answer], None] | None = None
     ) -> list[Answer]:
         """An answer to each, in their order; `done` sees each with its place as soon as its batch is through.
 

@@ -8,11 +8,11 @@ from omegaconf import MISSING
 from bailong.api.settings import Prices
 from bailong.evaluate.benchmark.settings import Benchmark
 from bailong.evaluate.judge.settings import Judge
-from bailong.run.checks import one_of, require
+from bailong.run.checks import Knobs, require
 
 
 @dataclass
-class Sampling:
+class Sampling(Knobs, group="sampling"):
     """How answers are drawn. `temperature: 0` is greedy: nothing is drawn, and top-p and top-k play no part.
 
     `max_new_tokens` bounds one answer; a benchmark may ask for less. `seed` fixes what is drawn, per question:
@@ -28,11 +28,10 @@ class Sampling:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require(self.temperature >= 0, "sampling.temperature", self.temperature, "0 (greedy) or above")
-        require(0 < self.top_p <= 1, "sampling.top_p", self.top_p, "in (0, 1]")
-        require(self.top_k >= 0, "sampling.top_k", self.top_k, "0 (all tokens) or above")
-        require(self.repetition_penalty > 0, "sampling.repetition_penalty", self.repetition_penalty, "above 0")
-        require(self.max_new_tokens > 0, "sampling.max_new_tokens", self.max_new_tokens, "above 0")
+        self.require(self.temperature >= 0, "temperature", "0 (greedy) or above")
+        self.require(0 < self.top_p <= 1, "top_p", "in (0, 1]")
+        self.require(self.top_k >= 0, "top_k", "0 (all tokens) or above")
+        self.positive("repetition_penalty", "max_new_tokens")
 
 
 @dataclass
@@ -61,7 +60,7 @@ class Subject:
 
 
 @dataclass
-class Generator:
+class Generator(Knobs, group="generator"):
     """The machine's side of answering with a local model.
 
     `template` is `folder` (the chat template of the model's folder) or `bailong` (equation 8, whatever that says).
@@ -78,11 +77,10 @@ class Generator:
     strict: bool = False
 
     def __post_init__(self) -> None:
-        one_of("generator.template", self.template, ("folder", "bailong"))
-        one_of("generator.device", self.device, ("auto", "cpu", "cuda"))
-        one_of("generator.dtype", self.dtype, ("auto", "float32", "bfloat16", "float16"))
-        for key in ("batch", "context", "threads"):
-            require(getattr(self, key) > 0, f"generator.{key}", getattr(self, key), "above 0")
+        self.one_of("template", ("folder", "bailong"))
+        self.one_of("device", ("auto", "cpu", "cuda"))
+        self.one_of("dtype", ("auto", "float32", "bfloat16", "float16"))
+        self.positive("batch", "context", "threads")
 
 
 @dataclass

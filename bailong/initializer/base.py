@@ -10,12 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bailong.run.checks import Knobs
+
 if TYPE_CHECKING:
     import torch
 
 
 @dataclass
-class Initializer:
+class Initializer(Knobs, group="initializer"):
     """Base of every initializer; its fields are the knobs, `rows` is the rule."""
 
     name: str = "initializer"

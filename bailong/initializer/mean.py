@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from bailong.initializer.base import Initializer
 from bailong.initializer.multivariate import deviations
-from bailong.run.checks import require
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +28,7 @@ class Mean(Initializer):
     covariance: float = 1e-5
 
     def __post_init__(self) -> None:
-        require(self.covariance >= 0, "initializer.covariance", self.covariance, "0 or more")
+        self.require(self.covariance >= 0, "covariance", "0 or more")
 
     def rows(self, old: torch.Tensor, pieces: list[list[int]], generator: torch.Generator) -> torch.Tensor:
         rows = old.float().mean(0).repeat(len(pieces), 1)

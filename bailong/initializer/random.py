@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bailong.initializer.base import Initializer, standard_normal
-from bailong.run.checks import require
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +24,7 @@ class Random(Initializer):
     std: float = 0.02
 
     def __post_init__(self) -> None:
-        require(self.std > 0, "initializer.std", self.std, "above 0")
+        self.require(self.std > 0, "std", "above 0")
 
     def rows(self, old: torch.Tensor, pieces: list[list[int]], generator: torch.Generator) -> torch.Tensor:
         return (self.std * standard_normal(len(pieces), old, generator)).to(old.dtype)

@@ -58,14 +58,7 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any
 
 @torch.no_grad()
 def score(
-    model: Any,
-    windows: Windows,
-    text_bytes: int,
-    *,
-    new_from: int,
-    batch: int,
-    chunk: int,
-    precision: str,
+    model: Any, windows: Windows, text_bytes: int, *, new_from: int, batch: int, chunk: int, precision: str
 ) -> Score:
     """Score every window, in evaluation mode; the model is left in the mode it was in.
 

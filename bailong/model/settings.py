@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from omegaconf import MISSING
 
-from bailong.run.checks import one_of, require
+from bailong.run.checks import Knobs
 
 
 @dataclass
-class Shape:
+class Shape(Knobs, group="model.shape"):
     """A Llama architecture, for models made from scratch and for `plan=true` without weights.
 
     `tied` says whether embedding and head come as one matrix.
@@ -27,24 +27,13 @@ class Shape:
     tied: bool = False
 
     def __post_init__(self) -> None:
-        for key in ("hidden", "layers", "heads", "kv_heads", "intermediate", "context", "vocabulary"):
-            require(getattr(self, key) > 0, f"model.shape.{key}", getattr(self, key), "above 0")
-        require(
-            self.hidden % self.heads == 0,
-            "model.shape.heads",
-            self.heads,
-            f"a divisor of model.shape.hidden ({self.hidden})",
-        )
-        require(
-            self.heads % self.kv_heads == 0,
-            "model.shape.kv_heads",
-            self.kv_heads,
-            f"a divisor of model.shape.heads ({self.heads})",
-        )
+        self.positive("hidden", "layers", "heads", "kv_heads", "intermediate", "context", "vocabulary")
+        self.require(self.hidden % self.heads == 0, "heads", f"a divisor of model.shape.hidden ({self.hidden})")
+        self.require(self.heads % self.kv_heads == 0, "kv_heads", f"a divisor of model.shape.heads ({self.heads})")
 
 
 @dataclass
-class Model:
+class Model(Knobs, group="model"):
     """The base model.
 
     `path` is a local folder or Hub id of a Llama-architecture checkpoint. `quantization` is `nf4`
@@ -63,14 +52,14 @@ class Model:
     attention: str = "sdpa"
 
     def __post_init__(self) -> None:
-        one_of("model.quantization", self.quantization, ("nf4", "none"))
-        one_of("model.dtype", self.dtype, ("float32", "bfloat16", "float16"))
-        one_of("model.tie", self.tie, ("input", "keep"))
-        one_of("model.attention", self.attention, ("sdpa", "eager"))
+        self.one_of("quantization", ("nf4", "none"))
+        self.one_of("dtype", ("float32", "bfloat16", "float16"))
+        self.one_of("tie", ("input", "keep"))
+        self.one_of("attention", ("sdpa", "eager"))
 
 
 @dataclass
-class Adapter:
+class Adapter(Knobs, group="adapter"):
     """LoRA (paper, section 3.4: on embedding, head and every linear layer).
 
     `linears` and `pair` say where: the seven linear types of each layer, and the embedding/head pair with
@@ -85,9 +74,8 @@ class Adapter:
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        require(self.rank > 0, "adapter.rank", self.rank, "above 0")
-        require(self.alpha > 0, "adapter.alpha", self.alpha, "above 0")
-        require(0 <= self.dropout < 1, "adapter.dropout", self.dropout, "in [0, 1)")
+        self.positive("rank", "alpha")
+        self.require(0 <= self.dropout < 1, "dropout", "in [0, 1)")
 
     @property
     def present(self) -> bool:

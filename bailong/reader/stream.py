@@ -210,12 +210,7 @@ def _codec(form: str) -> tuple[Callable[[], Any], tuple[type[Exception], ...]]:
 
 
 def _salvage(
-    file: BinaryIO,
-    member: int,
-    piece: int,
-    given: int,
-    make: Callable[[], Any],
-    errors: tuple[type[Exception], ...],
+    file: BinaryIO, member: int, piece: int, given: int, make: Callable[[], Any], errors: tuple[type[Exception], ...]
 ) -> bytes:
     """What the piece that begins at `piece` still gives before its damage.
 

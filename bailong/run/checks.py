@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterable
+from typing import ClassVar
 
 
 def require(condition: bool, key: str, value: object, accepted: str) -> None:
@@ -29,3 +30,33 @@ def did_you_mean(word: str, options: Iterable[str]) -> str:
 def hidden(text: str) -> str:
     """The text without the name and password of any address in it (https://name:password@host)."""
     return re.sub(r"//[^/@\s\"']+@", "//", text)
+
+
+class Knobs:
+    """Base of settings: a bad value is refused by the key under which a user gives it.
+
+    `class Optimizer(Knobs, group="optimizer")` names the group that they stand in.
+    """
+
+    group: ClassVar[str] = ""
+
+    def __init_subclass__(cls, group: str = "", **more: object) -> None:
+        super().__init_subclass__(**more)
+        cls.group = group or cls.group
+
+    def key_of(self, knob: str) -> str:
+        """A knob as it is named on the command line."""
+        return f"{self.group}.{knob}"
+
+    def require(self, condition: bool, knob: str, accepted: str) -> None:
+        """Raise `ValueError` for a knob unless `condition` holds."""
+        require(condition, self.key_of(knob), getattr(self, knob), accepted)
+
+    def one_of(self, knob: str, options: Iterable[str]) -> None:
+        """Raise `ValueError` for a knob whose word is not one of some."""
+        one_of(self.key_of(knob), getattr(self, knob), options)
+
+    def positive(self, *knobs: str) -> None:
+        """Raise `ValueError` for the first of these knobs that is not above 0."""
+        for knob in knobs:
+            self.require(getattr(self, knob) > 0, knob, "above 0")

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from omegaconf import MISSING
 
-from bailong.run.checks import one_of
+from bailong.run.checks import Knobs
 
 
 @dataclass
-class Tracking:
+class Tracking(Knobs, group="tracking"):
     """Where the curves go besides `metrics.jsonl`. `wandb` is `offline`, `online` or `off`."""
 
     name: str = MISSING
@@ -17,4 +17,4 @@ class Tracking:
     entity: str | None = None
 
     def __post_init__(self) -> None:
-        one_of("tracking.wandb", self.wandb, ("offline", "online", "off"))
+        self.one_of("wandb", ("offline", "online", "off"))

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from omegaconf import MISSING
 
-from bailong.run.checks import one_of, require
+from bailong.run.checks import Knobs
 
 
 @dataclass
-class Tokenizer:
+class Tokenizer(Knobs, group="tokenizer"):
     """The folder that `bailong-extend` writes and `bailong-train` reads, and the recipe that fills it.
 
     `folder: null` trains on the base model's own tokenizer: the no-extension control.
@@ -42,23 +42,11 @@ class Tokenizer:
     expected_vocabulary: int | None = None
 
     def __post_init__(self) -> None:
-        one_of("tokenizer.lines", self.lines, ("sentence", "paragraph"))
-        one_of("tokenizer.keep", self.keep, ("cjk", "cjk_digits", "all"))
-        one_of("tokenizer.scores", self.scores, ("decreasing", "zero"))
-        require(self.pieces >= 0, "tokenizer.pieces", self.pieces, "0 or more")
-        require(
-            self.characters is None or self.characters > 0, "tokenizer.characters", self.characters, "above 0, or null"
-        )
-        require(self.max_new is None or self.max_new > 0, "tokenizer.max_new", self.max_new, "above 0, or null")
-        require(
-            1 <= self.max_piece_length <= 64,
-            "tokenizer.max_piece_length",
-            self.max_piece_length,
-            "1 to 64 characters",
-        )
-        require(
-            0.98 <= self.character_coverage <= 1,
-            "tokenizer.character_coverage",
-            self.character_coverage,
-            "in [0.98, 1]",
-        )
+        self.one_of("lines", ("sentence", "paragraph"))
+        self.one_of("keep", ("cjk", "cjk_digits", "all"))
+        self.one_of("scores", ("decreasing", "zero"))
+        self.require(self.pieces >= 0, "pieces", "0 or more")
+        self.require(self.characters is None or self.characters > 0, "characters", "above 0, or null")
+        self.require(self.max_new is None or self.max_new > 0, "max_new", "above 0, or null")
+        self.require(1 <= self.max_piece_length <= 64, "max_piece_length", "1 to 64 characters")
+        self.require(0.98 <= self.character_coverage <= 1, "character_coverage", "in [0.98, 1]")

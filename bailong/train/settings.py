@@ -9,7 +9,7 @@ from bailong import initializer
 from bailong.data.settings import Data
 from bailong.initializer.base import Initializer
 from bailong.model.settings import Adapter, Model
-from bailong.run.checks import one_of, require
+from bailong.run.checks import Knobs, one_of, require
 from bailong.run.parse import choices, parse
 from bailong.run.settings import Tracking
 from bailong.tokenizer.settings import Tokenizer
@@ -20,7 +20,7 @@ OPTIMIZERS = ("auto", "adamw", "adamw_8bit", "paged_adamw_8bit")
 
 
 @dataclass
-class Optimizer:
+class Optimizer(Knobs, group="optimizer"):
     """AdamW in one of its forms, and its cosine schedule (paper, section 3.4).
 
     `auto` is `paged_adamw_8bit` on CUDA and torch's fused `adamw` on CPU. The learning rate rises
@@ -40,20 +40,19 @@ class Optimizer:
     clip: float = 1.0
 
     def __post_init__(self) -> None:
-        one_of("optimizer.name", self.name, OPTIMIZERS)
-        require(0 < self.lr < float("inf"), "optimizer.lr", self.lr, "above 0 and finite")
-        require(0 <= self.final_lr_ratio <= 1, "optimizer.final_lr_ratio", self.final_lr_ratio, "in [0, 1]")
-        require(self.warmup_steps >= 0, "optimizer.warmup_steps", self.warmup_steps, "0 or more")
-        require(0 <= self.warmup_ratio < 1, "optimizer.warmup_ratio", self.warmup_ratio, "in [0, 1)")
-        require(self.weight_decay >= 0, "optimizer.weight_decay", self.weight_decay, "0 or more")
-        require(0 <= self.beta1 < 1, "optimizer.beta1", self.beta1, "in [0, 1)")
-        require(0 <= self.beta2 < 1, "optimizer.beta2", self.beta2, "in [0, 1)")
-        require(self.eps > 0, "optimizer.eps", self.eps, "above 0")
-        require(self.clip > 0, "optimizer.clip", self.clip, "above 0")
+        self.one_of("name", OPTIMIZERS)
+        self.require(0 < self.lr < float("inf"), "lr", "above 0 and finite")
+        self.require(0 <= self.final_lr_ratio <= 1, "final_lr_ratio", "in [0, 1]")
+        self.require(self.warmup_steps >= 0, "warmup_steps", "0 or more")
+        self.require(0 <= self.warmup_ratio < 1, "warmup_ratio", "in [0, 1)")
+        self.require(self.weight_decay >= 0, "weight_decay", "0 or more")
+        self.require(0 <= self.beta1 < 1, "beta1", "in [0, 1)")
+        self.require(0 <= self.beta2 < 1, "beta2", "in [0, 1)")
+        self.positive("eps", "clip")
 
 
 @dataclass
-class Trainer:
+class Trainer(Knobs, group="trainer"):
     """The machine's side of a run; nothing here may change what is learned, only how fast.
 
     `micro_batch` is sequences a forward pass; gradients are summed over the whole optimizer step and
@@ -74,10 +73,9 @@ class Trainer:
     deterministic: bool = False
 
     def __post_init__(self) -> None:
-        one_of("trainer.accelerator", self.accelerator, ("auto", "cpu", "cuda"))
-        one_of("trainer.precision", self.precision, ("auto", "32-true", "bf16-mixed"))
-        for key in ("devices", "threads", "micro_batch", "head_chunk", "checkpoint_every_steps", "log_every_steps"):
-            require(getattr(self, key) > 0, f"trainer.{key}", getattr(self, key), "above 0")
+        self.one_of("accelerator", ("auto", "cpu", "cuda"))
+        self.one_of("precision", ("auto", "32-true", "bf16-mixed"))
+        self.positive("devices", "threads", "micro_batch", "head_chunk", "checkpoint_every_steps", "log_every_steps")
 
 
 @dataclass

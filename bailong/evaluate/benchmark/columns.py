@@ -15,12 +15,7 @@ class Columns:
     """
 
     def __init__(
-        self,
-        benchmark: Benchmark,
-        rows: list[Row],
-        known: tuple[str, ...],
-        needed: tuple[str, ...],
-        **called: str,
+        self, benchmark: Benchmark, rows: list[Row], known: tuple[str, ...], needed: tuple[str, ...], **called: str
     ) -> None:
         """
         Args:

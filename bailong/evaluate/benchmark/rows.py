@@ -98,11 +98,7 @@ def _hub(benchmark: Benchmark) -> list[Row]:
     name, _, config = benchmark.path.removeprefix("hub:").partition("#")
     try:
         found = load_dataset(
-            name,
-            config or None,
-            split=benchmark.split,
-            data_files=benchmark.data_files,
-            revision=benchmark.revision,
+            name, config or None, split=benchmark.split, data_files=benchmark.data_files, revision=benchmark.revision
         )
         return [dict(row) for row in found]  # type: ignore[call-overload]
     except Exception as error:  # a dozen kinds: not found, gated, offline, no such config or split, columns that vary

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from omegaconf import MISSING
 
 from bailong.api.settings import Api
-from bailong.run.checks import one_of, require
+from bailong.run.checks import Knobs
 
 ENFORCE = ("off", "flag", "zero")
 
 
 @dataclass
-class Judge:
+class Judge(Knobs, group="judge"):
     """How a judge is asked and how its word is taken.
 
     `temperature: null` leaves it to the server. `samples` verdicts a question are averaged; `reask` asks once more when
@@ -31,15 +31,10 @@ class Judge:
     pairwise: str | None = None
 
     def __post_init__(self) -> None:
-        one_of("judge.enforce", self.enforce, ENFORCE)
-        require(self.samples >= 1, "judge.samples", self.samples, "1 or more")
-        require(
-            self.temperature is None or self.temperature >= 0,
-            "judge.temperature",
-            self.temperature,
-            "0 or above, or null",
-        )
-        require(self.max_tokens > 0, "judge.max_tokens", self.max_tokens, "above 0")
+        self.one_of("enforce", ENFORCE)
+        self.require(self.samples >= 1, "samples", "1 or more")
+        self.require(self.temperature is None or self.temperature >= 0, "temperature", "0 or above, or null")
+        self.require(self.max_tokens > 0, "max_tokens", "above 0")
         if self.samples > 1 and self.temperature == 0:
             raise ValueError(
                 "judge.samples above 1 needs judge.temperature above 0: else they are copies of one verdict"

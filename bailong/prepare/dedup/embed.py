@@ -165,11 +165,7 @@ def embed(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict[s
     np.save(target / "vectors.npy", found)
     np.save(target / "rows.npy", chosen)
     np.save(target / "keys.npy", shard.keys[chosen])
-    return {
-        "documents": len(chosen),
-        "truncated": int(truncated.sum()),
-        "encoder_tokens": encoder.room * most,
-    }
+    return {"documents": len(chosen), "truncated": int(truncated.sum()), "encoder_tokens": encoder.room * most}
 
 
 def _unit(found: np.ndarray) -> np.ndarray:

@@ -197,11 +197,7 @@ def staged(line: SourceSteps, work: Path) -> Staged | None:
 
 
 def pieces_of(
-    line: SourceSteps,
-    flows: list[tuple[str, DialogueFlow]],
-    asker: Asker,
-    quarantine: IO[str],
-    failures: IO[str],
+    line: SourceSteps, flows: list[tuple[str, DialogueFlow]], asker: Asker, quarantine: IO[str], failures: IO[str]
 ) -> Iterator[Piece]:
     """What leaves the last step of a source. `flows` is filled as it goes."""
     reading = DialogueFlow()

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from bailong.prepare.work.task import Task
+from bailong.run.checks import Knobs
 
 
 @dataclass
-class Engine:
+class Engine(Knobs, group="engine"):
     """Common knobs of every engine."""
 
     name: str = "engine"

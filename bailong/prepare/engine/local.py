@@ -21,7 +21,6 @@ from typing import Any
 from bailong.prepare.engine.attempt import Deaths, attempt
 from bailong.prepare.engine.base import Engine
 from bailong.prepare.work.task import Task, clear
-from bailong.run.checks import require
 from bailong.run.process import interruptible, usable_cores
 
 PR_SET_PDEATHSIG = 1  # of Linux's prctl(2)
@@ -43,8 +42,8 @@ class Local(Engine):
     retries: int = 2
 
     def __post_init__(self) -> None:
-        require(self.workers is None or self.workers > 0, "engine.workers", self.workers, "above 0, or null")
-        require(self.retries >= 0, "engine.retries", self.retries, "0 or more")
+        self.require(self.workers is None or self.workers > 0, "workers", "above 0, or null")
+        self.require(self.retries >= 0, "retries", "0 or more")
         self._pool: list[Worker] = []
 
     def run(self, tasks: Sequence[Task], root: Path, done: Callable[[Task], None]) -> None:

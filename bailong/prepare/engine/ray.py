@@ -19,7 +19,6 @@ from typing import Any, ClassVar
 from bailong.prepare.engine.attempt import Deaths
 from bailong.prepare.engine.base import Engine
 from bailong.prepare.work.task import Task, clear
-from bailong.run.checks import require
 from bailong.run.process import interruptible, usable_cores
 
 #: tasks submitted for each processor of the cluster: enough to keep it busy, few enough for any head
@@ -50,10 +49,10 @@ class Ray(Engine):
     one_machine: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        require(self.workers is None or self.workers > 0, "engine.workers", self.workers, "above 0, or null")
-        require(self.cpus_per_task > 0, "engine.cpus_per_task", self.cpus_per_task, "above 0")
-        require(self.gpus_per_task >= 0, "engine.gpus_per_task", self.gpus_per_task, "0 or more")
-        require(self.retries >= 0, "engine.retries", self.retries, "0 or more")
+        self.require(self.workers is None or self.workers > 0, "workers", "above 0, or null")
+        self.require(self.cpus_per_task > 0, "cpus_per_task", "above 0")
+        self.require(self.gpus_per_task >= 0, "gpus_per_task", "0 or more")
+        self.require(self.retries >= 0, "retries", "0 or more")
         self._started = self._warned = False
 
     def run(self, tasks: Sequence[Task], root: Path, done: Callable[[Task], None]) -> None:

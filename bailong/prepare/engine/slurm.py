@@ -56,11 +56,10 @@ class Slurm(Engine):
     one_machine: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        for key in ("array", "cpus_per_task", "memory_gb", "poll_seconds"):
-            require(getattr(self, key) > 0, f"engine.{key}", getattr(self, key), "above 0")
+        self.positive("array", "cpus_per_task", "memory_gb", "poll_seconds")
         for key in ("gpus_per_task", "retries"):
             require(getattr(self, key) >= 0, f"engine.{key}", getattr(self, key), "0 or more")
-        require(self.workers is None or self.workers > 0, "engine.workers", self.workers, "above 0, or null")
+        self.require(self.workers is None or self.workers > 0, "workers", "above 0, or null")
 
     def run(self, tasks: Sequence[Task], root: Path, done: Callable[[Task], None]) -> None:
         root = root.resolve()

@@ -14,11 +14,7 @@ WORDS, CLUSTERS, TEMPLATES, EXAMPLES = 60, 20, 50, 5
 #: characters shown of a word and of an example
 LONG = 300
 #: titles of the duplicate steps
-DUPLICATES = {
-    "exact_dedup": "Equal texts",
-    "minhash": "Near-duplicates by MinHash",
-    "semdedup": "Semantic duplicates",
-}
+DUPLICATES = {"exact_dedup": "Equal texts", "minhash": "Near-duplicates by MinHash", "semdedup": "Semantic duplicates"}
 
 
 #: how `_reasons` words what is gone: documents, and pieces, which are measured in pieces, characters and bytes

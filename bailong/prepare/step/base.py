@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
 
 from bailong.prepare.work.task import Task
-from bailong.run.checks import did_you_mean, one_of, require
+from bailong.run.checks import Knobs, did_you_mean
 from bailong.run.parse import overridden
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Result(NamedTuple):
 
 
 @dataclass
-class Step:
+class Step(Knobs):
     """The knobs of a step; the base of all, over text and over dialogues."""
 
     #: the step's name: of its module, its config group or key, and its key in the ledger
@@ -69,13 +69,8 @@ class Step:
         """
         return {}
 
-    def require(self, condition: bool, knob: str, accepted: str) -> None:
-        """Raise `ValueError` for a knob unless `condition` holds."""
-        require(condition, f"{self.group}{self.name}.{knob}", getattr(self, knob), accepted)
-
-    def one_of(self, knob: str, options: Iterable[str]) -> None:
-        """Raise `ValueError` for a knob whose word is not one of some."""
-        one_of(f"{self.group}{self.name}.{knob}", getattr(self, knob), options)
+    def key_of(self, knob: str) -> str:
+        return f"{self.group}{self.name}.{knob}"
 
     def recipe(self) -> dict[str, Any]:
         """The knobs that decide the result."""

@@ -93,8 +93,7 @@ class Collect(CorpusStep):
 
     def __post_init__(self) -> None:
         self.require(self.enabled, "enabled", "true: there is no corpus without it")
-        self.require(self.shard_mb > 0, "shard_mb", "above 0")
-        self.require(self.max_doc_bytes > 0, "max_doc_bytes", "above 0")
+        self.positive("shard_mb", "max_doc_bytes")
         self.require(0 <= self.max_bad_ratio <= 1, "max_bad_ratio", "in [0, 1]")
         self.one_of("on_truncated", ("keep", "fail"))
         self.one_of("text_unit", ("paragraph", "file"))

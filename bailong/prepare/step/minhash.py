@@ -83,8 +83,7 @@ class MinHash(GlobalStep):
     name: ClassVar[str] = "minhash"
 
     def __post_init__(self) -> None:
-        for knob in ("num_perm", "bands", "rows", "min_shingles", "max_bucket_pairs"):
-            self.require(getattr(self, knob) > 0, knob, "above 0")
+        self.positive("num_perm", "bands", "rows", "min_shingles", "max_bucket_pairs")
         for knob in ("ngram", "verify_ngram", "long_ngram"):
             self.require(1 <= getattr(self, knob) <= 64, knob, "1 to 64")
         used = f"{self.bands}x{self.rows}"

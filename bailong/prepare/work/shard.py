@@ -20,13 +20,7 @@ BATCH_CHARACTERS = 4_000_000
 
 #: a removed document and the kept one that stands for it; shards are numbered in the order of the run's shard list
 DROPS = np.dtype(
-    [
-        ("shard", "<i4"),
-        ("row", "<i4"),
-        ("witness_shard", "<i4"),
-        ("witness_row", "<i4"),
-        ("similarity", "<f4"),
-    ]
+    [("shard", "<i4"), ("row", "<i4"), ("witness_shard", "<i4"), ("witness_row", "<i4"), ("similarity", "<f4")]
 )
 
 

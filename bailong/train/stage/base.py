@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bailong.run.checks import one_of, require
+from bailong.run.checks import Knobs, require
 
 if TYPE_CHECKING:
     from bailong.data.tokens import Encoded
 
 
 @dataclass
-class Stage:
+class Stage(Knobs, group="stage"):
     """Common knobs of every stage.
 
     `packing` is `concat` (documents joined and cut into blocks of `context` targets, nothing lost),
@@ -33,9 +33,8 @@ class Stage:
     evaluate_every_tokens: int = 1_300_000
 
     def __post_init__(self) -> None:
-        one_of("stage.packing", self.packing, self.packings)
-        for key in ("context", "batch_size", "evaluate_every_tokens"):
-            require(getattr(self, key) > 0, f"stage.{key}", getattr(self, key), "above 0")
+        self.one_of("packing", self.packings)
+        self.positive("context", "batch_size", "evaluate_every_tokens")
         for key in ("max_steps", "max_tokens", "epochs"):
             value = getattr(self, key)
             require(value is None or value > 0, f"stage.{key}", value, "above 0, or null")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bailong.run.checks import require
 from bailong.train.stage.base import Stage
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ class Sft(Stage):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.context > 1, "stage.context", self.context, "above 1: a token is predicted from one before it")
+        self.require(self.context > 1, "context", "above 1: a token is predicted from one before it")
 
     def markers(self, bos: int, eos: int) -> list[int]:
         """None: text that was packed for pre-training is never taken for dialogues."""
