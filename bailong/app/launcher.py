@@ -40,7 +40,7 @@ from bailong.run.folder import Run
 from bailong.run.parse import parse
 from bailong.run.process import ASKING, child_environment, visible_gpus
 from bailong.run.provenance import command_line
-from bailong.train import identity, plan
+from bailong.train import identity, plan, train
 from bailong.train.settings import Train
 
 # Hydra instantiates launchers only from the namespace package `hydra_plugins`. A second top-level package for one
@@ -99,6 +99,8 @@ class PoolLauncher(Launcher):
                 f"two jobs of the sweep share the folder {twice}: they differ only in settings that name no folder "
                 "(threads, tracking, outputs); sweep over something that is learned"
             )
+        for job in jobs:
+            train.require(job.settings)
         if jobs[0].settings.plan:
             self._plan(jobs)
             raise SystemExit(0)

@@ -8,20 +8,21 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, LlamaConfig, LlamaForCausalLM
 
+from bailong.model.architecture import require_plain
 from bailong.model.settings import Model
 
 warnings.filterwarnings("ignore", message="Paged optimizers are not supported on CPU")
 
 
 def load(settings: Model, device: torch.device, compute_dtype: torch.dtype) -> Any:
-    """A causal language model of the Llama architecture, frozen as it is on disk, in evaluation mode.
+    """A causal language model with a plain embedding and head, frozen as it is on disk, in evaluation mode.
 
     Args:
         device: where the weights go; NF4 is quantized on the way there.
         compute_dtype: what NF4 weights are dequantized to in a forward pass.
 
     Raises:
-        ValueError: not a checkpoint, or not of the Llama architecture.
+        ValueError: not a checkpoint, or not of an architecture in bailong.model.architecture.
     """
     path = str(settings.path)
     local = Path(path).exists()
@@ -33,8 +34,8 @@ def load(settings: Model, device: torch.device, compute_dtype: torch.dtype) -> A
             bnb_4bit_use_double_quant=settings.double_quantization,
             bnb_4bit_compute_dtype=compute_dtype,
         )
+    config = configuration(settings)
     try:
-        config = AutoConfig.from_pretrained(path, local_files_only=local)
         model: Any = AutoModelForCausalLM.from_pretrained(
             path,
             config=config,
@@ -45,12 +46,27 @@ def load(settings: Model, device: torch.device, compute_dtype: torch.dtype) -> A
             local_files_only=local,
         )
     except (OSError, ValueError) as error:
-        raise ValueError(f"model.path={settings.path} cannot be loaded: {str(error).splitlines()[0]}") from error
-    inner = getattr(model, "model", None)
-    if not all(hasattr(inner, part) for part in ("embed_tokens", "layers", "norm")):
-        raise ValueError(f"model.path={settings.path} is a {config.model_type}: a Llama-architecture model is needed")
+        raise _unreadable(settings, error) from error
     protect(model)
     return model
+
+
+def configuration(settings: Model) -> Any:
+    """The checkpoint's configuration.
+
+    Raises:
+        ValueError: there is none, or it is of an architecture that is not read rightly here.
+    """
+    try:
+        config = AutoConfig.from_pretrained(str(settings.path), local_files_only=Path(str(settings.path)).exists())
+    except (OSError, ValueError) as error:
+        raise _unreadable(settings, error) from error
+    require_plain(settings.path, config.to_dict())
+    return config
+
+
+def _unreadable(settings: Model, error: Exception) -> ValueError:
+    return ValueError(f"model.path={settings.path} cannot be loaded: {str(error).splitlines()[0]}")
 
 
 def scratch(settings: Model, tokenizer: Any, seed: int) -> Any:

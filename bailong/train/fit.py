@@ -11,6 +11,7 @@ import torch
 
 from bailong.data.batches import Sequences, Steps
 from bailong.data.tokens import Corpus
+from bailong.model.agreement import require_own_loss
 from bailong.run import folder, metrics, provenance
 from bailong.run.folder import Run
 from bailong.run.process import rank
@@ -20,7 +21,7 @@ from bailong.train import checkpoint, identity, optim
 from bailong.train.assemble import Assembled, assemble
 from bailong.train.checkpoint import Counters
 from bailong.train.corpus import prepare, shown
-from bailong.train.evaluation import base_score
+from bailong.train.evaluation import base_score, windows
 from bailong.train.module import Training
 from bailong.train.observer import Observer
 from bailong.train.settings import Train
@@ -42,6 +43,13 @@ def fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) ->
     corpus = prepare(settings, reporter.say)
     built = assemble(settings, lambda model: base_score(settings, corpus, model))
     _describe(settings, built, corpus, reporter)
+    require_own_loss(
+        f"model.path={settings.model.path}",
+        built.model,
+        windows(settings, corpus.evaluation, built.tokenizer.bos_token_id),
+        chunk=settings.trainer.head_chunk,
+        precision=built.precision,
+    )
 
     sequences = _sequences(settings, corpus, built)
     total = settings.stage.steps(len(sequences), sequences.target_tokens())

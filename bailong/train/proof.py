@@ -1,6 +1,7 @@
 """A finished run as a plain model folder, with the proof that it is the same model: rebuild, merge, prove."""
 
 import dataclasses
+import math
 import shutil
 from itertools import islice
 from pathlib import Path
@@ -16,6 +17,7 @@ from bailong.data.turns import messages, turns_of
 from bailong.model import adapters, agreement
 from bailong.model import merge as merging
 from bailong.model.agreement import Agreement
+from bailong.model.score import Score
 from bailong.model.tie import ends, is_tied
 from bailong.tokenizer.folder import FILES, encode_documents
 from bailong.train import checkpoint, corpus, identity
@@ -128,13 +130,16 @@ def merge(settings: Export, rebuilt: Rebuilt, to: Path) -> Merged:
         path = run / "checkpoints" / "last.ckpt"
         model = _on_original(train, rebuilt.content, path, built.new_from, new_rows)
         reference = list(agreement.logits(model, chosen))
+    fused = agreement.fused_loss(model, chosen, train.trainer.head_chunk)
     plain = merging.merge(model)
     found = agreement.compare(reference, plain, chosen)
+    agreement.require_same_loss(str(run), fused, found.loss_reference)
     if not found.max_logit_difference <= settings.max_logit_difference:
         raise ValueError(
             f"the merged model does not agree with {run}: logits differ by up to {found.max_logit_difference:.2e} "
             f"in float32 (max_logit_difference={settings.max_logit_difference})"
         )
+    _require_same_figures(train, f"the merged model of {run}", plain, found, chosen)
     merging.cast(plain, getattr(torch, settings.dtype))
     _write(plain, train, built.tokenizer, to)
     return Merged(chosen, of_run, reference, found, is_tied(plain))
@@ -164,7 +169,10 @@ def prove(settings: Export, rebuilt: Rebuilt, merged: Merged, to: Path) -> dict[
             f"the adapters do not fit the unquantized base: KL {against_run.kl:.2e} nats per token to {run} "
             f"(max_kl_original={settings.max_kl_original}); base=trained merges into the weights they were trained on"
         )
-    bpb = evaluate(train, stored, text, built.tokenizer.bos_token_id, built.new_from, "32-true").bits_per_byte
+    _require_same_figures(train, f"the stored model of {run}", stored, kept, merged.windows)
+    score = evaluate(train, stored, text, built.tokenizer.bos_token_id, built.new_from, "32-true")
+    bpb = score.bits_per_byte
+    _require_same_bits(settings, rebuilt, score, against_run.kl)
     what = "evaluation text of the run" if rebuilt.own_text else "built-in sample (the run's own text is not here)"
     return {
         "base": settings.base,
@@ -188,6 +196,28 @@ def prove(settings: Export, rebuilt: Rebuilt, merged: Merged, to: Path) -> dict[
             "model": identity.model_digest(train),
         },
     }
+
+
+def _require_same_figures(train: Train, what: str, model: Any, found: Agreement, chosen: list[Any]) -> None:
+    """The loss by the fused head and the loss by the model's own logits, of one model in float32, are one number."""
+    agreement.require_same_loss(what, agreement.fused_loss(model, chosen, train.trainer.head_chunk), found.loss)
+
+
+def _require_same_bits(settings: Export, rebuilt: Rebuilt, score: Score, kl: float) -> None:
+    """Bits per byte of run and stored model may differ by rounding, and by what their distributions do.
+
+    Two losses differ by a mean of log ratios, whose spread is about sqrt(2 KL) where distributions are this near.
+    """
+    run, stored = rebuilt.bits_per_byte, score.bits_per_byte
+    spread = (kl + 4 * math.sqrt(2 * max(kl, 0.0))) * score.targets / math.log(2) / score.text_bytes
+    exact = rebuilt.built.precision == "32-true" and rebuilt.train.model.dtype == "float32"
+    allowed = settings.max_bpb_difference + spread + (0 if exact else agreement.TOLERANCE_BF16 * run)
+    if not abs(run - stored) <= allowed:
+        raise ValueError(
+            f"the stored model does not agree with {rebuilt.run}: it scores {stored:.4f} bits per byte and the run "
+            f"{run:.4f}, at most {allowed:.1g} apart are accepted for a KL of {kl:.1e} "
+            f"(max_bpb_difference={settings.max_bpb_difference})"
+        )
 
 
 def _on_original(train: Train, content: dict[str, Any], path: Path, new_from: int, new_rows: list[Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from bailong.model.architecture import require_plain_at
 from bailong.run import folder
 from bailong.run.folder import Run
 from bailong.run.process import quiet, rank
@@ -10,12 +11,23 @@ from bailong.train import identity
 from bailong.train.settings import Train
 
 
+def require(settings: Train) -> None:
+    """Refuse what can be seen to go wrong before anything is hashed, tokenized or loaded.
+
+    Raises:
+        ValueError: a base model whose loss would be taken wrongly.
+    """
+    if not settings.stage.from_scratch:
+        require_plain_at(settings.model.path)
+
+
 def train(settings: Train, run: Run) -> dict[str, Any] | None:
     """Run, resume or skip; returns the content of `result.json`.
 
     Raises:
         ValueError: what a user can mend. SystemExit: the run was asked to stop and has saved itself.
     """
+    require(settings)
     if settings.plan:
         from bailong.train.plan import show
 

@@ -12,20 +12,20 @@ import sentencepiece as spm
 import torch
 from peft import PeftModel
 from sentencepiece import sentencepiece_model_pb2 as pb
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
 from bailong.data.settings import Data, Source
 from bailong.data.sources import SAMPLE
 from bailong.initializer.random import Random
 from bailong.initializer.zip_tie import ZipTie
-from bailong.model import adapters
+from bailong.model import adapters, agreement
 from bailong.model.settings import Adapter, Model, Shape
 from bailong.model.tie import is_tied, untie
 from bailong.run.folder import Run
 from bailong.run.settings import Tracking
 from bailong.tokenizer import folder, merge
 from bailong.tokenizer.settings import Tokenizer
-from bailong.train import checkpoint
+from bailong.train import checkpoint, proof
 from bailong.train.assemble import assemble
 from bailong.train.export import export
 from bailong.train.settings import Export, Optimizer, Train, Trainer, load
@@ -392,3 +392,49 @@ def test_settings_are_checked(key: str) -> None:
         Export(run="a", to="b", **{key: 0})
     with pytest.raises(ValueError, match="did you mean bfloat16"):
         Export(run="a", to="b", dtype="bfloat")
+
+
+def test_a_table_that_contradicts_itself_is_refused(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Run, merged and stored model agree on logits that are not those the run was trained by."""
+    real = LlamaForCausalLM.forward
+
+    def scaled(self: Any, *args: Any, **kwargs: Any) -> Any:
+        found = real(self, *args, **kwargs)
+        found.logits = found.logits / 4
+        return found
+
+    monkeypatch.setattr(LlamaForCausalLM, "forward", scaled)
+    with pytest.raises(ValueError, match=r"loss that is trained is .* its own logits give"):
+        export(Export(run=str(world.runs["tied"]), to=str(tmp_path / "x"), tokens=300))
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(("which", "what"), [(1, "the merged model"), (2, "the stored model")])
+def test_every_model_of_the_proof_must_have_its_own_loss(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: int, what: str
+) -> None:
+    real, calls = agreement.fused_loss, []
+
+    def off(*args: Any) -> float:
+        calls.append(1)
+        return real(*args) + (0.1 if len(calls) == which + 1 else 0.0)
+
+    monkeypatch.setattr(agreement, "fused_loss", off)
+    with pytest.raises(ValueError, match=f"{what} of .* its own logits give"):
+        export(Export(run=str(world.runs["tied"]), to=str(tmp_path / "x"), tokens=300))
+
+
+def test_bits_per_byte_of_run_and_stored_model_must_agree(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = proof.evaluate
+
+    def off(train: Any, model: Any, *args: Any) -> Any:
+        found = real(train, model, *args)
+        return found if hasattr(model, "peft_config") else replace(found, nll=found.nll * 1.02)
+
+    monkeypatch.setattr(proof, "evaluate", off)
+    with pytest.raises(ValueError, match="it scores .* bits per byte and the run"):
+        export(Export(run=str(world.runs["tied"]), to=str(tmp_path / "x"), tokens=300))

@@ -309,3 +309,20 @@ def test_a_context_beyond_the_models_positions_is_refused(bench, tmp_path):
     settings = tiny.settings(bench, tmp_path, stage=Cpt(context=512, batch_size=4, max_steps=1))
     with pytest.raises(ValueError, match="at most 256 positions"):
         train.train(settings, tiny.run(tmp_path))
+
+
+def test_a_run_whose_own_logits_give_another_loss_ends_before_step_0(bench, tmp_path, monkeypatch):
+    from transformers import LlamaForCausalLM
+
+    real = LlamaForCausalLM.forward
+
+    def capped(self, *args, **kwargs):
+        found = real(self, *args, **kwargs)
+        found.logits = 0.05 * torch.tanh(found.logits / 0.05)
+        return found
+
+    run = tiny.run(tmp_path)
+    monkeypatch.setattr(LlamaForCausalLM, "forward", capped)
+    with pytest.raises(ValueError, match=r"model.path=.* does more to its logits"):
+        train.train(tiny.settings(bench, tmp_path), run)
+    assert not rows(run) and not (run.folder / "result.json").exists()
