@@ -101,6 +101,7 @@ class PoolLauncher(Launcher):
             )
         for job in jobs:
             train.require(job.settings)
+        identity.require_differing([job.settings for job in jobs])
         if jobs[0].settings.plan:
             self._plan(jobs)
             raise SystemExit(0)

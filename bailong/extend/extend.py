@@ -6,7 +6,9 @@ With `measure=[...]` it builds nothing and prints Table 2.
 import dataclasses
 import hashlib
 import shutil
-from collections.abc import Iterator
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -71,6 +73,11 @@ def extend(settings: Extend) -> Path | None:
                 )
             console.print(f"built {target}")
         else:
+            if base is not None and wanted.pieces > 0 and not folder.TokenizerFolder.open(target).manifest["new"]:
+                raise ValueError(
+                    f"tokenizer.folder={target} holds a tokenizer that adds nothing to its base, made with "
+                    f"tokenizer.keep={wanted.keep}: make it again with keep=all and overwrite=true"
+                )
             console.print(f"{target} is up to date")
         figures = measured(settings, target, base, sources, treebank, status)
     console.print(card.table(figures))
@@ -170,7 +177,42 @@ def make(
     if base is None:
         return trained
     step(status, "merging with the base")
-    return merge.append(base, trained, keep=wanted.keep, scores=wanted.scores, max_new=wanted.max_new)
+    model = merge.append(base, trained, keep=wanted.keep, scores=wanted.scores, max_new=wanted.max_new)
+    require_new(wanted, base, trained, len(model.pieces) - len(base.pieces), status)
+    return model
+
+
+def require_new(wanted: Tokenizer, base: merge.Model, trained: merge.Model, new: int, status: Status) -> None:
+    """Refuse an extension that adds nothing, and say so where `tokenizer.keep` leaves little of what was learned.
+
+    Raises:
+        ValueError: not one piece is new: every initializer would make the same model of it.
+    """
+    old = {piece.piece for piece in base.pieces}
+    learned = [p.piece for p in trained.pieces if p.type == merge.Type.NORMAL and p.piece not in old]
+    kept = sum(merge.is_kept(piece, wanted.keep) for piece in learned)
+    has = f"the {len(learned):,} learned pieces that the base lacks are {scripts(learned)}"
+    if new == 0 and kept < len(learned):
+        raise ValueError(
+            f"tokenizer.keep={wanted.keep} is not accepted for this text: it leaves no new piece ({has}); "
+            "keep=all keeps every script, and pieces=0 converts the base without extending it"
+        )
+    if new == 0:
+        raise ValueError(
+            f"tokenizer.pieces={wanted.pieces} is not accepted for this text: the base has every piece that was "
+            "learned from it; give text of another language, more pieces, or pieces=0 to convert the base alone"
+        )
+    if kept * 10 < len(learned):
+        status.console.print(f"note: tokenizer.keep={wanted.keep} keeps {kept:,} pieces: {has}")
+
+
+def scripts(pieces: Iterable[str]) -> str:
+    """Which scripts letters are of, most frequent first: `98 % hangul, 2 % latin`."""
+    letters = Counter(
+        unicodedata.name(c, "unnamed").split()[0].lower() for piece in pieces for c in piece if c.isalpha()
+    )
+    shares = [f"{100 * count / letters.total():.0f} % {script}" for script, count in letters.most_common(3)]
+    return ", ".join(shares) or "no letters"
 
 
 def step(status: Status, text: str) -> None:

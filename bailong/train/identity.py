@@ -8,7 +8,7 @@ recognised without torch.
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +94,37 @@ def identity(settings: Train) -> dict[str, Any]:
         "tokenizer": tokenizer_digest(settings),
         "model": model_digest(settings),
     }
+
+
+def nothing_new(settings: Train) -> str | None:
+    """Why a run has no new rows that an initializer could write; None where it has, or where nobody knows yet."""
+    if settings.stage.from_scratch:
+        return f"stage={settings.stage.name} draws every row itself"
+    if settings.tokenizer.folder is None:
+        return f"tokenizer={settings.tokenizer.name} adds no token to the base's"
+    manifest = Path(settings.tokenizer.folder) / "manifest.json"
+    if manifest.exists() and json.loads(manifest.read_text()).get("new") == 0:
+        return f"tokenizer.folder={settings.tokenizer.folder} adds no token to the base's"
+    return None
+
+
+def require_differing(jobs: Sequence[Train]) -> None:
+    """Refuse a sweep whose initializers have nothing to initialise: it would compare a run with itself.
+
+    Raises:
+        ValueError: two jobs differ in their initializer alone, and have no new rows.
+    """
+    seen: dict[str, str] = {}
+    for job in jobs:
+        if why := nothing_new(job):
+            key = _sha256(dataclasses.asdict(job) | {"initializer": None})
+            if key in seen:
+                raise ValueError(
+                    f"initializer={seen[key]},{job.initializer.name} is not accepted in this sweep: {why}, so these "
+                    "jobs would be the same run; make a tokenizer with new tokens (bailong-extend, tokenizer.keep=all "
+                    "for a script that is not CJK), or sweep over something else"
+                )
+            seen[key] = job.initializer.name
 
 
 def fingerprint(facts: dict[str, Any]) -> str:

@@ -167,3 +167,53 @@ def test_no_piece_comes_from_text_that_is_held_out(tmp_path):
     seen = list(training_text(Extend(data=data), data.sources))
     assert seen == [text for text in texts if share(text, "held_out") >= 0.3]
     assert 40 < len(texts) - len(seen) < 80
+
+
+#: letters of other scripts, none of them CJK: a syllable for every number
+HANGUL = "".join(chr(0xAC00 + 28 * i) for i in range(60))
+TEXTS = {
+    "hangul": [HANGUL[i % 50 : i % 50 + 6] + "다 " + HANGUL[i % 7 : i % 7 + 9] for i in range(300)],
+    "latin": ["Türkçe ğüzel şehir çiçek ığdır öğün ülke" + " aşağı" * (i % 5) for i in range(300)],
+    "cyrillic": ["Алматы қаласы " + "бұл өте үлкен" * (i % 4) for i in range(300)],
+}
+
+
+def of_script(script, bench, tmp_path, **changes) -> Extend:
+    file = tmp_path / "text.jsonl"
+    file.write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS[script]), encoding="utf-8")
+    data = Data(name="t", sources=[Source(path=str(file), language="xx")], held_out=0.1)
+    recipe_ = tiny.extended_recipe(tmp_path / "tokenizers" / "x", bench / "tokenizers" / "base")
+    wanted = dataclasses.replace(recipe_, language="xx", pieces=400, **changes)
+    return Extend(tokenizer=wanted, data=data, card_lines=20)
+
+
+@pytest.mark.parametrize("script", TEXTS)
+def test_an_extension_that_adds_nothing_is_refused_with_the_remedy(script, bench, tmp_path):
+    with pytest.raises(ValueError, match=rf"tokenizer\.keep=cjk.*no new piece.*{script}.*keep=all") as caught:
+        recipe.extend(of_script(script, bench, tmp_path))
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "tokenizers" / "x").exists()
+    made = recipe.extend(of_script(script, bench, tmp_path, keep="all"))
+    assert TokenizerFolder.open(made).manifest["new"] > 20
+
+
+def test_a_base_that_knows_every_piece_already_is_not_extended(settings, tmp_path, bench):
+    again = changed(settings, base=str(tmp_path / "tokenizers" / "first"), keep="all")
+    recipe.extend(changed(settings, folder=str(tmp_path / "tokenizers" / "first"), keep="all"))
+    with pytest.raises(ValueError, match=r"tokenizer\.pieces=3600 is not accepted.*has every piece"):
+        recipe.extend(again)
+
+
+def test_an_old_folder_that_adds_nothing_is_not_up_to_date(bench, tmp_path, monkeypatch):
+    wanted = of_script("latin", bench, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(recipe, "require_new", lambda *_: None)
+        recipe.extend(wanted)
+    with pytest.raises(ValueError, match=r"adds nothing.*tokenizer\.keep=cjk.*keep=all"):
+        recipe.extend(wanted)
+
+
+def test_little_that_is_kept_is_said(bench, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(TEXTS, "hangul", [text + " 大" for text in TEXTS["hangul"]])
+    recipe.extend(of_script("hangul", bench, tmp_path))
+    assert "note: tokenizer.keep=cjk keeps" in " ".join(capsys.readouterr().out.split())
