@@ -5,6 +5,8 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model
+from peft.tuners.lora import LoraLayer
+from torch import nn
 
 from bailong.model.settings import Adapter
 from bailong.model.tie import is_tied
@@ -22,7 +24,11 @@ def add(model: Any, settings: Adapter, seed: int) -> Any:
 
     Args:
         seed: decides the adapters' random halves; they never depend on the initializer.
+
+    Raises:
+        ValueError: a layer that adapters are asked for is not there.
     """
+    require_targets(model, settings)
     tied = is_tied(model)
     if not settings.present:
         for parameter in model.parameters():
@@ -45,6 +51,54 @@ def add(model: Any, settings: Adapter, seed: int) -> Any:
     assert is_tied(adapted) == tied, "adding adapters changed the tie of embedding and head"
     # from_pretrained leaves a model in evaluation mode, where gradient checkpointing is silently off
     return adapted.train()
+
+
+def require_targets(model: Any, settings: Adapter) -> None:
+    """Refuse a model that has not every layer that is to be adapted; PEFT takes what it finds and says nothing.
+
+    Args:
+        model: without adapters; it may stand on the meta device.
+
+    Raises:
+        ValueError: a target is missing, in all decoder layers or in some.
+    """
+    inner = model.model
+    layers = [_linears(layer) for layer in inner.layers]
+    missing = []
+    for target in LINEARS if settings.linears else ():
+        lacking = [i for i, names in enumerate(layers) if target not in names]
+        if len(lacking) == len(layers):
+            missing.append(target)
+        elif lacking:
+            missing.append(f"{target} (in layers {', '.join(map(str, lacking))})")
+    ends = {"embed_tokens": getattr(inner, "embed_tokens", None), "lm_head": getattr(model, "lm_head", None)}
+    missing += [name for name in PAIR if settings.pair and not isinstance(ends[name], nn.Embedding | nn.Linear)]
+    if missing:
+        has = ", ".join(sorted(set().union(*layers))) or "none"
+        raise ValueError(
+            f"adapter={settings.name} is not accepted for this {model.config.model_type}: it has no "
+            f"{', '.join(missing)}; its linear layers are {has}; accepted: a model with all of "
+            f"{', '.join(LINEARS)} in every layer, adapter=pair (embedding and head alone) or adapter=full"
+        )
+
+
+def uncovered(model: Any, settings: Adapter) -> list[str]:
+    """Names of linear layers inside the decoder's layers that stay frozen without an adapter, sorted."""
+    if not settings.linears:
+        return []
+    wanted = {*LINEARS}
+    return sorted(set().union(*(_linears(layer) for layer in decoder(model).layers)) - wanted)
+
+
+def _linears(layer: nn.Module) -> set[str]:
+    """Last names of the linear layers in a decoder layer, those of adapters left out."""
+    adapted = {name for name, module in layer.named_modules() if isinstance(module, LoraLayer)}
+    return {
+        name.rpartition(".")[2]
+        for name, module in layer.named_modules()
+        if name in adapted
+        or (isinstance(module, nn.Linear) and not any(name.startswith(f"{outer}.") for outer in adapted))
+    }
 
 
 def trainable(model: Any) -> dict[str, torch.nn.Parameter]:

@@ -51,6 +51,17 @@ def load(settings: Model, device: torch.device, compute_dtype: torch.dtype) -> A
     return model
 
 
+def outline(settings: Model) -> Any:
+    """The checkpoint's model without weights (on the meta device): which layers it has, at no cost.
+
+    Raises:
+        ValueError: as `configuration`.
+    """
+    config = configuration(settings)
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        return AutoModelForCausalLM.from_config(config)
+
+
 def configuration(settings: Model) -> Any:
     """The checkpoint's configuration.
 

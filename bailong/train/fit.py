@@ -11,6 +11,7 @@ import torch
 
 from bailong.data.batches import Sequences, Steps
 from bailong.data.tokens import Corpus
+from bailong.model import adapters, backbone
 from bailong.model.agreement import require_own_loss
 from bailong.run import folder, metrics, provenance
 from bailong.run.folder import Run
@@ -40,6 +41,8 @@ def fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) ->
     if settings.trainer.deterministic:
         torch.use_deterministic_algorithms(True)
     reporter.say(f"run {run.group}/{run.name}")
+    if not settings.stage.from_scratch:  # seen without weights, before hours of tokenizing
+        adapters.require_targets(backbone.outline(settings.model), settings.adapter)
     corpus = prepare(settings, reporter.say)
     built = assemble(settings, lambda model: base_score(settings, corpus, model))
     _describe(settings, built, corpus, reporter)
@@ -89,6 +92,8 @@ def _describe(settings: Train, built: Assembled, corpus: Corpus, reporter: Repor
         f"{counts['trainable']:,} trainable = {share / counts['packed']:.2f} % packed (4-bit weights two per byte, "
         f"as the paper counts), {share / counts['true']:.2f} % true"
     )
+    if left := adapters.uncovered(built.model, settings.adapter):
+        reporter.say(f"note: adapter={settings.adapter.name} leaves these linear layers frozen: {', '.join(left)}")
     for row in corpus.per_source:
         reporter.say(
             f"data {row['path']} ({row['language']}): {row['documents']:,} documents, {row['tokens']:,} tokens"
