@@ -1,6 +1,5 @@
 """From settings to the model that is trained: load, tie, grow, adapt. Training and export build it the same way."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from bailong.model.grow import GrowReport, grow
 from bailong.model.tie import is_tied, tie_input
 from bailong.run.process import rank
 from bailong.tokenizer.folder import TokenizerFolder, load_tokenizer
+from bailong.train.belonging import require_extension
 from bailong.train.settings import Train
 
 
@@ -98,7 +98,7 @@ def assemble(settings: Train, measure: Callable[[Any], float] | None = None) -> 
         tying_changed_it = is_tied(model) and not base["tied_checkpoint"]
         base["bpb_tied"] = measure(model) if measure and tying_changed_it else base["bpb_untouched"]
         if folder is not None:
-            _check_fit(settings, folder, new_from)
+            require_extension(settings, folder, tokenizer, new_from)
             if pieces := folder.pieces():
                 grown = grow(model, pieces, settings.initializer, settings.seed)
     positions = model.config.max_position_embeddings
@@ -111,18 +111,3 @@ def assemble(settings: Train, measure: Callable[[Any], float] | None = None) -> 
     model = adapters.add(model, settings.adapter, settings.seed)
     backbone.protect(model)
     return Assembled(model, tokenizer, new_from, grown, base, backbone.count(model), device, precision)
-
-
-def _check_fit(settings: Train, folder: TokenizerFolder, rows: int) -> None:
-    if folder.base_vocabulary != rows:
-        raise ValueError(
-            f"tokenizer.folder={settings.tokenizer.folder} extends a vocabulary of {folder.base_vocabulary}, "
-            f"but model.path={settings.model.path} has {rows} rows: extend this model's own tokenizer"
-        )
-    own = Path(str(settings.model.path)) / "tokenizer.model"
-    expected = folder.manifest.get("base_sha256")
-    if own.exists() and expected and hashlib.sha256(own.read_bytes()).hexdigest() != expected:
-        raise ValueError(
-            f"tokenizer.folder={settings.tokenizer.folder} extends another tokenizer than {own}: "
-            "the pieces of its new tokens would name the wrong rows"
-        )

@@ -1,0 +1,55 @@
+"""Whether a tokenizer and a model belong together: a token that names another row is a wrong number, not an error."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from bailong.tokenizer.folder import TokenizerFolder, load_tokenizer
+from bailong.train.settings import Train
+
+#: so many of the ids that differ are named
+SHOWN = 3
+
+
+def require_extension(settings: Train, folder: TokenizerFolder, tokenizer: Any, rows: int) -> None:
+    """Refuse a folder that does not extend the tokenizer of the model.
+
+    Sizes say little, for there are many vocabularies of 32,000; what each old id stands for is compared.
+
+    Args:
+        tokenizer: that of `folder`.
+        rows: of the model.
+
+    Raises:
+        ValueError: with the first ids that stand for something else.
+    """
+    key, model = f"tokenizer.folder={settings.tokenizer.folder}", f"model.path={settings.model.path}"
+    if folder.base_vocabulary != rows:
+        raise ValueError(
+            f"{key} extends a vocabulary of {folder.base_vocabulary}, "
+            f"but {model} has {rows} rows: extend this model's own tokenizer"
+        )
+    if (own := _own(settings)) is not None:
+        names = {i: token for token, i in own.get_vocab().items()}
+        there = {i: token for token, i in tokenizer.get_vocab().items() if i < folder.base_vocabulary}
+        differing = [i for i in sorted(names.keys() | there.keys()) if names.get(i) != there.get(i)]
+        if differing:
+            shown = ", ".join(f"{i} is {names.get(i)!r} there and {there.get(i)!r} here" for i in differing[:SHOWN])
+            raise ValueError(
+                f"{key} extends another tokenizer than that of {model}: {len(differing):,} ids differ, first {shown}; "
+                f"make it with bailong-extend tokenizer.base={settings.model.path}"
+            )
+    file = Path(str(settings.model.path)) / "tokenizer.model"
+    expected = folder.manifest.get("base_sha256")
+    if file.exists() and expected and hashlib.sha256(file.read_bytes()).hexdigest() != expected:
+        raise ValueError(
+            f"{key} extends another tokenizer than {file}: the pieces of its new tokens would name the wrong rows"
+        )
+
+
+def _own(settings: Train) -> Any | None:
+    """The model's own tokenizer; None for a folder of bare weights, of which nothing but the size is known."""
+    local = Path(str(settings.model.path))
+    if local.is_dir() and not any((local / name).exists() for name in ("tokenizer.json", "tokenizer.model")):
+        return None
+    return load_tokenizer(local)
