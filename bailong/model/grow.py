@@ -52,8 +52,14 @@ class GrowReport:
         return hashlib.sha256((self.embedding.sha256 + self.head.sha256).encode()).hexdigest()
 
 
-def grow(model: Any, pieces: list[list[int]], initializer: Initializer, seed: int) -> GrowReport:
-    """Append one row per new token to the embedding and the head.
+def grow(
+    model: Any, pieces: list[list[int]], initializer: Initializer, seed: int, named: int | None = None
+) -> GrowReport:
+    """Give each new token a row in the embedding and in the head: row `named` + k to the k-th.
+
+    Matrices may be padded to a round number, with rows that no token names. New ids follow the last *named* one, so the
+    first new rows overwrite padding and the others are appended; a row appended behind the padding would belong to no
+    token. Padding behind the last new id stays as it is. Padding is no old token: initializers do not see it.
 
     A tied pair (judged by pointer) gets one set of rows. An untied pair gets two, each from a call that sees
     its own matrix only, with its own stream of random numbers. Rows are computed on the CPU and then moved: the same
@@ -64,6 +70,7 @@ def grow(model: Any, pieces: list[list[int]], initializer: Initializer, seed: in
         pieces: for each new token, in id order, the ids of the old tokens that it splits into; at least one token.
         initializer: the rule.
         seed: with the name of the matrix, the only source of randomness.
+        named: rows that old tokens name, the first of the matrix; None for all of them.
 
     Raises:
         ValueError: for a piece that is not an old id, a pair that differs in rows, or an initializer whose rows
@@ -77,32 +84,39 @@ def grow(model: Any, pieces: list[list[int]], initializer: Initializer, seed: in
     matrices = {"embedding": embedding.weight}
     if not tied:
         matrices["head"] = head.weight
-    old_vocabulary = len(embedding.weight)
-    if len(head.weight) != old_vocabulary:
-        raise ValueError(
-            f"the embedding has {old_vocabulary} rows and the head {len(head.weight)}: they must be equally many"
-        )
-    _check(pieces, old_vocabulary)
+    rows = len(embedding.weight)
+    if len(head.weight) != rows:
+        raise ValueError(f"the embedding has {rows} rows and the head {len(head.weight)}: they must be equally many")
+    named = rows if named is None else named
+    assert 0 < named <= rows, f"{named} named rows of {rows}"
+    _check(pieces, named)
 
-    new = {side: _new_rows(side, weight, pieces, initializer, seed) for side, weight in matrices.items()}
+    old = {side: weight.detach()[:named] for side, weight in matrices.items()}
+    new = {side: _new_rows(side, weight, pieces, initializer, seed) for side, weight in old.items()}
     report = GrowReport(
         added=len(pieces),
-        vocabulary=old_vocabulary + len(pieces),
+        vocabulary=max(rows, named + len(pieces)),
         tied=tied,
-        embedding=_describe(new["embedding"], embedding.weight),
-        head=None if tied else _describe(new["head"], head.weight),
+        embedding=_describe(new["embedding"], old["embedding"]),
+        head=None if tied else _describe(new["head"], old["head"]),
     )
 
-    grown = {side: _append(weight, new[side]) for side, weight in matrices.items()}
+    grown = {side: _placed(weight, new[side], named) for side, weight in matrices.items()}
     embedding.weight = grown["embedding"]
     head.weight = grown["embedding"] if tied else grown["head"]
     embedding.num_embeddings = head.out_features = report.vocabulary
     model.config.vocab_size = report.vocabulary
     for part in (model, model.base_model):  # transformers keeps copies beside the config
         part.vocab_size = report.vocabulary
+    _forget_padding(model, embedding, range(named, named + len(pieces)))
 
+    end = named + len(pieces)
     for side, weight in matrices.items():
-        assert _same_bits(grown[side][:old_vocabulary], weight), f"old rows of the {side} changed"
+        assert len(grown[side]) == report.vocabulary and _same_bits(grown[side][:named], old[side]), (
+            f"old rows of the {side} changed"
+        )
+        assert _same_bits(grown[side][named:end], new[side].to(weight.device)), f"new rows of the {side} are elsewhere"
+        assert _same_bits(grown[side][end:], weight[end:]), f"padding of the {side} changed"
     assert is_tied(model) == tied and (head.weight is embedding.weight) == tied
     return report
 
@@ -150,9 +164,18 @@ def _describe(rows: torch.Tensor, weight: torch.Tensor) -> NewRows:
     )
 
 
-def _append(weight: torch.Tensor, rows: torch.Tensor) -> nn.Parameter:
-    grown = torch.cat([weight.detach(), rows.to(weight.device)])
+def _placed(weight: torch.Tensor, rows: torch.Tensor, named: int) -> nn.Parameter:
+    """`weight` with `rows` from row `named` on: over the padding that is there, and behind it."""
+    old = weight.detach()
+    grown = torch.cat([old[:named], rows.to(old.device), old[named + len(rows) :]])
     return nn.Parameter(grown, requires_grad=weight.requires_grad)
+
+
+def _forget_padding(model: Any, embedding: nn.Embedding, new: range) -> None:
+    """A new token may take the row that the config called padding, whose gradient torch leaves out."""
+    if model.config.pad_token_id in new:
+        model.config.pad_token_id = None
+        embedding.padding_idx = model.base_model.padding_idx = None
 
 
 def _same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:

@@ -12,7 +12,7 @@ from bailong.model.grow import GrowReport, grow
 from bailong.model.tie import is_tied, tie_input
 from bailong.run.process import rank
 from bailong.tokenizer.folder import TokenizerFolder, load_tokenizer
-from bailong.train.belonging import require_extension
+from bailong.train.belonging import require_extension, require_rows
 from bailong.train.settings import Train
 
 
@@ -90,17 +90,19 @@ def assemble(settings: Train, measure: Callable[[Any], float] | None = None) -> 
         new_from = len(tokenizer)
     else:
         model = backbone.load(settings.model, device, compute)
-        new_from = model.config.vocab_size
+        new_from = folder.base_vocabulary if folder is not None else model.config.vocab_size
+        if folder is None:
+            require_rows(settings, tokenizer, model.config.vocab_size)
+        else:
+            require_extension(settings, folder, tokenizer, model.config.vocab_size)
         base["tied_checkpoint"] = is_tied(model)
         base["bpb_untouched"] = measure(model) if measure else None
         if settings.model.tie == "input":
             tie_input(model)
         tying_changed_it = is_tied(model) and not base["tied_checkpoint"]
         base["bpb_tied"] = measure(model) if measure and tying_changed_it else base["bpb_untouched"]
-        if folder is not None:
-            require_extension(settings, folder, tokenizer, new_from)
-            if pieces := folder.pieces():
-                grown = grow(model, pieces, settings.initializer, settings.seed)
+        if folder is not None and (pieces := folder.pieces()):
+            grown = grow(model, pieces, settings.initializer, settings.seed, named=new_from)
     positions = model.config.max_position_embeddings
     if settings.stage.context > positions:
         raise ValueError(

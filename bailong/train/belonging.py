@@ -11,10 +11,25 @@ from bailong.train.settings import Train
 SHOWN = 3
 
 
+def require_rows(settings: Train, tokenizer: Any, rows: int) -> None:
+    """Refuse a model without a row for each token of its own tokenizer.
+
+    Raises:
+        ValueError: with the first token that has none.
+    """
+    beyond = {i: token for token, i in tokenizer.get_vocab().items() if i >= rows}
+    if beyond:
+        raise ValueError(
+            f"model.path={settings.model.path} is not accepted: its tokenizer has {len(beyond):,} tokens beyond the "
+            f"{rows:,} rows of the model, first {beyond[min(beyond)]!r} with id {min(beyond)}: each token needs a row"
+        )
+
+
 def require_extension(settings: Train, folder: TokenizerFolder, tokenizer: Any, rows: int) -> None:
     """Refuse a folder that does not extend the tokenizer of the model.
 
-    Sizes say little, for there are many vocabularies of 32,000; what each old id stands for is compared.
+    Sizes say little, for there are many vocabularies of 32,000; what each old id stands for is compared. A model may
+    have more rows than its tokenizer has ids: those are padding, which new tokens take first (bailong.model.grow).
 
     Args:
         tokenizer: that of `folder`.
@@ -24,12 +39,13 @@ def require_extension(settings: Train, folder: TokenizerFolder, tokenizer: Any, 
         ValueError: with the first ids that stand for something else.
     """
     key, model = f"tokenizer.folder={settings.tokenizer.folder}", f"model.path={settings.model.path}"
-    if folder.base_vocabulary != rows:
+    own = _own(settings)
+    if folder.base_vocabulary > rows or (own is None and folder.base_vocabulary != rows):
         raise ValueError(
             f"{key} extends a vocabulary of {folder.base_vocabulary}, "
             f"but {model} has {rows} rows: extend this model's own tokenizer"
         )
-    if (own := _own(settings)) is not None:
+    if own is not None:
         names = {i: token for token, i in own.get_vocab().items()}
         there = {i: token for token, i in tokenizer.get_vocab().items() if i < folder.base_vocabulary}
         differing = [i for i in sorted(names.keys() | there.keys()) if names.get(i) != there.get(i)]

@@ -20,6 +20,8 @@ def plan(settings: Train) -> tuple[Budget, list[str]]:
     notes = []
     shape = _shape(settings)
     vocabulary = _vocabulary(settings, shape, notes)
+    if not settings.stage.from_scratch:  # new tokens take the padding of the matrices first
+        vocabulary = max(vocabulary, shape.vocabulary)
     stage, model, trainer = settings.stage, settings.model, settings.trainer
     tokens, steps = stage.max_tokens, stage.max_steps
     if stage.dialogues and steps is None and tokens is None and settings.data.expected_dialogues is not None:

@@ -264,6 +264,48 @@ def test_ends_of_different_length_are_refused() -> None:
         grow(model, PIECES, ZipTie(), seed=0)
 
 
+@pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
+@pytest.mark.parametrize("named", [60, V - len(PIECES), V - 3], ids=["padding left", "exact", "appended"])
+@pytest.mark.parametrize("name", NAMES)
+def test_new_rows_follow_the_named_ones_of_a_padded_matrix(name: str, named: int, tied: bool) -> None:
+    """The row of each new id is the initializer's, in embedding and head, as if there were no padding."""
+    pieces = [[i % named for i in ids] for ids in PIECES]
+    model, initializer = llama(tied), choices(bailong.initializer)[name]()
+    before = weights(model)
+    report = grow(model, pieces, initializer, seed=3, named=named)
+    end = named + len(pieces)
+    assert report.vocabulary == model.config.vocab_size == model.model.vocab_size == max(V, end)
+    for side, old, new in zip(("embedding", "head"), before, weights(model), strict=True):
+        expected = initializer.rows(old[:named].clone(), pieces, stream(3, "embedding" if tied else side))
+        assert len(new) == max(V, end)
+        assert torch.equal(new[:named], old[:named]), "named rows are bit-identical"
+        assert torch.equal(new[named:end], expected)
+        assert torch.equal(new[end:], old[end:]), "padding behind the last new id stays"
+    embedding, head = ends(model)
+    assert embedding.num_embeddings == head.out_features == max(V, end) and is_tied(model) == tied
+    out = model(torch.tensor([[1, end - 1, 2]])).logits
+    assert out.shape[-1] == max(V, end)
+
+
+def test_a_new_token_in_the_row_of_the_padding_token_is_trained() -> None:
+    """torch leaves out the gradient of `padding_idx`: the token that takes that row is an ordinary one."""
+    model = llama(tied=False, padding=V - 1)
+    grow(model, [[5]] * 8, ZipTie(), seed=0, named=V - 4)
+    assert model.config.pad_token_id is None and ends(model)[0].padding_idx is None
+    model(torch.tensor([[1, V - 1, 2]])).logits.sum().backward()
+    assert ends(model)[0].weight.grad[V - 1].abs().sum() > 0
+
+
+def test_padding_counts_for_no_initializer() -> None:
+    model, recorder = llama(tied=True), Recorder()
+    with torch.no_grad():
+        ends(model)[0].weight[80:] = 1e6
+    report = grow(model, [[i % 80 for i in ids] for ids in PIECES], recorder, seed=0, named=80)
+    assert [len(old) for old in recorder.seen] == [80] and report.embedding.norm_ratio > 0.1
+    with pytest.raises(ValueError, match=r"the new token 81 is made of \[80\], but the model has rows 0 to 79"):
+        grow(model, [[1], [80]], ZipTie(), seed=0, named=80)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
 @pytest.mark.parametrize("name", NAMES)

@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
 import random
 import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
+from torch.nn.functional import cross_entropy
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from bailong.initializer.mean import Mean
+from bailong.model.grow import stream
 from bailong.model.settings import Model
+from bailong.model.tie import ends, is_tied
 from bailong.tokenizer import folder, merge
 from bailong.tokenizer.settings import Tokenizer
+from bailong.train import corpus
 from bailong.train.assemble import assemble
+from bailong.train.evaluation import windows
+from bailong.train.export import export
+from bailong.train.settings import Export
+from bailong.train.train import train
 from tests import tiny
 
 
-def settings(bench: Path, outputs: Path, model: Path, tokenizer: Path | None, **changes: Any) -> Any:
+def settings(
+    bench: Path, outputs: Path, model: Path, tokenizer: Path | None, quantization: str = "none", **changes: Any
+) -> Any:
     return tiny.settings(
         bench,
         outputs,
-        model=Model(name="m", path=str(model), dtype="float32", quantization="none", tie="keep"),
+        model=Model(name="m", path=str(model), dtype="float32", quantization=quantization, tie="keep"),
         tokenizer=Tokenizer(name="t", folder=str(tokenizer) if tokenizer else None),
         **changes,
     )
@@ -41,6 +57,35 @@ def shuffled(extended: Path, to: Path, old: int) -> Path:
     to.mkdir()
     folder.write(to, model, base, name="other", base_sha256="0" * 64, recipe={}, corpus={})
     return to
+
+
+def padded(model: Path, to: Path, rows: int) -> Path:
+    """The model with so many rows; those that no token names are noise."""
+    shutil.copytree(model, to)
+    plain: Any = AutoModelForCausalLM.from_pretrained(model)
+    tied, old = is_tied(plain), plain.config.vocab_size
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        plain.resize_token_embeddings(rows, mean_resizing=False)
+        with torch.no_grad():
+            for end in ends(plain):
+                end.weight[old:] = torch.randn(rows - old, end.weight.shape[1])
+    assert is_tied(plain) == tied
+    plain.save_pretrained(to)
+    return to
+
+
+def own_bits_per_byte(wanted: Any, corpus: Any) -> float:
+    """Step 0 by transformers' own model and logits, on the windows of the run."""
+    model: Any = AutoModelForCausalLM.from_pretrained(wanted.model.path)
+    nats = 0.0
+    scored = windows(wanted, corpus.evaluation, 1)
+    for inputs, targets in (scored[i] for i in range(len(scored))):
+        with torch.no_grad():
+            logits = model(torch.as_tensor(np.asarray(inputs, dtype=np.int64))[None]).logits[0].double()
+        wished = torch.as_tensor(np.asarray(targets, dtype=np.int64))
+        nats += float(cross_entropy(logits, wished, reduction="sum", ignore_index=-100))
+    return nats / math.log(2) / corpus.evaluation.text_bytes
 
 
 @pytest.fixture
@@ -86,3 +131,78 @@ def test_bare_weights_are_taken_by_their_size(bench: Path, extended: Path, tmp_p
     model = tmp_path / "model"
     shutil.copytree(bench / "models" / "tied", model, ignore=shutil.ignore_patterns("tokenizer*"))
     assert assemble(settings(bench, tmp_path, model, extended)).new_from == 400
+
+
+@pytest.mark.parametrize("quantization", ["none", "nf4"])
+@pytest.mark.parametrize("name", ["tied", "untied"])
+@pytest.mark.parametrize("rows", [401, 450, 4500], ids=["one spare", "some spare", "more than needed"])
+def test_new_tokens_take_the_padding_first(
+    bench: Path, extended: Path, tmp_path: Path, rows: int, name: str, quantization: str
+) -> None:
+    """The row of each new id is the initializer's, in embedding and head; what old tokens name is untouched."""
+    model = padded(bench / "models" / name, tmp_path / "padded", rows)
+    before = [end.weight.detach().clone() for end in ends(AutoModelForCausalLM.from_pretrained(model))]
+    opened = folder.TokenizerFolder.open(extended)
+    pieces, old, end = opened.pieces(), opened.base_vocabulary, opened.vocabulary
+    built = assemble(settings(bench, tmp_path, model, extended, quantization, initializer=Mean()))
+    assert built.new_from == old == 400 and is_tied(built.model) == (name == "tied")
+    for side, was, now in zip(("embedding", "head"), before, ends(built.model), strict=True):
+        draw = stream(0, "embedding" if name == "tied" else side)
+        assert torch.equal(now.weight[:old], was[:old])
+        assert torch.equal(now.weight[old:end], Mean().rows(was[:old].clone(), pieces, draw))
+        assert torch.equal(now.weight[end:], was[end:]) and len(now.weight) == max(rows, end)
+    assert built.model.config.vocab_size == max(rows, end)
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "grows"), [("untied", 450, True), ("tied", 4500, True), ("untied", 450, False)]
+)
+def test_a_padded_model_is_trained_and_exported(
+    bench: Path, extended: Path, tmp_path: Path, name: str, rows: int, grows: bool
+) -> None:
+    model = padded(bench / "models" / name, tmp_path / "padded", rows)
+    wanted, run = settings(bench, tmp_path / "outputs", model, extended if grows else None), tiny.run(tmp_path)
+    result = train(wanted, run)
+    base = own_bits_per_byte(
+        dataclasses.replace(wanted, tokenizer=Tokenizer(name="none")),
+        corpus.prepare(dataclasses.replace(wanted, tokenizer=Tokenizer(name="none")), print),
+    )
+    assert result["base"]["bpb_untouched"] == pytest.approx(base, rel=1e-6)
+    if not grows:
+        assert result["bpb_step0"] == pytest.approx(base, rel=1e-6)
+    to = export(Export(run=str(run.folder), to=str(tmp_path / "exported"), dtype="float32"))
+    stored: Any = AutoModelForCausalLM.from_pretrained(to)
+    tokenizer = AutoTokenizer.from_pretrained(to)
+    vocabulary = folder.TokenizerFolder.open(extended).vocabulary if grows else 400
+    assert len(tokenizer) == max(tokenizer.get_vocab().values()) + 1 == vocabulary
+    assert (
+        stored.config.vocab_size == len(ends(stored)[0].weight) == len(ends(stored)[1].weight) == max(rows, vocabulary)
+    )
+
+
+def test_tokens_without_a_row_are_refused(bench: Path, extended: Path, tmp_path: Path) -> None:
+    """Two tokens were added to tokenizer.json, and the matrices were forgotten."""
+    model = tmp_path / "model"
+    shutil.copytree(bench / "models" / "tied", model)
+    (model / "tokenizer.model").unlink()
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
+    tokenizer.save_pretrained(model)
+    with pytest.raises(
+        ValueError, match=r"2 tokens beyond the 400 rows of the model, first '<\|im_start\|>' with id 400"
+    ):
+        assemble(settings(bench, tmp_path, model, None))
+    with pytest.raises(ValueError, match=r"400 is '<\|im_start\|>' there and"):
+        assemble(settings(bench, tmp_path, model, extended))
+
+
+def test_padding_that_the_tokenizer_names_is_no_padding(bench: Path, extended: Path, tmp_path: Path) -> None:
+    """450 rows and 402 tokens: an extension that begins at 400 would write over two tokens of the base."""
+    model = padded(bench / "models" / "untied", tmp_path / "padded", 450)
+    (model / "tokenizer.model").unlink()
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
+    tokenizer.save_pretrained(model)
+    assert assemble(settings(bench, tmp_path, model, None)).model.config.vocab_size == 450
+    with pytest.raises(ValueError, match=r"2 ids differ, first 400 is '<\|im_start\|>' there and None here"):
+        assemble(settings(bench, tmp_path, model, extended))
