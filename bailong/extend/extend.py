@@ -27,6 +27,7 @@ from bailong.run.files import write_json
 from bailong.run.folder import difference
 from bailong.run.replacing import replacing
 from bailong.tokenizer import folder, merge
+from bailong.tokenizer.own import Own
 from bailong.tokenizer.settings import Tokenizer
 
 #: settings that name things or serve other commands; a tokenizer is the same without them
@@ -56,8 +57,12 @@ def extend(settings: Extend) -> Path | None:
     target = Path(wanted.folder)
     treebank = read_treebank(settings.treebank) if settings.treebank else None
     sources = sources_of(settings)
-    base, base_sha256 = open_base(wanted)
+    base, base_sha256, own = open_base(wanted)
     recipe = recipe_of(wanted, base_sha256)
+    if base is not None and own is not None:
+        if tokens := own.sha256(base):  # what tokenizer.model does not tell
+            recipe["base_tokens"] = tokens
+        base = own.completed(base, Path(str(wanted.base)))
     corpus = {}
     if wanted.pieces > 0:  # named without folders: the same text elsewhere makes the same tokenizer
         corpus = {f"{i} {s.path.split('/')[-1]}": digest(s, target.parent / ".cache") for i, s in enumerate(sources)}
@@ -68,9 +73,8 @@ def extend(settings: Extend) -> Path | None:
             with replacing(target) as partial:
                 model = make(wanted, base, training_text(settings, sources), partial, status)
                 shutil.rmtree(partial / "training", ignore_errors=True)
-                folder.write(
-                    partial, model, base, name=wanted.name, base_sha256=base_sha256, recipe=recipe, corpus=corpus
-                )
+                facts = {"name": wanted.name, "base_sha256": base_sha256, "recipe": recipe, "corpus": corpus}
+                folder.write(partial, model, base, **facts, own=own)
             console.print(f"built {target}")
         else:
             if base is not None and wanted.pieces > 0 and not folder.TokenizerFolder.open(target).manifest["new"]:
@@ -97,16 +101,16 @@ def sources_of(settings: Extend) -> list[Source]:
     return found
 
 
-def open_base(wanted: Tokenizer) -> tuple[merge.Model | None, str | None]:
-    """The base's SentencePiece model and the hash of its file; nothing when a base is to be trained."""
+def open_base(wanted: Tokenizer) -> tuple[merge.Model | None, str | None, Own | None]:
+    """The base's SentencePiece model, the hash of its file, what tokenizer.json beside it declares; or nothing."""
     if wanted.base is None:
         if wanted.pieces == 0:
             raise ValueError("tokenizer.pieces=0 converts a base: set tokenizer.base")
-        return None, None
+        return None, None, None
     file = merge.model_file(wanted.base)
     model = merge.read_model(file)
     merge.require_extendable(model, file)
-    return model, hashlib.sha256(file.read_bytes()).hexdigest()
+    return model, hashlib.sha256(file.read_bytes()).hexdigest(), Own.read(file.parent)
 
 
 def recipe_of(wanted: Tokenizer, base_sha256: str | None) -> dict[str, Any]:

@@ -32,11 +32,13 @@ def merges_of(model: Model) -> list[tuple[str, str]]:
     return [(left, right) for _, _, left, right in sorted(ranked, key=lambda merge: merge[:2])]
 
 
-def backend(model: Model) -> Tokenizer:
+def backend(model: Model, added: dict[str, AddedToken] | None = None) -> Tokenizer:
     """The `tokenizers` twin of a SentencePiece BPE with byte fallback and the identity normaliser.
 
+    `added` holds tokens whose flags (lstrip, single_word, ...) SentencePiece cannot say.
     The normaliser is Prepend + Replace, because Metaspace (transformers' choice) loses a space at the start.
     """
+    added = added or {}
     special = {p.type: p.piece for p in model.pieces if p.type == Type.UNKNOWN}
     tokenizer = Tokenizer(
         BPE(
@@ -57,13 +59,17 @@ def backend(model: Model) -> Tokenizer:
     tokenizer.decoder = decoders.Sequence(decode)  # type: ignore[assignment]
     tokenizer.add_special_tokens(
         [
-            AddedToken(piece.piece, normalized=False, special=True)
+            added.get(piece.piece, AddedToken(piece.piece, normalized=False, special=True))
             for piece in model.pieces
             if piece.type in (Type.UNKNOWN, Type.CONTROL)
         ]
     )
     tokenizer.add_tokens(
-        [AddedToken(piece.piece, normalized=False) for piece in model.pieces if piece.type == Type.USER_DEFINED]
+        [
+            added.get(piece.piece, AddedToken(piece.piece, normalized=False))
+            for piece in model.pieces
+            if piece.type == Type.USER_DEFINED
+        ]
     )
     bos = model.trainer_spec.bos_piece
     if model.trainer_spec.bos_id >= 0:

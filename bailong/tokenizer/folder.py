@@ -20,9 +20,11 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from bailong.run.folder import write_json
 from bailong.tokenizer import fast, merge
+from bailong.tokenizer.own import Own
 from bailong.tokenizer.pieces import old_ids, piece_bytes
 
 FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "pieces.jsonl", "manifest.json")
+TEMPLATE = "chat_template.jinja"  #: there where the base has one
 
 
 class TokenizerFolder:
@@ -76,6 +78,7 @@ def write(
     base_sha256: str | None,
     recipe: dict[str, Any],
     corpus: dict[str, Any],
+    own: Own | None = None,
 ) -> TokenizerFolder:
     """Fill an empty folder; the caller gives it its final name. All but card.json.
 
@@ -83,6 +86,7 @@ def write(
         base: the old tokenizer, whose ids `model` continues; None when `model` was trained from scratch.
         base_sha256: hash of the base's tokenizer.model.
         recipe, corpus: what made `model`, for the manifest.
+        own: what the base declares beside its tokenizer.model.
     """
     first = len(base.pieces) if base else len(model.pieces)
     assert base is None or all(
@@ -92,8 +96,10 @@ def write(
     olds = old_ids(base, new) if base else []
 
     (path / "tokenizer.model").write_bytes(model.SerializeToString())
-    fast.backend(model).save(str(path / "tokenizer.json"))
+    fast.backend(model, own.added if own else None).save(str(path / "tokenizer.json"))
     write_json(path / "tokenizer_config.json", fast.configuration(model))
+    if own and isinstance(own.template, str):
+        (path / TEMPLATE).write_text(own.template, encoding="utf-8")
     with (path / "pieces.jsonl").open("w", encoding="utf-8", newline="\n") as stream:
         for i, (piece, old) in enumerate(zip(new, olds, strict=True), first):
             stream.write(json.dumps({"id": i, "piece": piece, "old": old}, ensure_ascii=False) + "\n")
@@ -122,7 +128,8 @@ def load_tokenizer(path: str | Path) -> PreTrainedTokenizerFast:
     """The tokenizer of a base model, a tokenizer folder or a SentencePiece file.
 
     A Llama-like tokenizer.model is converted here rather than by transformers, so that base and extended
-    tokenizer differ in nothing but the new pieces; anything else is left to AutoTokenizer.
+    tokenizer differ in nothing but the new pieces; anything else is left to AutoTokenizer, and so is a folder
+    whose tokenizer.json has other tokens than its tokenizer.model: it is the truth where there is one.
 
     Raises:
         ValueError: there is none.
@@ -142,7 +149,10 @@ def load_tokenizer(path: str | Path) -> PreTrainedTokenizerFast:
                 return AutoTokenizer.from_pretrained(str(path))
         except Exception:  # transformers raises many kinds here; the first message says what is accepted
             raise error from None
-    return fast.convert(model)
+    own = Own.read(local) if local.is_dir() else None
+    if own is not None and not own.adds_nothing(model):
+        return AutoTokenizer.from_pretrained(str(path))
+    return own.dress(fast.convert(model)) if own else fast.convert(model)
 
 
 def encode_documents(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> list[list[int]]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from bailong.tokenizer.folder import TokenizerFolder, load_tokenizer
+from bailong.tokenizer.own import UNNAMED
 from bailong.train.settings import Train
 
 #: so many of the ids that differ are named
@@ -48,6 +49,7 @@ def require_extension(settings: Train, folder: TokenizerFolder, tokenizer: Any, 
     if own is not None:
         names = {i: token for token, i in own.get_vocab().items()}
         there = {i: token for token, i in tokenizer.get_vocab().items() if i < folder.base_vocabulary}
+        there = {i: token for i, token in there.items() if token != UNNAMED.format(i)}
         differing = [i for i in sorted(names.keys() | there.keys()) if names.get(i) != there.get(i)]
         if differing:
             shown = ", ".join(f"{i} is {names.get(i)!r} there and {there.get(i)!r} here" for i in differing[:SHOWN])

@@ -19,7 +19,7 @@ from bailong.model import merge as merging
 from bailong.model.agreement import Agreement
 from bailong.model.score import Score
 from bailong.model.tie import ends, is_tied
-from bailong.tokenizer.folder import FILES, encode_documents
+from bailong.tokenizer.folder import FILES, TEMPLATE, encode_documents
 from bailong.train import checkpoint, corpus, identity
 from bailong.train.assemble import Assembled, assemble
 from bailong.train.evaluation import evaluate, windows
@@ -242,6 +242,8 @@ def _write(model: Any, train: Train, tokenizer: Any, to: Path) -> None:
     if (source / "manifest.json").exists():
         for name in FILES:  # so that the model can be extended and trained on in turn
             shutil.copyfile(source / name, to / name)
+        if (source / TEMPLATE).exists():
+            shutil.copyfile(source / TEMPLATE, to / TEMPLATE)
     else:
         tokenizer.save_pretrained(to)
         if (source / "tokenizer.model").exists():
@@ -269,7 +271,11 @@ def _require_same_reading(train: Train, path: Path, tokenizer: Any, documents: l
             f"AutoTokenizer reads other ids from the stored tokenizer ({type(stored).__name__}) than the run had: "
             "make the tokenizer again with bailong-extend overwrite=true"
         )
+    if stored.get_vocab() != tokenizer.get_vocab():
+        raise ValueError(f"the stored tokenizer ({type(stored).__name__}) has other tokens than the run had")
     if not train.stage.dialogues:
+        if stored.chat_template != tokenizer.chat_template:
+            raise ValueError("the stored tokenizer has another chat template than the run's: the base's must be kept")
         return
     dialogues = [turns_of(text) for text in documents]
     for turns, trained in zip(dialogues, template.encode(tokenizer, dialogues), strict=True):

@@ -13,14 +13,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tokenizers import AddedToken
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from bailong.data.settings import Data
+from bailong.extend.extend import extend
+from bailong.extend.settings import Extend
 from bailong.initializer.mean import Mean
 from bailong.model.grow import stream
 from bailong.model.settings import Model
 from bailong.model.tie import ends, is_tied
 from bailong.tokenizer import folder, merge
+from bailong.tokenizer.own import Own
 from bailong.tokenizer.settings import Tokenizer
 from bailong.train import corpus
 from bailong.train.assemble import assemble
@@ -206,3 +211,100 @@ def test_padding_that_the_tokenizer_names_is_no_padding(bench: Path, extended: P
     assert assemble(settings(bench, tmp_path, model, None)).model.config.vocab_size == 450
     with pytest.raises(ValueError, match=r"2 ids differ, first 400 is '<\|im_start\|>' there and None here"):
         assemble(settings(bench, tmp_path, model, extended))
+
+
+CHATML = "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+TALK = "<|im_start|>user\nhello there<|im_end|>"
+
+
+def talking(bench: Path, to: Path, rows: int, *, special: bool = True, jinja: bool = True) -> Path:
+    """A model of the bench whose tokenizer.json has two ChatML tokens that its tokenizer.model lacks."""
+    padded(bench / "models" / "untied", to, rows)
+    tokenizer = AutoTokenizer.from_pretrained(to)
+    chatml = [AddedToken(name, special=special, normalized=False) for name in ("<|im_start|>", "<|im_end|>")]
+    tokenizer.add_tokens(chatml, special_tokens=special)
+    tokenizer.eos_token, tokenizer.chat_template = "<|im_end|>", CHATML
+    tokenizer.save_pretrained(to)
+    if not jinja:
+        (to / "chat_template.jinja").unlink()
+        config = json.loads((to / "tokenizer_config.json").read_text())
+        (to / "tokenizer_config.json").write_text(json.dumps(config | {"chat_template": CHATML}))
+    return to
+
+
+@pytest.mark.parametrize(("special", "jinja", "rows"), [(True, True, 402), (False, False, 450)])
+def test_added_tokens_and_template_are_kept_through_training(
+    bench: Path, tmp_path: Path, special: bool, jinja: bool, rows: int
+) -> None:
+    model = talking(bench, tmp_path / "model", rows, special=special, jinja=jinja)
+    run = tiny.run(tmp_path)
+    train(settings(bench, tmp_path / "outputs", model, None), run)
+    to = export(Export(run=str(run.folder), to=str(tmp_path / "exported"), dtype="float32"))
+    before, after = AutoTokenizer.from_pretrained(model), AutoTokenizer.from_pretrained(to)
+    assert len(after) == 402 and after.get_vocab() == before.get_vocab()
+    assert after.chat_template == before.chat_template == CHATML
+    assert after.eos_token == "<|im_end|>" and after.encode(TALK) == before.encode(TALK)
+    assert {400, 401} < set(after.encode(TALK))
+    assert folder.load_tokenizer(to).encode(TALK) == before.encode(TALK)
+
+
+@pytest.mark.parametrize(("special", "jinja", "rows"), [(True, True, 402), (False, False, 450)])
+def test_extending_keeps_added_tokens_and_begins_behind_them(
+    bench: Path, tmp_path: Path, special: bool, jinja: bool, rows: int
+) -> None:
+    model = talking(bench, tmp_path / "model", rows, special=special, jinja=jinja)
+    recipe = tiny.extended_recipe(tmp_path / "tokenizers" / "more", model)
+    data = Data(name="s", sources=[tiny.CHINESE, tiny.ENGLISH], held_out=0.1)
+    made = extend(Extend(tokenizer=recipe, data=data, card_lines=20))
+    assert made is not None
+    opened = folder.TokenizerFolder.open(made)
+    tokenizer, before = AutoTokenizer.from_pretrained(made), AutoTokenizer.from_pretrained(model)
+    assert opened.base_vocabulary == 402 and len(tokenizer) == opened.vocabulary > 3000
+    assert all(tokenizer.get_vocab()[token] == i for token, i in before.get_vocab().items())
+    assert tokenizer.chat_template == CHATML and tokenizer.eos_token == "<|im_end|>"
+    assert tokenizer.encode(TALK) == before.encode(TALK)
+    before_rows = [end.weight.detach().clone() for end in ends(AutoModelForCausalLM.from_pretrained(model))]
+    built = assemble(settings(bench, tmp_path, model, made))
+    for was, now in zip(before_rows, ends(built.model), strict=True):
+        assert torch.equal(now.weight[:402], was[:402])
+        assert len(now.weight) == opened.vocabulary
+    # the very same tokenizer.model without what stands beside it begins at 400, over two tokens of the base
+    with pytest.raises(ValueError, match=r"400 is '<\|im_start\|>' there"):
+        assemble(settings(bench, tmp_path, model, bench / "tokenizers" / "extended"))
+
+
+def test_an_added_token_may_stand_in_the_middle(bench: Path, tmp_path: Path) -> None:
+    """Ids with a gap, two pieces in other places, and an added token at the place of a third."""
+    source = bench / "tokenizers" / "base"
+    content = json.loads((source / "tokenizer.json").read_text())
+    vocabulary = content["model"]["vocab"]
+    tokens = {i: token for token, i in vocabulary.items()}
+    vocabulary[tokens[300]], vocabulary[tokens[301]] = 301, 300
+    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    content["added_tokens"].append({"id": 405, "content": "<|late|>", "special": True, **flags})
+    vocabulary["<|late|>"] = 405
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    shutil.copy(source / "tokenizer_config.json", tmp_path)
+    own = Own.read(tmp_path)
+    model = merge.read_model(source / "tokenizer.model")
+    assert own is not None and not own.adds_nothing(model)
+    whole = own.completed(model, tmp_path)
+    assert len(whole.pieces) == 406 and whole.pieces[405].type == merge.Type.CONTROL
+    assert whole.pieces[300].piece == tokens[301] and whole.pieces[301].score == model.pieces[300].score
+    assert [p.piece for p in whole.pieces[400:405]] == [f"<unnamed_{i}>" for i in range(400, 405)]
+    ids = merge.processor(whole).encode("the tokens of a text")
+    old = merge.processor(model).encode("the tokens of a text")
+    assert [whole.pieces[i].piece for i in ids] == [model.pieces[i].piece for i in old]
+    vocabulary["foreign"] = 406
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    other = Own.read(tmp_path)
+    assert other is not None
+    with pytest.raises(ValueError, match=r"cannot be extended: 1 tokens stand in .*, first 'foreign'"):
+        other.completed(model, tmp_path)
+
+
+def test_a_base_to_which_nothing_was_added_stays_as_it_is(bench: Path) -> None:
+    source = bench / "tokenizers" / "base"
+    own, model = Own.read(source), merge.read_model(source / "tokenizer.model")
+    assert own is not None and own.adds_nothing(model) and own.sha256(model) is None
+    assert own.completed(model, source).SerializeToString() == (source / "tokenizer.model").read_bytes()
