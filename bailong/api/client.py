@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 
 from bailong.api.cache import Cache
 from bailong.api.call import Call, Reply, base_url, key, public_url
+from bailong.api.content import content, encodable
 from bailong.api.cost import Totals, estimate_tokens
 from bailong.api.settings import Api, Prices
 from bailong.run.process import ASKING
@@ -126,7 +127,8 @@ class Client:
         if row is None:
             return None
         known: dict[str, Any] = {f.name: row[f.name] for f in dataclasses.fields(Reply) if f.name in row}
-        return Reply(**known, cached=True)
+        # Files of before may hold counts that are none
+        return Reply(**known | _facts(known), cached=True)
 
     def _keep(self, reply: Reply, call: Call) -> None:
         if self._cache is None:
@@ -237,7 +239,7 @@ class Client:
         """The standard fields alone, and of those only what is set: some servers refuse any other."""
         fields = {
             "model": self.api.model,
-            "messages": [{name: _text(value) for name, value in message.items()} for message in call.messages],
+            "messages": [{name: encodable(value) for name, value in message.items()} for message in call.messages],
             self._limit: call.max_tokens,
             "temperature": call.temperature,
             "top_p": None if call.top_p == 1 else call.top_p,
@@ -266,21 +268,20 @@ def _read(name: str, completion: Any) -> Reply:
         raise ValueError(str(error))
     usage = getattr(completion, "usage", None)
     details = getattr(usage, "prompt_tokens_details", None)
-    reply = Reply(
-        key=name,
-        status="empty",
-        prompt_tokens=getattr(usage, "prompt_tokens", None),
-        answer_tokens=getattr(usage, "completion_tokens", None),
-        cached_tokens=getattr(details, "cached_tokens", None),
-        model=completion.model,
-        fingerprint=getattr(completion, "system_fingerprint", None),
-    )
+    said = {
+        "prompt_tokens": getattr(usage, "prompt_tokens", None),
+        "answer_tokens": getattr(usage, "completion_tokens", None),
+        "cached_tokens": getattr(details, "cached_tokens", None),
+        "model": completion.model,
+        "fingerprint": getattr(completion, "system_fingerprint", None),
+    }
+    reply = Reply(key=name, status="empty", **_facts(said))
     if not completion.choices:
         return reply
     choice = completion.choices[0]
-    text, finish = choice.message.content, choice.finish_reason
-    text = None if text is None else _text(text)
-    refusal = getattr(choice.message, "refusal", None)
+    text, refused = content(choice.message.content)
+    finish = _word(choice.finish_reason)
+    refusal = _word(getattr(choice.message, "refusal", None)) or refused
     if refusal or finish == "content_filter":
         status = "refused"
     elif finish == "length":
@@ -328,16 +329,28 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
     task.result()
 
 
-def _text(value: str) -> str:
-    """Text that UTF-8 can hold: half of a surrogate pair becomes U+FFFD."""
-    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+def _facts(said: dict[str, Any]) -> dict[str, Any]:
+    """What a server says beside its text, as far as it has the shape that it should have; else it is unknown."""
+    facts = {name: _count(said.get(name)) for name in ("prompt_tokens", "answer_tokens", "cached_tokens")}
+    if (facts["cached_tokens"] or 0) > (facts["prompt_tokens"] or 0):
+        facts["cached_tokens"] = None  # a part of the prompt is no more than all of it
+    return facts | {name: _word(said.get(name)) for name in ("model", "fingerprint")}
+
+
+def _count(value: Any) -> int | None:
+    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    return int(value) if whole and not isinstance(value, bool) and value >= 0 else None
+
+
+def _word(value: Any) -> str | None:
+    return encodable(value) if isinstance(value, str) else None
 
 
 def _clean(reason: str, secret: str = "") -> str:
     """A reason on one line of bounded length, without the key."""
     if len(secret) > 4:  # shorter is a dummy
         reason = reason.replace(secret, "***")
-    return _text(" ".join(reason.split()))[:400]
+    return encodable(" ".join(reason.split()))[:400]
 
 
 def _reason(error: Any) -> str:

@@ -129,7 +129,12 @@ class Totals:
         self._spend(self.cost_of(reply, model), reply.model or model)
 
     def cost_of(self, reply: Reply, model: str) -> float | None:
-        """Dollars of a reply: by the model that answered, which has a date, else by the one that was asked."""
+        """Dollars of a reply: by the model that answered, which has a date, else by the one that was asked.
+
+        None where that has no price, or where the server did not say how much it read and wrote.
+        """
+        if reply.status != "api_error" and None in (reply.prompt_tokens, reply.answer_tokens):
+            return None
         tokens = reply.prompt_tokens or 0, reply.answer_tokens or 0, reply.cached_tokens or 0
         answered = cost(self.prices, reply.model or model, *tokens)
         return cost(self.prices, model, *tokens) if answered is None else answered

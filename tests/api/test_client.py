@@ -95,6 +95,74 @@ def test_replies_that_are_no_errors(behaviour, status, text, finish):
     assert got.error == ("I cannot help with that." if behaviour == declined() else None)
 
 
+def body_of(**changes):
+    """A completion as a server may write it: fields of any shape."""
+    message = {"role": "assistant", "content": changes.pop("content", "好"), "refusal": None}
+    choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
+    given = {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": choices} | changes
+    return Behaviour(json.dumps(given).encode(), headers={"content-type": "application/json"})
+
+
+@pytest.mark.parametrize(
+    "content, text",
+    [
+        ([{"type": "text", "text": "評分：[[6]]"}], "評分：[[6]]"),
+        ([{"type": "text", "text": "評分："}, {"type": "text", "text": "[[6]]"}], "評分：[[6]]"),
+        (
+            [{"type": "thinking", "thinking": [{"type": "text", "text": "[[3]]"}]}, {"type": "text", "text": "[[6]]"}],
+            "[[6]]",
+        ),
+        ([{"type": "output_text", "text": {"value": "[[6]]", "annotations": []}}], "[[6]]"),
+        ({"type": "text", "text": "[[6]]"}, "[[6]]"),
+        (["[[6", "]]"], "[[6]]"),
+    ],
+)
+def test_a_text_in_parts_is_put_together(content, text):
+    with Scripted(body_of(content=content)) as server:
+        got = only(server, attempts=1)
+    assert (got.status, got.text, got.attempts) == ("ok", text, 1)
+
+
+def test_parts_without_a_text_are_no_text():
+    with Scripted(
+        [body_of(content=[]), body_of(content=[{"type": "refusal", "refusal": "no"}]), body_of(content=[7])]
+    ) as server:
+        assert [only(server, attempts=1).status for _ in range(3)] == ["empty", "refused", "api_error"]
+
+
+@pytest.mark.parametrize(
+    "usage", [{"prompt_tokens": "many"}, {"prompt_tokens": -3}, "many", [1], {"prompt_tokens": True}]
+)
+def test_a_usage_that_is_none_is_unknown_also_from_the_cache(usage, tmp_path):
+    usage = usage | {"completion_tokens": 5} if isinstance(usage, dict) else usage
+    prices = Prices(as_of="2026-01-01", models={"judge": {"input": 1.0, "output": 1.0}})
+    with Scripted(body_of(usage=usage)) as server:
+        for _ in range(2):
+            client = Client(api(server, cache=str(tmp_path)), prices)
+            (got,) = client.ask([call()])
+            assert (got.status, got.text, got.prompt_tokens, client.cost(got)) == ("ok", "好", None, None)
+            assert client.totals.prompt_tokens == 0 and client.totals.line()
+        assert len(server.asked) == 1
+
+
+def test_a_cache_of_before_with_a_count_that_is_none_is_read(tmp_path):
+    with Scripted("好") as server:
+        client = Client(api(server, cache=str(tmp_path)))
+        client.ask([call()])
+        path = tmp_path / "judge.jsonl"
+        path.write_text(path.read_text("utf-8").replace('"prompt_tokens": 10', '"prompt_tokens": "many"'), "utf-8")
+        again = Client(api(server, cache=str(tmp_path)))
+        (got,) = again.ask([call()])
+    assert (got.text, got.prompt_tokens, got.answer_tokens, got.cached) == ("好", None, 5, True)
+
+
+@pytest.mark.parametrize("field", ["model", "system_fingerprint"])
+def test_names_of_another_shape_are_unknown(field, tmp_path):
+    with Scripted(body_of(**{field: {"name": "m"}, "usage": {"prompt_tokens": 3, "completion_tokens": 2}})) as server:
+        client = Client(api(server, cache=str(tmp_path)))
+        assert client.ask([call()])[0].text == client.ask([call()])[0].text == "好"
+
+
 def test_an_error_under_a_status_of_200_is_tried_again_and_told():
     away = Behaviour(b'{"error": {"message": "upstream away"}}', headers={"content-type": "application/json"})
     with Scripted(away) as server:
