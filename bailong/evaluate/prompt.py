@@ -121,4 +121,5 @@ def fit(render: Render, prompt: Prompt, room: int, limit: int, model: str) -> Fi
             f"{model}: {prompt.name} alone takes {len(ids)} of generator.context={limit} tokens, which leaves none for "
             "an answer: raise generator.context if the model can read more, or leave the question out"
         )
-    return Fitted(ids, min(room, left), len(ids) + room <= limit or bool(passage) or len(outputs) > 0)
+    # Here the passage was cut or went, if there is one; what else can be missing are earlier turns
+    return Fitted(ids, min(room, left), bool(passage) or len(instructions) < len(prompt.instructions))

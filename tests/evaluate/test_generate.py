@@ -8,7 +8,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bailong.evaluate import model_folder
 from bailong.evaluate.generate import LocalModel
-from bailong.evaluate.prompt import Prompt
+from bailong.evaluate.prompt import Prompt, fit
 from bailong.evaluate.sampler import Draw, seed_of
 from tests.evaluate import talker
 
@@ -203,3 +203,15 @@ def test_what_is_no_model_is_refused(path, message, tmp_path):
 def test_cuda_must_be_there(folder):
     with pytest.raises(ValueError, match="generator.device=cuda"):
         LocalModel(str(folder), talker.generator(device="cuda"))
+
+
+@pytest.mark.parametrize(
+    ("outputs", "passage", "truncated"),
+    [(["o" * 20, "o"], "", True), ([], "", False), (["o" * 20, "o"], "p" * 20, True)],
+)
+def test_turns_that_went_are_told_also_where_the_last_question_leaves_too_little_room(outputs, passage, truncated):
+    asked = [*([f"i{passage}"] + ["i"] * len(outputs))[:-1], "q" * 30]
+    if not passage and not outputs:
+        asked = ["q" * 30]
+    fitted = fit(lambda ins, outs: [0] * sum(map(len, [*ins, *outs])), Prompt(asked, outputs, passage), 20, 40, "m")
+    assert (len(fitted.ids), fitted.room, fitted.truncated) == (30, 10, truncated)
