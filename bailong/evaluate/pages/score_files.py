@@ -202,7 +202,8 @@ def show(scores: Scores, console: Console) -> None:
     for difference in scores["differences"]:
         if (found := difference["average"]) and found["clear"]:
             better, worse, points, *_ = score_table.above(difference)
-            told = f"{better} is above {worse} by {points:.2f} on average (p {score_table.probability(found['p'])})."
+            by = f"{points:.2f} on average over {score_table.shared(found)}"
+            told = f"{better} is above {worse} by {by} (p {score_table.probability(found['p'])})."
             console.print(Text(told))
 
 

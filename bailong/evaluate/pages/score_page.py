@@ -69,11 +69,11 @@ def _findings(scores: Scores) -> list[str]:
         average = difference["average"]
         if average and average["clear"]:
             better, worse, points, low, high = score_table.above(difference)
-            told = f"{points:.2f} points ({low:.2f} to {high:.2f}) on average"
+            told = f"{points:.2f} points ({low:.2f} to {high:.2f}) on average over {score_table.shared(average)}"
             found.append(Html(f"<b>{visible(better)}</b> is above <b>{visible(worse)}</b> by {told}."))
         elif average:
             first, second = (f"<b>{visible(difference[key])}</b>" for key in ("first", "second"))
-            found.append(Html(f"{first} and {second} cannot be told apart on these questions."))
+            found.append(Html(f"{first} and {second} cannot be told apart on {score_table.shared(average)}."))
     return found[:6]
 
 
@@ -137,6 +137,7 @@ def _difference(found: dict[str, Any] | None) -> str:
     if found["low"] is not None:
         ends = " to ".join(_signed(found[key]) for key in ("low", "high"))
         below = [ends, f"p {probability(found['p'])}"]
+    below.append(f"n {found['n']:,}")
     strong = ' class="clear"' if found["clear"] else ""
     return _ranged(Html(f"<span{strong}>{_signed(found['mean'])}</span>"), *below)
 

@@ -173,6 +173,11 @@ def above(difference: Mapping[str, Any]) -> tuple[str, str, float, float, float]
     return better, worse, abs(found["mean"]), low, high
 
 
+def shared(found: Mapping[str, Any]) -> str:
+    """How many questions a difference rests on: those that both models have a score of."""
+    return plural(found["n"], "shared question")
+
+
 # --- in words ----------------------------------------------------------------------------------------
 
 

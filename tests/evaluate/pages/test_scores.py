@@ -137,3 +137,19 @@ def test_all_files_are_written_from_the_folder(tmp_path: Path) -> None:
     score_report.write(tmp_path)
     assert all((tmp_path / name).read_bytes() == content for name, content in first.items())
     assert read(tmp_path)["version"] == 1
+
+
+def test_a_difference_says_how_many_questions_it_rests_on(tmp_path: Path) -> None:
+    """One model has an answer to 12 questions, the other to 7 of them: the second mean is of fewer questions."""
+    items, bench = questions("b", 12), Benchmark(name="b", path="x", shape="summary", template="single")
+    write(tmp_path / "items" / "b.jsonl", [item.row() for item in items])
+    for name, count, score in (("x", 12, 8.0), ("y", 7, 6.0), ("z", 1, 6.0)):
+        write(tmp_path / name / "answers.jsonl", [answer(item, [ANSWERS["traditional"]]) for item in items[:count]])
+        write(tmp_path / name / "verdicts.jsonl", [verdict(item, score) for item in items[:count]])
+    collect(tmp_path, ["x", "y", "z"], {"b": bench}, resamples=50)
+    out = io.StringIO()
+    score_files.show(read(tmp_path), Console(file=out, width=80))
+    page = score_report.write(tmp_path).read_text(encoding="utf-8")
+    assert "x is above y by 2.00 on average over 7 shared questions" in " ".join(out.getvalue().split())
+    assert "on average over 7 shared questions." in page and ">n 7<" in page
+    assert "cannot be told apart on 1 shared question." in page and ">n 1<" in page
