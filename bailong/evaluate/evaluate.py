@@ -24,6 +24,7 @@ from bailong.evaluate.judge import pairwise, single, verdicts
 from bailong.evaluate.outcome import GIVEN
 from bailong.evaluate.pages import score_files, score_report
 from bailong.evaluate.pages.score_table import read
+from bailong.evaluate.reasoning import spoken
 from bailong.evaluate.settings import Evaluate
 from bailong.run import folder, provenance
 from bailong.run.checks import hidden, require
@@ -142,7 +143,7 @@ def _answer(
         for item, row in zip(items[name], rows, strict=True):
             turns = row["turns"]
             if len(turns) == len(item.prompts) and all(turn["finish_reason"] in GIVEN for turn in turns):
-                given.append((item, [turn["answer"] for turn in turns]))
+                given.append((item, [spoken(turn["answer"]) for turn in turns]))
         if failed := len(rows) - len(given):
             reporter.say(
                 f"{model.name}: {failed} of {len(rows)} questions of {name} have no answer (see answers.jsonl)"

@@ -11,6 +11,7 @@ from bailong.evaluate.benchmark.settings import Benchmark
 from bailong.evaluate.judge import language
 from bailong.evaluate.judge.rating import SCORED
 from bailong.evaluate.judge.single import PROMPTS, ItemScore, item_scores
+from bailong.evaluate.reasoning import spoken
 
 #: of a question that nobody has answered, or whose answer nobody has judged: an evaluation that is not finished
 UNANSWERED, UNJUDGED = "unanswered", "unjudged"
@@ -78,7 +79,7 @@ def outcome(benchmark: Benchmark, item: Item, answer: Row | None, verdicts: Sequ
     reasons = [turn["finish_reason"] for turn in answer["turns"]]
     failed = next((str(reason) for reason in reasons if reason not in GIVEN), "")
     finish = failed or ("length" if "length" in reasons else "stop")
-    texts = [str(turn["answer"] or "") for turn in answer["turns"]]
+    texts = [spoken(str(turn["answer"] or "")) for turn in answer["turns"]]
     if failed:
         return replace(blank, status="no_answer", floor=0.0 if judged else None, finish=failed)
     ruling = language.verdict(item, texts)
