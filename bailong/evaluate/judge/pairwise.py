@@ -3,14 +3,17 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from bailong.evaluate.benchmark.item import Item
 from bailong.evaluate.benchmark.settings import Benchmark
-from bailong.evaluate.judge.rating import is_example, normalized
+from bailong.evaluate.judge.rating import is_example
+from bailong.evaluate.judge.reading import PLAIN, Mark, Shown, choose, echoes, normalized
 from bailong.evaluate.judge.settings import Judge
 from bailong.evaluate.judge.template import pairwise_prompt
 from bailong.evaluate.judge.verdicts import Request
+from bailong.evaluate.reasoning import spoken
 
 _BOXED = re.compile(r"\[\s*+\[\s*+(?P<choice>[abc])\s*+\]\s*+\]")
 _LABELLED = re.compile(r"(?:結論|结论|判定|(?<![a-z])(?:verdict|winner))\s*+[:=]?\s*+\[?(?P<choice>[abc])(?![a-z])")
@@ -36,18 +39,23 @@ class WinRate(NamedTuple):
     rate: float | None
 
 
-def parse(text: str | None, finish_reason: str | None = "stop") -> Choice:
-    """Read the last `[[A]]`, `[[B]]` or `[[C]]` of a reply, as bailong.evaluate.judge.rating reads ratings."""
+def parse(text: str | None, finish_reason: str | None = "stop", shown: Shown = Shown()) -> Choice:  # noqa: B008
+    """Read the `[[A]]`, `[[B]]` or `[[C]]` that a reply comes to, as bailong.evaluate.judge.rating reads ratings."""
     if not text and finish_reason == "content_filter":
         return Choice("refused", None)
     if finish_reason == "length":
         return Choice("truncated", None)
-    plain = normalized(text or "")
-    for pattern in (_BOXED, _LABELLED):
-        if found := [match for match in pattern.finditer(plain) if not is_example(plain, match)]:
-            return _choice(found[-1], text or "")
+    said = spoken(text or "")
+    plain = normalized(said)
+    marks = [
+        Mark(match["choice"], kind, match)
+        for kind, pattern in ((0, _BOXED), (PLAIN, _LABELLED))
+        for match in pattern.finditer(plain)
+    ]
+    if chosen := choose(plain, marks, is_example, echoes(said, plain, shown)) if marks else None:
+        return _choice(chosen.match, said)
     alone = _ALONE.fullmatch(plain)
-    return _choice(alone, text or "") if alone else Choice("parse_error", None)
+    return _choice(alone, said) if alone else Choice("parse_error", None)
 
 
 def requests(
@@ -58,17 +66,16 @@ def requests(
     In their rows (`verdicts.collect`), `against` names the opponent; `order` 0 shows the model first, 1 its opponent;
     `choice` is the place that won.
     """
-    return [
-        Request(
-            {"benchmark": benchmark.name, "id": item.id, "against": against, "order": order},
-            pairwise_prompt(benchmark.template or "", item, *((mine, theirs) if order == 0 else (theirs, mine))),
-            sample,
-            parse,
-        )
-        for item, mine, theirs in answered
-        for sample in range(settings.samples)
-        for order in (0, 1)
-    ]
+    found = []
+    for item, mine, theirs in answered:
+        for sample in range(settings.samples):
+            for order in (0, 1):
+                first, second = (mine, theirs) if order == 0 else (theirs, mine)
+                prompt = pairwise_prompt(benchmark.template or "", item, first, second)
+                facts = {"benchmark": benchmark.name, "id": item.id, "against": against, "order": order}
+                read = partial(parse, shown=Shown(prompt.text, (*mine, *theirs)))
+                found.append(Request(facts, prompt, sample, read))
+    return found
 
 
 def outcomes(rows: Iterable[dict[str, Any]]) -> list[tuple[str, str]]:

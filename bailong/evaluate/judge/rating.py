@@ -1,18 +1,21 @@
 """The rating in a judge's reply, and how surely it was read.
 
-Judges are asked for `[[5]]` and write `[[ 5 ]]`, `［［５］］`, `【【5】】`, `[[8/10]]`, `[[5分]]`, `\\[\\[4\\]\\]`, and
-`評分：5`; they repeat the example of their prompt before they rate, quote `arr[0]`, and stop in the middle of a word. A
-rating is looked for in this order, the last one of the first kind that is there:
+Judges are asked for `[[5]]` and write `[[ 5 ]]`, `［［５］］`, `【【5】】`, `[[8/10]]`, `[[5分]]`, `\\[\\[4\\]\\]`,
+`評分：5`, `8 out of 10` and `{"rating": 7}`; they think aloud, repeat their prompt, quote `arr[0]`, and stop in the
+middle of a word. Kinds of marks, the surest first (`reading` says which one of a reply counts):
 
-1. double brackets behind a label (評分, Rating, Score, ...);
-2. double brackets;
-3. a plain or singly bracketed number behind a label, or a reply that is nothing but a number;
-4. any of these that is announced as an example (例如, 格式, for example).
+0. double brackets behind a label (評分, Rating, Score, ...);
+1. double brackets;
+2. a plain or singly bracketed number behind a label, or a reply that is nothing but a number;
+3. a number of the greatest possible (7/10, 8 out of 10), alone in a sentence or given by the judge in so many words.
 """
 
 import re
-import unicodedata
+from collections.abc import Iterator
 from typing import NamedTuple
+
+from bailong.evaluate.judge.reading import Mark, Shown, choose, echoes, normalized
+from bailong.evaluate.reasoning import spoken
 
 #: statuses of a verdict. With the first two it has a score; no other one is ever counted as 0.
 SCORED = ("ok", "repaired")
@@ -20,20 +23,33 @@ STATUSES = (*SCORED, "parse_error", "out_of_range", "truncated", "refused", "api
 
 # not the beginning of 1.2.3 or of 1,000
 _NUMBER = r"[-+]?[0-9]++(?:\.[0-9]++)?+(?!\.?[0-9]|,[0-9]{3}(?![0-9]))"
-_VALUE = rf"(?P<value>{_NUMBER})\s*+(?:/\s*+(?P<of>{_NUMBER}))?\s*+(?:分|點|points?|pts)?"
+_VALUE = rf"(?P<value>{_NUMBER})\s*+(?:(?:/|out of\b)\s*+(?P<of>{_NUMBER}))?\s*+(?:分|點|points?|pts)?"
 _LABEL = r"(?:評分|评分|得分|分數|分数|總分|总分|(?<![a-z])(?:rating|score|grade)(?![a-z]))"
-# between a label and its number: the ]] of [[rating]], (0-10), a colon or a verb, an opening quotation mark
-_GAP = r"\]{0,2}+\s*+(?:\([^()\n]{0,20}\))?\s*+(?:[:=]|為|为|是|is\b|of\b)?\s*+[「『“‘\"']?\s*+"
+# between a label and its number: the ]] of [[rating]], the quotation mark of {"rating": 5}, (0-10), a colon or a verb,
+# an opening quotation mark
+_GAP = r"(?:\]{1,2}+|[\"'](?=\s*+:))?+\s*+(?:\([^()\n]{0,20}\))?\s*+(?:[:=]|為|为|是|is\b|of\b)?\s*+[「『“‘\"']?\s*+"
 # not `df[[0]]`, a subscript
 _BOXED = rf"(?<![a-z0-9_\])])\[\s*+\[\s*+{_VALUE}\s*+\]\s*+\]"
 
 _LABELLED = re.compile(_LABEL + _GAP + _BOXED)
 _BARE = re.compile(_BOXED)
 # a number alone must not begin a range (7-8, 0 到 10)
-_PLAIN = re.compile(rf"{_LABEL}{_GAP}\[{{0,2}}\s*+{_VALUE}(?!\s*+(?:[-~–—]|到|至|to\b)\s*+[0-9])")
+_PLAIN = re.compile(rf"{_LABEL}{_GAP}\[{{0,2}}\s*+{_VALUE}(?!\s*+(?:[-~–—]|到|至|to\b)\s*+[0-9]|[,;、]\s?[0-9])")
+_OF = re.compile(
+    rf"(?<![0-9a-z./\-])(?P<value>{_NUMBER})\s*+(?:分|點|points?|pts)?\s*+"
+    rf"(?:(?:/|\(?out of\b)\s*+|[(,]\s*+(?:滿分|满分)(?:為|是)?\s*+)"
+    rf"(?P<of>{_NUMBER})(?:\s*+(?:分|points?))?(?![0-9/\-])"
+)
+# the judge gives it, or it stands alone in its line or sentence
+_GIVEN = re.compile(
+    r"(?:給|给|予|打|得|評為|(?:rate|give|giving)(?: \w+){0,3}|(?:deserves|earns)(?: an?)?|rated(?: at)?"
+    r"|score[sd]?(?: an?| at)?|rating(?: is| of)?)\s*+[:]?\s*+(?:an?|了|出)?\s*+$"
+)
+_STARTS = re.compile(r"(?:^|[\n。.!?;])[\s#>\-「『“‘\"'(]*+$")
+_STOPS = re.compile(r"[」』”’\"')]*+\s*?(?:[\n。.!?;,]|$)")
 _ALONE = re.compile(rf"\s*+{_VALUE}\s*+[。.!]?\s*+")
 # 例如：“評分：[[5]]”, 格式為「[[5]]」, 「[[5]]」的格式; not 格式正確，評分：[[5]] or 按照格式評分：[[5]]
-_QUOTE = "[「『“‘\"'(]"
+_QUOTE = "[「『“‘\"'({]"
 _EXAMPLE = re.compile(
     rf"(?:(?:如|for example|e\.g\.|such as)[\s:,]*+{_QUOTE}*+"
     rf"|(?:格式|範例|format|example)\s*+(?:(?:為|是|如|is\b|:)\s*+{_QUOTE}*+|{_QUOTE}++))(?:{_LABEL}{_GAP})?$"
@@ -41,9 +57,18 @@ _EXAMPLE = re.compile(
 _AS_FORMAT = re.compile(r"[」』”’\"')\s]*(?:的|之)格式")
 # a label that opens a line or a sentence: the rating itself, also when the reply was cut off behind it
 _FINAL = re.compile(r"[\n。.!?;][\s#>\-「『“‘\"']*+(?:最終|最终|總|总|綜合|综合|final|overall|my)?\s*$")
+_OF_KIND = 3
 _CANONICAL = re.compile(r"\[\[(?:0|[1-9][0-9]*)(?:\.[0-9]+)?\]\]")
-_BRACKETS = str.maketrans("【】〔〕〖〗−", "[][][]-")
-_DECORATION = re.compile(r"[\\*`_\u200b-\u200f\u2060\ufeff]|</?(?:b|strong)>")
+# the denominator of a mark: [[8]]/10, [[8]] out of [[10]]
+_DENOMINATOR = re.compile(rf"\s*+(?:/|out of\b)\s*+\[{{0,2}}+(?P<of>{_NUMBER})")
+_NUMERATOR = re.compile(r"[0-9]\s*+\]{0,2}+\s*+(?:/|out of)\s*+$")
+# 準確性評分 is of a part; 我的評分, 這個回答的評分 are not
+_PART = re.compile(r"[\u4e00-\u9fff]{2,}$|\b[a-z]+ $")
+_WHOLE = re.compile(
+    r"(?:的|給|给|出|式|是|為|:|本題|我|最終|最终|總|总|综合|綜合|整體|整体|照|此|予|後|后|以|初步|初|下|行|題"
+    r"|\b(?:my|the|final|overall|a|this|is|of|gets?|initial|preliminary|first|total|your|with|rating|score|grade|and|in|for"
+    r"|to) )$"
+)
 
 
 class Rating(NamedTuple):
@@ -57,18 +82,29 @@ class Rating(NamedTuple):
     matched: str = ""
 
 
-def parse(text: str | None, finish_reason: str | None = "stop", low: float = 0, high: float = 10) -> Rating:
+def parse(
+    text: str | None,
+    finish_reason: str | None = "stop",
+    low: float = 0,
+    high: float = 10,
+    shown: Shown = Shown(),  # noqa: B008
+) -> Rating:
     """Read the rating of a reply.
 
     Args:
         finish_reason: as the endpoint gave it; `length` makes a reply without a rating `truncated`, `content_filter`
             makes one without text `refused`.
         low: the least score, included; `high` the greatest. `[[x/n]]` counts only with n = `high`.
+        shown: what the judge was shown; a rating that it repeats from there is not its own.
     """
     if not text and finish_reason == "content_filter":
         return Rating("refused", None)
-    plain = normalized(text or "")
-    found, final = _last(plain)
+    said = spoken(text or "")
+    plain = normalized(said)
+    marks = list(_marks(plain, high))
+    chosen = choose(plain, marks, is_example, echoes(said, plain, shown)) if marks else None
+    final = chosen is not None and _settles(plain, chosen)
+    found = _facts(plain, chosen) if chosen is not None else None
     if finish_reason == "length" and not final:
         return Rating("truncated", None, found["matched"] if found else "")
     if found is None:
@@ -80,35 +116,52 @@ def parse(text: str | None, finish_reason: str | None = "stop", low: float = 0, 
     return Rating("ok" if usual else "repaired", score or 0.0, matched)
 
 
-def normalized(text: str) -> str:
-    """Text for reading marks from: one width, one kind of brackets, no Markdown, lower case."""
-    text = unicodedata.normalize("NFKC", text).translate(_BRACKETS)
-    return _DECORATION.sub("", text).lower()
-
-
 def is_example(plain: str, match: re.Match[str]) -> bool:
     """Whether what was matched is announced as an example, as the prompt's own `例如：“評分：[[5]]”` is."""
     before = plain[max(0, match.start() - 40) : match.start()]
     return bool(_EXAMPLE.search(before) or _AS_FORMAT.match(plain, match.end()))
 
 
-def _last(plain: str) -> tuple[dict[str, str] | None, bool]:
-    """The rating by the order above, and whether it opens a line or sentence: nothing cut off could change it."""
-    examples: list[re.Match[str]] = []
-    for pattern in (_LABELLED, _BARE, _PLAIN):
-        real = []
+def _marks(plain: str, high: float) -> Iterator[Mark]:
+    """Every rating of a text, whoever says it."""
+    taken: set[int] = set()
+    for kind, pattern in enumerate((_LABELLED, _BARE, _PLAIN, _OF)):
         for match in pattern.finditer(plain):
-            (examples if is_example(plain, match) else real).append(match)
-        if real:
-            before = "\n" * (real[-1].start() < 60) + plain[max(0, real[-1].start() - 60) : real[-1].start()]
-            return _facts(real[-1]), pattern is _LABELLED and _FINAL.search(before) is not None
-    if alone := _ALONE.fullmatch(plain):
-        return _facts(alone), False
-    return (_facts(max(examples, key=lambda match: match.start("value"))) if examples else None), False
+            at = match.start("value")
+            before = plain[max(0, match.start() - 40) : match.start()]
+            if at in taken or (
+                float(match["value"]) == high and _NUMERATOR.search(plain[max(0, at - 24) : at].rstrip("[ "))
+            ):
+                continue
+            if kind == _OF_KIND and (float(match["of"]) != high or not _alone_or_given(plain, match, before)):
+                continue
+            taken.add(at)
+            part = kind != 1 and _PART.search(before) is not None and not _WHOLE.search(before)
+            yield Mark(str(float(match["value"])), kind, match, part)
+    if not taken and (alone := _ALONE.fullmatch(plain)):
+        yield Mark(str(float(alone["value"])), 2, alone)
 
 
-def _facts(match: re.Match[str]) -> dict[str, str]:
+def _alone_or_given(plain: str, match: re.Match[str], before: str) -> bool:
+    stands = _STARTS.search(before if match.start() > len(before) else "\n" + before)
+    return bool(_GIVEN.search(before)) or bool(stands and _STOPS.match(plain, match.end()))
+
+
+def _settles(plain: str, mark: Mark) -> bool:
+    """Whether a rating opens its line or sentence behind a label: nothing that was cut off could change it."""
+    start = mark.match.start()
+    before = "\n" * (start < 60) + plain[max(0, start - 60) : start]
+    return mark.kind == 0 and _FINAL.search(before) is not None
+
+
+def _facts(plain: str, mark: Mark) -> dict[str, str]:
     """`value`, `of` (or empty), and `matched`: from the first bracket on, or from the number where there is none."""
+    match = mark.match
     text, bracket = match[0], match[0].find("[")
     start = bracket if bracket >= 0 else match.start("value") - match.start()
-    return {"value": match["value"], "of": match["of"] or "", "matched": text[start:].strip()}
+    below = _DENOMINATOR.match(plain, match.end())
+    return {
+        "value": match["value"],
+        "of": match["of"] or (below["of"] if below else ""),
+        "matched": text[start:].strip(),
+    }

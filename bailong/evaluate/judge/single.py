@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from bailong.evaluate.benchmark.item import Item
 from bailong.evaluate.benchmark.settings import Benchmark
 from bailong.evaluate.judge.rating import SCORED, parse
+from bailong.evaluate.judge.reading import Shown
 from bailong.evaluate.judge.settings import Judge
 from bailong.evaluate.judge.template import prompts
 from bailong.evaluate.judge.verdicts import Request
@@ -41,7 +42,7 @@ def requests(settings: Judge, benchmark: Benchmark, answered: Iterable[tuple[Ite
             {"benchmark": benchmark.name, "id": item.id, "turn": prompt.turn},
             prompt,
             sample,
-            partial(parse, low=prompt.low, high=prompt.high),
+            partial(parse, low=prompt.low, high=prompt.high, shown=Shown(prompt.text, tuple(answers))),
         )
         for item, answers in answered
         for prompt in prompts(benchmark.template or "", item, answers)

@@ -28,6 +28,10 @@ BENCH = Benchmark(name="bench", path="-", shape="bench", template="by_turns")
         ("A", "repaired", "first"),
         ("格式為「[[A]]」。結論是 [[B]]", "ok", "second"),
         ("[[A]] 一開始較好，但最後 [[B]]", "ok", "second"),
+        ("<think>[[B]]？</think>[[A]]", "ok", "first"),
+        ("[[A]]\n\n註：若乙更完整，則為 [[B]]。", "ok", "first"),
+        ("[[A]] 或 [[B]]", "parse_error", None),
+        ("甲較好寫「[[A]]」，乙較好寫「[[B]]」", "parse_error", None),
         ("", "parse_error", None),
         ("[[D]]", "parse_error", None),
         ("A 與 B 都不錯", "parse_error", None),
@@ -36,6 +40,16 @@ BENCH = Benchmark(name="bench", path="-", shape="bench", template="by_turns")
 )
 def test_verdicts(text, status, choice):
     assert parse(text)[:2] == (status, choice)
+
+
+@pytest.mark.parametrize("template", ["by_turns", "mt_bench"])
+def test_a_judge_that_repeats_its_prompt_has_not_compared(template):
+    bench = Benchmark(name="bench", path="-", shape="bench", template=template)
+    with Scripted("x") as server:
+        settings = Judge(name="t", api=scripted.api(server))
+    (one, _) = requests(settings, bench, [(Item("q", "bench", ["問"]), ["答"], ["回"])], "other")
+    assert one.read(one.prompt.text, "stop")[:2] == ("parse_error", None)
+    assert one.read(f"{one.prompt.text}\n\n[[B]]", "stop")[:2] == ("ok", "second")
 
 
 def test_no_verdict():

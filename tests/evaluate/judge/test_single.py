@@ -93,6 +93,25 @@ def test_asked_once_more_for_the_rating_alone(tmp_path):
     assert [m["role"] for m in server.asked[1].body["messages"]] == ["user", "assistant", "user"]
 
 
+@pytest.mark.parametrize("template, turns", [("single", 1), ("mt_bench_bailong", 2)])
+def test_a_judge_that_repeats_its_prompt_is_asked_again(template, turns, tmp_path):
+    bench = Benchmark(name="bench", path="-", shape="bench", template=template)
+
+    def script(body):
+        return "[[4]]" if len(body["messages"]) > 1 else body["messages"][0]["content"]
+
+    with Scripted(script) as server:
+        (row,) = judged(server, tmp_path, items(1, turns), bench)
+    assert (row["status"], row["score"], row["reasked"]) == ("ok", 4, True)
+
+
+@pytest.mark.parametrize("said", ["例如：“評分：[[5]]”。", "評分：[[7]]或[[8]]", "<think>[[3]]"])
+def test_what_is_no_verdict_is_asked_again(said, tmp_path):
+    with Scripted(lambda body: "評分：[[6]]" if again(body) else said) as server:
+        (row,) = judged(server, tmp_path)
+    assert (row["status"], row["score"], row["reasked"]) == ("ok", 6, True)
+
+
 def test_an_empty_reply_is_asked_again_in_one_message(tmp_path):
     with Scripted(lambda body: "評分：[[4]]" if again(body) else scripted.silent()) as server:
         (row,) = judged(server, tmp_path)
