@@ -176,7 +176,7 @@ def usage(answers: Iterable[Mapping[str, Any]], verdicts: Iterable[Mapping[str, 
         return sum(row.get(name) or nothing for row in rows)
 
     turns = [turn for row in answers for turn in row["turns"]]
-    asked = list(verdicts)
+    asked = [row for row in verdicts if not row.get("reread")]
     tokens = [row.get("tokens") or {} for row in asked]
     costs = [row.get("cost") for row in asked]
     return {

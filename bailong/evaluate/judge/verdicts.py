@@ -2,6 +2,9 @@
 
 A row is found again by all that decides it: endpoint, model, messages, sampling, template, sample, and what it is
 about. So nothing is judged twice, a changed answer is judged anew, and whatever stops a run, the next one goes on.
+
+What a row says was read when it was written. It is read again from its stored reply, and where that gives another
+score, a row of the new reading follows (`reread`), which asked nothing and is in no account.
 """
 
 import hashlib
@@ -45,8 +48,9 @@ def collect(
     """A row for each request, in their order; what the file has already is not asked.
 
     A row holds the facts, `key`, `template`, `version`, `sample`, what was read (`status`, `matched`, and `score` or
-    `choice`), `text` (the reply), `reasked` and `again` (whether the mark was asked for once more, and that reply), and
-    of both replies together `attempts`, `tokens`, `cost` in dollars, `seconds`. Failures are rows with a status;
+    `choice`), `text` (the reply), `reasked` and `again` (whether the mark was asked for once more, and that reply;
+    `finish_reason` and `again_finish` say how each ended), and of both replies together `attempts`, `tokens`, `cost` in
+    dollars, `seconds`. Failures are rows with a status;
     an `api_error` is asked again next time.
 
     Args:
@@ -71,13 +75,17 @@ def collect(
             note(row)
 
         unsettled: list[int] = []
-        for place, name in enumerate(names):
-            if name in kept and _settled(kept[name], settings):
-                note(kept[name])
-            else:
-                unsettled.append(place)
-
         unread: list[tuple[int, Reply]] = []
+        for place, name in enumerate(names):
+            row = _read_again(kept[name], requests[place]) if name in kept else None
+            if row is not None and row is not kept[name] and not _settled(row, settings):
+                unread.append((place, _stored(asked[place], client, row)))
+            elif row is None or not _settled(row, settings):
+                unsettled.append(place)
+            elif row is kept[name]:
+                note(row)
+            else:
+                keep(row)
 
         def read(at: int, reply: Reply) -> None:
             place = unsettled[at]
@@ -100,6 +108,35 @@ def _settled(row: dict[str, Any], settings: Judge) -> bool:
     """Whether nothing more is to be asked: no failure of the endpoint, no mark that was never asked for again."""
     unread = row["status"] == "parse_error" and not row["reasked"]
     return row["status"] != "api_error" and not (unread and settings.reask)
+
+
+def _read_again(row: dict[str, Any], request: Request) -> dict[str, Any]:
+    """The row as it is read today: itself, unless that gives another score or choice, or none."""
+    if row["status"] in ("refused", "api_error"):
+        return row
+    text, finish = (row["again"], row.get("again_finish")) if row["reasked"] else (row["text"], row["finish_reason"])
+    if row["reasked"] and "again_finish" not in row:
+        # Rows of before do not say how the second reply ended
+        finish = "length" if row["status"] == "truncated" else "stop"
+    found = request.read(text, finish)._asdict()
+    if all(row.get(name) == found[name] for name in ("score", "choice") if name in found):
+        return row
+    return row | found | {"reread": True}
+
+
+def _stored(call: Call, client: Client, row: dict[str, Any]) -> Reply:
+    """The first reply of a row, which is in the account already."""
+    return Reply(
+        client.key(call),
+        "ok",
+        row["text"],
+        row["finish_reason"],
+        prompt_tokens=0,
+        answer_tokens=0,
+        model=row["model"],
+        fingerprint=row["fingerprint"],
+        cached=True,
+    )
 
 
 def _call(settings: Judge, request: Request, text: str, before: Sequence[dict[str, str]] = ()) -> Call:
@@ -141,6 +178,7 @@ def _row(client: Client, name: str, request: Request, replies: list[Reply]) -> d
         "finish_reason": replies[0].finish_reason,
         "reasked": len(replies) > 1,
         "again": replies[1].text if len(replies) > 1 else None,
+        "again_finish": replies[1].finish_reason if len(replies) > 1 else None,
         "error": last.error,
         "attempts": sum(reply.attempts for reply in replies),
         "retries": dict(sum((Counter(reply.retries) for reply in replies), Counter())),

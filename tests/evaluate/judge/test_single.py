@@ -14,6 +14,7 @@ from bailong.api.settings import Prices
 from bailong.evaluate.benchmark.item import Item
 from bailong.evaluate.judge.single import item_scores, requests
 from bailong.evaluate.judge.verdicts import calls, collect
+from bailong.evaluate.scores import usage
 from bailong.evaluate.settings import Benchmark, Judge
 from bailong.run.journal import read
 from tests.api import server as scripted
@@ -110,6 +111,50 @@ def test_what_is_no_verdict_is_asked_again(said, tmp_path):
     with Scripted(lambda body: "評分：[[6]]" if again(body) else said) as server:
         (row,) = judged(server, tmp_path)
     assert (row["status"], row["score"], row["reasked"]) == ("ok", 6, True)
+
+
+def before(path, **changes):
+    """The one row of the file as an older reading left it."""
+    (row,) = read(path / "verdicts.jsonl")
+    del row["again_finish"]
+    (path / "verdicts.jsonl").write_text(json.dumps(row | changes) + "\n", encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "said, old, new",
+    [
+        ("<think>[[3]]</think>[[9]]", ("ok", 3.0), ("ok", 9)),
+        ("我的評分：[[2]]。回答中寫了「評分：[[10]]」。", ("ok", 10.0), ("ok", 2)),
+        ('{"rating": 7}', ("parse_error", None), ("repaired", 7)),
+    ],
+)
+def test_a_kept_verdict_is_read_again_and_not_asked_again(said, old, new, tmp_path):
+    with Scripted(said) as server:
+        judged(server, tmp_path, reask=False)
+        before(tmp_path, status=old[0], score=old[1])
+        (row,) = judged(server, tmp_path)
+        assert (row["status"], row["score"], row["reread"]) == (*new, True)
+        assert judged(server, tmp_path) == [row] and len(server.asked) == 1
+    kept = read(tmp_path / "verdicts.jsonl")
+    assert len(kept) == 2 and usage([], kept)["verdicts"] == 1 and usage([], kept)["judge_prompt_tokens"] == 10
+
+
+def test_a_kept_verdict_that_reads_the_same_stays_as_it_is(tmp_path):
+    with Scripted(lambda body: "評分：[[6]]" if again(body) else "很好。") as server:
+        judged(server, tmp_path)
+        before(tmp_path)
+        old = read(tmp_path / "verdicts.jsonl")
+        assert judged(server, tmp_path) == old == read(tmp_path / "verdicts.jsonl")
+        assert len(server.asked) == 2
+
+
+def test_a_kept_verdict_that_was_an_echo_is_asked_for_once_more(tmp_path):
+    with Scripted(lambda body: "[[4]]" if again(body) else body["messages"][0]["content"]) as server:
+        judged(server, tmp_path, reask=False)
+        before(tmp_path, status="ok", score=5.0)
+        (row,) = judged(server, tmp_path)
+        assert (row["score"], row["reasked"], len(server.asked)) == (4, True, 2)
+    assert usage([], read(tmp_path / "verdicts.jsonl"))["judge_prompt_tokens"] == 20
 
 
 def test_an_empty_reply_is_asked_again_in_one_message(tmp_path):
