@@ -33,6 +33,8 @@ STATUSES = ("ok", "truncated", "refused", "empty", "api_error")
 
 #: seconds: a server that asks for a longer wait is asked again after this one
 LONGEST_WAIT = 600.0
+#: seconds in which a server that is there says something
+REACH_TIMEOUT = 10.0
 #: so many calls in a row (or four for each that may be under way) that failed in all their tries: the endpoint is down
 DOWN_AFTER = 20
 
@@ -122,6 +124,41 @@ class Client:
                 raise group.exceptions[0] from None
         return [replies[place] for place in range(len(asked))]
 
+    def reach(self) -> None:
+        """See whether the endpoint is there and takes the key, at no cost; a server that lists no models is there too.
+
+        Raises:
+            ValueError: nobody answers, or the key is refused.
+        """
+        import openai
+
+        secret = self._secret()
+        http = openai.DefaultHttpxClient(trust_env=self._outside(), timeout=min(self.api.timeout, REACH_TIMEOUT))
+        with http:
+            for left in range(min(self.api.attempts, 3) - 1, -1, -1):
+                try:
+                    url = f"{base_url(self.api)}/models"
+                    status = http.get(url, headers={"authorization": f"Bearer {secret}"}).status_code
+                    break
+                except Exception as error:  # httpx has many, and its name is no part of what openai promises
+                    if left:
+                        time.sleep(min(self.api.max_wait, self.api.first_wait))
+                        continue
+                    reason = _clean(f"{type(error).__name__}: {error}", secret)
+                    raise ValueError(
+                        f"api {self.api.name}: nobody answers at {public_url(self.api)} ({reason}); start the server, "
+                        "or check api.base_url"
+                    ) from None
+        if status == 401:  # 403 may be of a key that may ask and may not list
+            raise ValueError(
+                f"api {self.api.name}: {public_url(self.api)} answers {status}: check the key in the environment "
+                f"variable {self.api.key}"
+            )
+
+    def _outside(self) -> bool:
+        """A proxy in the environment is for the world, never for a server on this machine."""
+        return urlsplit(base_url(self.api)).hostname not in ("localhost", "127.0.0.1", "::1")
+
     def _recall(self, name: str) -> Reply | None:
         row = None if self._cache is None else self._cache.get(name)
         if row is None:
@@ -154,10 +191,8 @@ class Client:
 
         for name in ("httpx", "httpx2", "openai"):
             logging.getLogger(name).setLevel(logging.WARNING)  # a line for every request, else
-        # A proxy in the environment is for the world, never for a server on this machine.
-        outside = urlsplit(base_url(self.api)).hostname not in ("localhost", "127.0.0.1", "::1")
         try:
-            http = openai.DefaultAsyncHttpxClient(trust_env=outside, timeout=self.api.timeout)
+            http = openai.DefaultAsyncHttpxClient(trust_env=self._outside(), timeout=self.api.timeout)
         except (ImportError, ValueError) as error:
             raise ValueError(f"api {self.api.name}: the proxy in the environment cannot be used: {error}") from None
         self._failed_in_a_row = 0

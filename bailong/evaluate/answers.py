@@ -31,8 +31,9 @@ from bailong.api.client import Client
 from bailong.api.settings import Api, Prices
 from bailong.evaluate import model_folder
 from bailong.evaluate.benchmark.item import Item
-from bailong.evaluate.prompt import Prompt, messages
+from bailong.evaluate.prompt import Prompt, messages, no_template
 from bailong.evaluate.settings import Generator, Sampling, Subject
+from bailong.run import journal
 from bailong.run.checks import did_you_mean
 from bailong.run.journal import Journal
 
@@ -79,6 +80,13 @@ class LocalSource:
 
         return LocalModel(self.path, self.generator, self.say)
 
+    def ready(self, items: Sequence[Item], sampling: Sampling) -> bool:
+        """Refuse what can be seen of a folder without loading it; whether these items take work."""
+        local = bool(items) and model_folder.is_local(self.path)
+        if local and self.generator.template == "folder" and not model_folder.has_template(self.path):
+            raise ValueError(no_template(self.path))
+        return bool(items)
+
     def check(self, items: Sequence[Item], sampling: Sampling) -> None:
         """Refuse now what would be refused in the middle: a question that fills the context all by itself."""
         for item in items:
@@ -114,6 +122,13 @@ class EndpointSource:
     def settings(self) -> dict[str, Any]:
         return {"api": self.api.name} | _versions("openai")
 
+    def ready(self, items: Sequence[Item], sampling: Sampling) -> bool:
+        """Refuse an endpoint that is not there, unless its cache has what is to be asked; whether it has not."""
+        plan = self.client.plan(self._calls([(item, []) for item in items], sampling))
+        if plan.cached < plan.calls:
+            self.client.reach()
+        return plan.cached < plan.calls
+
     def check(self, items: Sequence[Item], sampling: Sampling) -> None:
         """Say once what an endpoint is not told."""
         unsent = [f"sampling.repetition_penalty={sampling.repetition_penalty}"] * (sampling.repetition_penalty != 1)
@@ -124,8 +139,12 @@ class EndpointSource:
         self._warned = True
 
     def ask(self, wave: Sequence[NextTurn], sampling: Sampling, done: Callable[[int, Turn], None]) -> None:
+        calls = self._calls(wave, sampling)
+        self.client.ask(calls, lambda place, reply: done(place, _turn(reply, self.client.cost(reply))))
+
+    def _calls(self, wave: Sequence[NextTurn], sampling: Sampling) -> list[Call]:
         drawn = {"top_p": sampling.top_p, "seed": sampling.seed} if sampling.temperature > 0 else {}
-        calls = [
+        return [
             Call(
                 messages(item.prompts[: len(said) + 1], said),
                 temperature=sampling.temperature,
@@ -135,7 +154,6 @@ class EndpointSource:
             )
             for item, said in wave
         ]
-        self.client.ask(calls, lambda place, reply: done(place, _turn(reply, self.client.cost(reply))))
 
 
 class FileSource:
@@ -178,7 +196,16 @@ class FileSource:
     def settings(self) -> dict[str, Any]:
         return {"answers": self.path}
 
+    def ready(self, items: Sequence[Item], sampling: Sampling) -> bool:
+        """Refuse a file that lacks something; it takes no work."""
+        if items:
+            self._require(items)
+        return False
+
     def check(self, items: Sequence[Item], sampling: Sampling) -> None:
+        self._require(items)
+
+    def _require(self, items: Sequence[Item]) -> None:
         """Every question needs its answers, one a turn."""
         missing = [item.id for item in items if self.answers(item) is None]
         if missing:
@@ -234,6 +261,12 @@ def source(
     return EndpointSource(api, prices, say)
 
 
+def unanswered(source: Source, items: Sequence[Item], sampling: Sampling, path: Path) -> list[Item]:
+    """The items to which `collect` would ask for an answer."""
+    known = {row["key"] for row in journal.read(path) if not _failed(row["turns"])}
+    return [item for item in items if key(source, item, sampling) not in known]
+
+
 def collect(
     source: Source,
     items: Sequence[Item],
@@ -253,9 +286,9 @@ def collect(
         ValueError: another process writes to the file; or nothing more can be asked (rows so far are kept).
     """
     waiting = path.with_name("turns.jsonl")
-    with Journal(path) as journal:
+    with Journal(path) as written:
         with Journal(waiting) as begun:
-            rows = _Rows(items, [key(source, item, sampling) for item in items], journal, begun)
+            rows = _Rows(items, [key(source, item, sampling) for item in items], written, begun)
             settings: dict[str, Any] = {}
             total = sum(len(item.prompts) for item in items)
 
@@ -287,10 +320,10 @@ class _Rows:
         same: that of any id, by key: what two benchmarks share is asked once.
     """
 
-    def __init__(self, items: Sequence[Item], keys: Sequence[str], journal: Journal, begun: Journal) -> None:
-        self.items, self.keys, self.journal, self.begun = items, keys, journal, begun
-        self.last = {(row["benchmark"], row["id"]): row for row in journal.rows}
-        self.same = {row["key"]: row for row in journal.rows}
+    def __init__(self, items: Sequence[Item], keys: Sequence[str], written: Journal, begun: Journal) -> None:
+        self.items, self.keys, self.journal, self.begun = items, keys, written, begun
+        self.last = {(row["benchmark"], row["id"]): row for row in written.rows}
+        self.same = {row["key"]: row for row in written.rows}
         early = {(row["key"], row["number"]): row["turn"] for row in begun.rows}
         self.turns = [self._known(name, item, early) for name, item in zip(keys, items, strict=True)]
         self.held = sum(map(len, self.turns))

@@ -25,7 +25,7 @@ from bailong.evaluate.outcome import GIVEN
 from bailong.evaluate.pages import score_files, score_report
 from bailong.evaluate.pages.score_table import read
 from bailong.evaluate.reasoning import spoken
-from bailong.evaluate.settings import Evaluate
+from bailong.evaluate.settings import Evaluate, Sampling
 from bailong.run import folder, provenance
 from bailong.run.checks import hidden, require
 from bailong.run.progress import Reporter
@@ -72,10 +72,11 @@ def _evaluate(settings: Evaluate, to: Path, reporter: Reporter) -> None:
     if settings.harness:
         harness.write(Path(settings.harness), settings.evaluation, items, settings.sampling.max_new_tokens)
         reporter.say(f"tasks for lm-evaluation-harness: {settings.harness}")
+    sources = _checked(settings, items, to, reporter)
     answered = {
         (model.name, name): rows
         for model in settings.models
-        for name, rows in _answer(settings, model, items, to, reporter)
+        for name, rows in _answer(settings, model, sources[model.name], items, to, reporter)
     }
     keys, account = _judge(settings, answered, to, reporter)
     origin, _ = provenance.collect(provenance.root())
@@ -126,17 +127,48 @@ def _require_unseen(
     return overlaps
 
 
+def _checked(
+    settings: Evaluate, items: dict[str, list[Item]], to: Path, reporter: Reporter
+) -> dict[str, answers.Source]:
+    """Where the answers of each model come from: all there before the first question is asked of any of them."""
+    sources = {
+        model.name: answers.source(model, settings.generator, settings.prices, reporter.say)
+        for model in settings.models
+    }
+    judged = False
+    for model in settings.models:
+        source = sources[model.name]
+        for name, one in settings.evaluation.items():
+            if one.metric == "bits_per_byte":
+                continue
+            sampling = _sampling(settings, one)
+            waiting = answers.unanswered(source, items[name], sampling, to / model.name / "answers.jsonl")
+            # Verdicts on answers that are there may lie in the cache, and the judge is not needed
+            judged |= source.ready(waiting, sampling) and one.metric == "judge"
+    if judged and settings.judge.enabled:
+        Client(settings.judge.api).reach()
+    return sources
+
+
+def _sampling(settings: Evaluate, one: Benchmark) -> Sampling:
+    most = min(settings.sampling.max_new_tokens, one.max_new_tokens or settings.sampling.max_new_tokens)
+    return dataclasses.replace(settings.sampling, max_new_tokens=most)
+
+
 def _answer(
-    settings: Evaluate, model: Any, items: dict[str, list[Item]], to: Path, reporter: Reporter
+    settings: Evaluate,
+    model: Any,
+    source: answers.Source,
+    items: dict[str, list[Item]],
+    to: Path,
+    reporter: Reporter,
 ) -> Iterator[tuple[str, list[tuple[Item, Sequence[str]]]]]:
     """Answers of one model to every benchmark; those that failed are left out (their rows say why)."""
-    source = answers.source(model, settings.generator, settings.prices, reporter.say)
     for name, one in settings.evaluation.items():
         if one.metric == "bits_per_byte":
             _measure(settings, source, one, items[name], to / model.name / "measures.json", reporter)
             continue
-        most = min(settings.sampling.max_new_tokens, one.max_new_tokens or settings.sampling.max_new_tokens)
-        sampling = dataclasses.replace(settings.sampling, max_new_tokens=most)
+        sampling = _sampling(settings, one)
         with _progress(reporter, f"{model.name} answers {name}") as advance:
             rows = answers.collect(source, items[name], sampling, to / model.name / "answers.jsonl", advance)
         given = []

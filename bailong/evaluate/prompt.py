@@ -23,10 +23,7 @@ def renderer(tokenizer: Any, name: str, source: str = "folder") -> Render:
     if source == "bailong" or tokenizer.chat_template == template.JINJA:
         return lambda instructions, outputs: template.prompt_ids(tokenizer, instructions, outputs)
     if not tokenizer.chat_template:
-        raise ValueError(
-            f"{name} has no chat template, so it is not known how it wants to be asked: put its chat_template.jinja "
-            "into the folder, or ask in the paper's format (equation 8) with generator.template=bailong"
-        )
+        raise ValueError(no_template(name))
 
     def render(instructions: Sequence[str], outputs: Sequence[str]) -> list[int]:
         # In one go: a rendered string that is tokenized once more would begin with two <s>
@@ -36,6 +33,13 @@ def renderer(tokenizer: Any, name: str, source: str = "folder") -> Render:
         return list(ids)
 
     return render
+
+
+def no_template(name: str) -> str:
+    return (
+        f"{name} has no chat template, so it is not known how it wants to be asked: put its chat_template.jinja "
+        "into the folder, or ask in the paper's format (equation 8) with generator.template=bailong"
+    )
 
 
 def messages(instructions: Sequence[str], outputs: Sequence[str]) -> list[dict[str, str]]:

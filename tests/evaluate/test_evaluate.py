@@ -231,6 +231,48 @@ def test_an_endpoint_that_fails_is_no_wrong_answer(tmp_path):
     assert (found["mean"], found["n"]) == (1.0, 1)
 
 
+NOBODY = "http://127.0.0.1:9/v1"
+
+
+@pytest.mark.parametrize(
+    ("second", "judge", "said"),
+    [
+        ("models/nope", "judge=off", "models/nope is not there"),
+        ("{name: b, answers: none.jsonl}", "judge=off", "none.jsonl"),
+        ("{name: b, answers: few.jsonl}", "judge=off", "has no answer to"),
+        (f"{{name: b, api: {{base_url: '{NOBODY}', model: m, attempts: 1}}}}", "judge=off", "nobody answers at"),
+        ("{name: b, api: {base_url: 'http://127.0.0.1:9/v1', modle: m}}", "judge=off", "modle"),
+        ("models/mute", "judge=off", "models/mute has no chat template"),
+        ("{name: b, answers: all.jsonl}", f"judge.api.base_url={NOBODY}", "nobody answers at"),
+    ],
+)
+def test_every_model_file_and_endpoint_is_checked_before_the_first_answer(tmp_path, second, judge, said):
+    rows = [{"id": str(n), "question": f"What is {n} + 1?", "answer": f"#### {n + 1}"} for n in range(4)]
+    (tmp_path / "sums.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    answers = [{"id": str(n), "answers": ["1"]} for n in range(4)]
+    (tmp_path / "few.jsonl").write_text(json.dumps(answers[0]), encoding="utf-8")
+    (tmp_path / "all.jsonl").write_text("\n".join(map(json.dumps, answers)), encoding="utf-8")
+    mute = tmp_path / "models/mute"
+    mute.mkdir(parents=True)
+    for name in ("config.json", "model.safetensors"):
+        (mute / name).write_text("{}", encoding="utf-8")
+    with Scripted("#### 1") as server:
+        done = call(
+            "evaluate",
+            "evaluation=gsm8k",
+            "evaluation.gsm8k.path=sums.jsonl",
+            *(["evaluation.gsm8k.metric=judge", "evaluation.gsm8k.template=single"] if judge != "judge=off" else []),
+            f"models=[{{name: a, api: {{base_url: '{server.url}', model: m}}}},{second}]",
+            judge,
+            "judge.api.model=m",
+            "judge.api.attempts=1",
+            "to=out",
+            cwd=tmp_path,
+        )
+        assert done.returncode == 2 and said in done.stderr, done.stderr
+        assert not server.asked and not (tmp_path / "out/a").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
