@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,30 @@ def byte_lengths(tokenizer: PreTrainedTokenizerFast) -> np.ndarray:
         if i not in special:
             lengths[i] = len(piece) if by_character else len(piece_bytes(piece))
     return lengths
+
+
+def text_bytes(tokenizer: PreTrainedTokenizerFast) -> Callable[[Any], np.ndarray]:
+    """A function from [N] ids to [N] UTF-8 bytes that each is of the text that was encoded.
+
+    Unlike `byte_lengths`, which knows ids and not their neighbours: a '▁' that was invented is no byte (with Llama's
+    tokenizers every stretch of text behind a marker opens with one), and a special token other than BOS and EOS was
+    typed (`<unk>`).
+    """
+    sizes = byte_lengths(tokenizer).astype(np.int64)
+    added = tokenizer.added_tokens_decoder
+    markers = [i for i in (tokenizer.bos_token_id, tokenizer.eos_token_id) if i is not None]
+    for i, token in added.items():
+        sizes[i] = 0 if i in markers else len(token.content.encode("utf-8"))
+    behind = np.asarray([i for i, token in added.items() if i in markers or not token.normalized], dtype=np.int64)
+    probe = tokenizer.backend_tokenizer.encode(f"{tokenizer.eos_token}x", add_special_tokens=False).ids
+    invented = int(sizes[probe].sum()) - 1
+
+    def of(ids: Any) -> np.ndarray:
+        ids = np.asarray(ids)
+        opens = np.r_[True, np.isin(ids[:-1], behind)] & ~np.isin(ids, list(added))
+        return sizes[ids] - invented * opens
+
+    return of
 
 
 def _sha256(data: bytes) -> str:

@@ -28,7 +28,13 @@ def prepare(settings: Train, say: Callable[[str], None]) -> Corpus:
         if not place.exists():
             say("tokenizing (once for this data and tokenizer)")
         encode = partial(settings.stage.encode, tokenizer)
-        return tokens.build(place, settings.data, len(tokenizer), encode, say)
+        corpus = tokens.build(place, settings.data, len(tokenizer), encode, say)
+    if not corpus.evaluation.text_bytes:
+        raise ValueError(
+            f"stage.context={settings.stage.context} is not accepted: it must be so large that the held-out dialogues "
+            "keep a byte of their outputs"
+        )
+    return corpus
 
 
 def evaluation_text(settings: Train, tokenizer: Any, data_sha256: str) -> tuple[TokenizedText, list[str]] | None:
@@ -82,6 +88,6 @@ def _place(settings: Train, data_sha256: str) -> Path:
     tokenizer = identity.tokenizer_digest(settings) or identity.model_digest(settings)
     stage = settings.stage
     # Dialogues are cut to the context before they are stored, text is not
-    kind = f"{stage.name}-{stage.context}" if stage.dialogues else stage.name
+    kind = f"{stage.name}-{stage.context}-{stage.encoding}" if stage.dialogues else stage.name
     name = hashlib.sha256(f"{data_sha256}|{tokenizer}|{kind}".encode()).hexdigest()[:24]
     return identity.cache(settings) / "tokens" / name

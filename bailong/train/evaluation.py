@@ -48,6 +48,7 @@ def base_score(settings: Train, corpus: Corpus, model: Any) -> float:
         device.type,
         settings.stage.context,
         identity.data_digest(settings),
+        *([settings.stage.encoding] if settings.stage.dialogues else []),
     ]
     place = identity.cache(settings) / "base" / f"{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]}.json"
     with folder.shared(place):

@@ -47,6 +47,8 @@ class Stage(Knobs, group="stage"):
     dialogues: ClassVar[bool] = False
     #: what `packing` may be
     packings: ClassVar[tuple[str, ...]] = ("concat", "truncate", "best_fit")
+    #: of `encode`: raised whenever it makes something else of the same text, which is kept under this number
+    encoding: ClassVar[int] = 1
     #: the evaluation text is cut in this way
     evaluation_packing: ClassVar[str] = "concat"
 

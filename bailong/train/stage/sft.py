@@ -26,6 +26,7 @@ class Sft(Stage):
     dialogues: ClassVar[bool] = True
     packings: ClassVar[tuple[str, ...]] = ("rows", "truncate")
     evaluation_packing: ClassVar[str] = "truncate"
+    encoding: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -39,11 +40,11 @@ class Sft(Stage):
         """Dialogues, as `bailong.data.turns.serialised` writes them, with the mask of equation 9."""
         from bailong.data import template
         from bailong.data.turns import turns_of
-        from bailong.tokenizer.folder import byte_lengths
+        from bailong.tokenizer.folder import text_bytes
 
-        sizes = byte_lengths(tokenizer)
+        sizes = text_bytes(tokenizer)
         whole = template.encode(tokenizer, [turns_of(text) for text in texts])
-        return [truncated(dialogue, self.context, sizes) for dialogue in whole]
+        return [truncated(one, self.context, sizes(one.ids)) if len(one.ids) > self.context else one for one in whole]
 
 
 def truncated(dialogue: Encoded, most: int, sizes: Any) -> Encoded:
@@ -54,7 +55,7 @@ def truncated(dialogue: Encoded, most: int, sizes: Any) -> Encoded:
     behind its passage), so that up to half of the tokens are output.
 
     Args:
-        sizes: [V] UTF-8 bytes that each id stands for.
+        sizes: [N] UTF-8 bytes of the text that each token stands for.
     """
     import numpy as np
 
@@ -73,5 +74,5 @@ def truncated(dialogue: Encoded, most: int, sizes: Any) -> Encoded:
     left_out = trained.copy()
     left_out[chosen] = False
     return dialogue._replace(
-        ids=ids[chosen], trained=trained[chosen], text_bytes=text_bytes - int(sizes[ids[left_out]].sum())
+        ids=ids[chosen], trained=trained[chosen], text_bytes=text_bytes - int(sizes[np.flatnonzero(left_out)].sum())
     )

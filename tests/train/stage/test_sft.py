@@ -1,6 +1,7 @@
 """stage=sft: what is trained on, how dialogues are cut and packed, and that packing and accumulation change nothing."""
 
 import copy
+import json
 
 import numpy as np
 import pytest
@@ -10,12 +11,13 @@ from bailong.data import sources, tokens
 from bailong.data.batches import Sequences, Steps
 from bailong.data.settings import Data, Source
 from bailong.data.tokens import IGNORE, Encoded
-from bailong.data.turns import turns_of
+from bailong.data.turns import Turn, serialised, turns_of
 from bailong.model import adapters
 from bailong.model.head import head_loss
 from bailong.tokenizer.folder import byte_lengths, load_tokenizer
 from bailong.tokenizer.settings import Tokenizer
-from bailong.train import assemble
+from bailong.train import assemble, evaluation
+from bailong.train.corpus import prepare, tokenized
 from bailong.train.settings import Train
 from bailong.train.stage.sft import Sft, truncated
 from tests import tiny
@@ -51,6 +53,79 @@ def test_a_long_first_instruction_keeps_its_end_and_its_output():
     cut = truncated(dialogue(100, 10), 30, ONE_BYTE)
     assert cut.ids.tolist() == [0, *range(82, 111)] and cut.trained.sum() == 10
     assert truncated(dialogue(100, 90), 30, ONE_BYTE).trained.sum() == 15
+
+
+def kept_bytes(tokenizer, encoded):
+    """UTF-8 bytes of the outputs that are kept, piece by piece: each behind its marker, without what was invented."""
+    pieces = tokenizer.convert_ids_to_tokens(encoded.ids.tolist())
+    total = 0
+    for place in np.flatnonzero(encoded.trained):
+        piece = pieces[place]
+        typed = piece in tokenizer.all_special_tokens
+        if piece not in (tokenizer.bos_token, tokenizer.eos_token):
+            total += 1 if piece.startswith("<0x") else len(piece.replace("▁", " ").encode())
+            total -= pieces[place - 1] in tokenizer.all_special_tokens and not typed
+    return total
+
+
+@pytest.mark.parametrize(
+    ("turns", "context", "expected"),
+    [
+        ([("問題", "ok")] * 40, 16, None),  # was -36: one invented space for each output that is cut away
+        ([("問", "𠮷𠮷𠮷𠮷")], 8, 4),  # <s> ▁ 問 </s> ▁ and the four bytes of the first of them
+        ([("問", "𠮷𠮷𠮷𠮷")], 7, 3),  # cut inside a character
+        ([("問", "ok"), ("問", "字<unk>字<unk>字</s>字")] * 3, 12, None),  # <unk> was typed: five bytes each
+        ([("a" * 300, "ok")], 8, 2),  # the first instruction alone fills the context
+        ([("問", " 前後 "), ("再", "\n第一行\t𠮷é ")] * 9, 21, None),
+    ],
+)
+def test_the_bytes_of_a_cut_dialogue_are_those_of_the_outputs_that_are_kept(bench, turns, context, expected):
+    tokenizer = load_tokenizer(bench / "tokenizers" / "extended")
+    line = serialised(Turn(*turn) for turn in turns)
+    (cut,) = Sft(context=context, epochs=1).encode(tokenizer, [line])
+    assert cut.text_bytes == kept_bytes(tokenizer, cut) > 0
+    assert expected is None or cut.text_bytes == expected
+
+
+@pytest.mark.parametrize("context", [2, 5, 16, 61, 200, 4096])
+def test_the_bytes_of_the_embedded_dialogues_at_any_context(bench, context):
+    for name in ("base", "extended"):
+        tokenizer = load_tokenizer(bench / "tokenizers" / name)
+        rows = list(sources.documents(SAMPLE))
+        for row, cut in zip(rows, Sft(context=context, epochs=1).encode(tokenizer, rows), strict=True):
+            assert cut.text_bytes == kept_bytes(tokenizer, cut)
+            if context == 4096:
+                assert cut.text_bytes == sum(len(turn.output.encode()) for turn in turns_of(row))
+
+
+def test_bits_per_byte_of_cut_dialogues_are_those_of_an_independent_sum(bench, tmp_path):
+    from transformers import AutoModelForCausalLM
+
+    tokenizer = load_tokenizer(bench / "tokenizers" / "base")
+    data = Data(name="sft", kind="dialogue", sources=[SAMPLE])
+    stage = Sft(context=48, epochs=1)
+    settings = tiny.settings(bench, tmp_path, stage=stage, data=data, tokenizer=Tokenizer(name="none"))
+    documents = list(sources.documents(SAMPLE))[:9]
+    model = AutoModelForCausalLM.from_pretrained(bench / "models" / "untied", dtype=torch.float32).eval()
+    found = evaluation.evaluate(
+        settings, model, tokenized(settings, tokenizer, documents), tokenizer.bos_token_id, len(tokenizer), "32-true"
+    )
+    nats = size = 0.0
+    for cut in stage.encode(tokenizer, documents):
+        logs = torch.log_softmax(model(torch.from_numpy(cut.ids)[None]).logits[0].detach(), -1)
+        nats -= sum(float(logs[i - 1, cut.ids[i]]) for i in np.flatnonzero(cut.trained))
+        size += kept_bytes(tokenizer, cut)
+    assert found.bits_per_byte == pytest.approx(nats / np.log(2) / size, rel=1e-5)
+
+
+def test_a_context_that_keeps_no_byte_of_what_is_held_out_is_refused(bench, tmp_path):
+    row = {"turns": [{"instruction": "問", "output": "字"}]}
+    (tmp_path / "a.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    data = Data(name="a", kind="dialogue", sources=[Source(path=str(tmp_path / "a.jsonl"), kind="dialogue")])
+    data.held_out = 1.0  # all of it
+    settings = tiny.settings(bench, tmp_path, stage=Sft(context=2, epochs=1), data=data)
+    with pytest.raises(ValueError, match=r"stage\.context=2 is not accepted: it must be so large"):
+        prepare(settings, lambda line: None)
 
 
 @pytest.fixture(scope="module")
