@@ -43,7 +43,8 @@ JINJA = """\
 def encode(tokenizer: Any, dialogues: Sequence[Sequence[Turn]]) -> list[Encoded]:
     """Whole dialogues, closed by `</s>` (equation 8).
 
-    Trained on are the tokens of outputs and the `</s>` behind each: the targets of equation 9.
+    Trained on are the tokens of outputs and the `</s>` behind each: the targets of equation 9. Those of a turn that
+    says so (`Turn.trained`) are not.
 
     Raises:
         ValueError: `<s>` and `</s>` are one token, so that a beginning would end a turn.
@@ -57,9 +58,10 @@ def encode(tokenizer: Any, dialogues: Sequence[Sequence[Turn]]) -> list[Encoded]
     for turns, ids in zip(dialogues, _ids(tokenizer, rendered), strict=True):
         closes = ids == tokenizer.eos_token_id
         # The number of `</s>` before a token says whose it is: even for an instruction, odd for an output.
-        trained = (np.cumsum(closes) - closes) % 2 == 1
+        before = np.cumsum(closes) - closes
         assert closes.sum() == 2 * len(turns) and closes[-1]
-        size = sum(len(_clean(tokenizer, turn.output).encode("utf-8")) for turn in turns)
+        trained = (before % 2 == 1) & np.asarray([turn.trained for turn in turns])[before // 2]
+        size = sum(len(_clean(tokenizer, turn.output).encode("utf-8")) for turn in turns if turn.trained)
         encoded.append(Encoded(ids, trained, size))
     return encoded
 

@@ -3,17 +3,32 @@
 import hashlib
 import json
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 
-class Turn(NamedTuple):
-    """One instruction and its output; both hold more than white space."""
+@dataclass(frozen=True, order=True)
+class Turn:
+    """One instruction and its output; both hold more than white space. It unpacks into the two.
+
+    Attributes:
+        trained: whether the output is learned; if not, it is there for the turns behind it.
+    """
 
     instruction: str
     output: str
+    trained: bool = True
+
+    def __iter__(self) -> Iterator[str]:
+        yield self.instruction
+        yield self.output
+
+    def row(self) -> dict[str, Any]:
+        """The turn as a JSON object. `trained` is written where it is false alone: most data never had it."""
+        texts = {"instruction": self.instruction, "output": self.output}
+        return texts if self.trained else texts | {"trained": False}
 
 
 @dataclass(frozen=True)
@@ -36,9 +51,7 @@ class Dialogue:
     def row(self) -> dict[str, Any]:
         """The dialogue as a JSON object; empty facts are left out."""
         facts = {"id": self.id, "category": self.category, "language": self.language, "paragraph": self.paragraph}
-        return {key: value for key, value in facts.items() if value} | {
-            "turns": [turn._asdict() for turn in self.turns]
-        }
+        return {key: value for key, value in facts.items() if value} | {"turns": [turn.row() for turn in self.turns]}
 
 
 def paragraph_digest(text: str) -> str:
@@ -49,7 +62,7 @@ def paragraph_digest(text: str) -> str:
 
 def serialised(turns: Iterable[Turn]) -> str:
     """Turns as one line of JSON: the text of a dialogue, by which it is hashed, held out and cached."""
-    return json.dumps([turn._asdict() for turn in turns], ensure_ascii=False)
+    return json.dumps([turn.row() for turn in turns], ensure_ascii=False)
 
 
 def messages(turns: Iterable[Turn]) -> list[dict[str, str]]:
@@ -62,7 +75,7 @@ def turns_of(value: Any) -> tuple[Turn, ...]:
     """Turns from the `turns` of a row, or from its serialised form.
 
     Raises:
-        ValueError: it is no list of {"instruction": .., "output": ..} with text in both.
+        ValueError: it is no list of {"instruction": .., "output": ..} with text in both, or no turn is trained on.
     """
     if isinstance(value, str):
         try:
@@ -73,11 +86,16 @@ def turns_of(value: Any) -> tuple[Turn, ...]:
         raise ValueError('not a dialogue: expected a list of {"instruction": "..", "output": ".."}')
     turns = []
     for number, turn in enumerate(value, 1):
-        pair = [turn.get(key) for key in Turn._fields] if isinstance(turn, dict) else []
+        pair = [turn.get(key) for key in ("instruction", "output")] if isinstance(turn, dict) else []
         texts = [text for text in pair if isinstance(text, str) and text.strip()]
-        if len(texts) != len(Turn._fields):
+        if len(texts) != 2:
             raise ValueError(f"not a dialogue: turn {number} needs an instruction and an output, each with text")
-        turns.append(Turn(*texts))
+        trained = turn.get("trained", True)
+        if not isinstance(trained, bool):
+            raise ValueError(f"not a dialogue: trained of turn {number} must be true or false, not {trained!r}")
+        turns.append(Turn(*texts, trained))
+    if not any(turn.trained for turn in turns):
+        raise ValueError("not a dialogue: trained is false in every turn, so that nothing would be learned from it")
     return tuple(turns)
 
 

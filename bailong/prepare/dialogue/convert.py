@@ -51,5 +51,5 @@ def _with(piece: Piece, texts: list[str], language: str) -> Piece:
         return dataclasses.replace(
             piece, paragraph=paragraph, question=question, answers=tuple(answers), language=language
         )
-    turns = tuple(Turn(texts[i], texts[i + 1]) for i in range(0, len(texts), 2))
+    turns = tuple(Turn(texts[2 * i], texts[2 * i + 1], trained=turn.trained) for i, turn in enumerate(piece.turns))
     return dataclasses.replace(piece, turns=turns, language=language)

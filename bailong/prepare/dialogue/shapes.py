@@ -242,7 +242,8 @@ def _question(name: str, paragraph: Any, question: Any, answers: list[Any]) -> t
 def _finished(piece: Piece, name: str, language: str) -> Piece:
     """With the name and language of its source where it has none."""
     try:
-        json.dumps(vars(piece), ensure_ascii=False).encode("utf-8")  # its labels too: all of it is written
+        written = piece.row() if isinstance(piece, Dialogue) else vars(piece)
+        json.dumps(written, ensure_ascii=False).encode("utf-8")  # its labels too: all of it is written
     except UnicodeEncodeError:
         raise Unfit("lone_surrogate") from None
     own = LANGUAGES.get(piece.language.lower(), piece.language) or language

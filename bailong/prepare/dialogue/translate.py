@@ -145,7 +145,7 @@ def read(turn: Turn, text: str, numbers: str = "answer", chinese: bool = True) -
         return None, reason
     if numbers == "all" and any(values(old) - values(new) for old, new in zip(turn, made, strict=True)):
         return None, "number_lost"
-    return Turn(made.instruction, output), ""
+    return Turn(made.instruction, output, turn.trained), ""
 
 
 def with_answer(source: str, translated: str) -> tuple[str, str]:

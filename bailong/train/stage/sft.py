@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -44,18 +45,25 @@ class Sft(Stage):
 
         sizes = text_bytes(tokenizer)
         whole = template.encode(tokenizer, [turns_of(text) for text in texts])
-        return [truncated(one, self.context, sizes(one.ids)) if len(one.ids) > self.context else one for one in whole]
+
+        def cut(one: Encoded) -> Encoded:
+            closes = [place for place, i in enumerate(one.ids) if i == tokenizer.eos_token_id]
+            return truncated(one, self.context, sizes(one.ids), [1, *(place + 1 for place in closes[1::2])])
+
+        return [one if len(one.ids) <= self.context else cut(one) for one in whole]
 
 
-def truncated(dialogue: Encoded, most: int, sizes: Any) -> Encoded:
+def truncated(dialogue: Encoded, most: int, sizes: Any, opens: Sequence[int] = ()) -> Encoded:
     """The dialogue in at most `most` tokens.
 
     Its beginning is kept, and an instruction at the end whose output was cut away goes too: nothing would be learned
     from it. Where the first instruction alone fills `most`, its own beginning is left out instead (a question stands
-    behind its passage), so that up to half of the tokens are output.
+    behind its passage), so that up to half of the tokens are output. Where turns that are not trained on fill it, the
+    earliest of them go.
 
     Args:
         sizes: [N] UTF-8 bytes of the text that each token stands for.
+        opens: the places where instructions open.
     """
     import numpy as np
 
@@ -70,7 +78,10 @@ def truncated(dialogue: Encoded, most: int, sizes: Any) -> Encoded:
         begin = int(np.argmax(trained))
         length = int(np.argmin(np.append(trained[begin:], False)))
         output = min(length, most // 2)
-        chosen = np.r_[0, begin - (most - output - 1) : begin + output]
+        first = begin - (most - output - 1)
+        # Whose turn it is follows from the position: an earlier turn is kept whole or not at all.
+        whole = [place for place in opens if first <= place < begin]
+        chosen = np.r_[0, min(whole, default=first) : begin + output]
     left_out = trained.copy()
     left_out[chosen] = False
     return dialogue._replace(

@@ -152,6 +152,20 @@ def test_what_the_api_cannot_do_is_a_row(behaviour, status):
 
 # --- translate ---------------------------------------------------------------------------------------
 
+
+def test_no_step_forgets_which_turns_are_trained_on():
+    one = Dialogue(
+        "a", (Turn("软件是什么？", "软件是程序。", trained=False), Turn("这样吗？", "这样。")), language="zh-Hans"
+    )
+    made, _, _ = run(ConvertDialogues(), [one])
+    assert made[0].turns == (Turn("軟體是什麼？", "軟體是程式。", trained=False), Turn("這樣嗎？", "這樣。"))
+    singles = [Dialogue("b", (Turn("問", "答", trained=False),)), Dialogue("c", (Turn("再問", "再答"),))]
+    made, _, _ = run(Concatenate(turns=2, order="file"), singles)
+    assert [turn.trained for turn in made[0].turns] == [False, True]
+    found, _ = translation.read(Turn("q", "x\n#### 3", trained=False), "[題目]\n問\n[解答]\n答\n#### 3")
+    assert found == Turn("問", "答\n#### 3", trained=False)
+
+
 PROBLEM = Turn("Ann has 1,000 pens and gets 80 more. How many has she?", "She has 1,000+80 = 1,080 pens.\n#### 1,080")
 
 

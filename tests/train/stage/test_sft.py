@@ -98,6 +98,39 @@ def test_the_bytes_of_the_embedded_dialogues_at_any_context(bench, context):
                 assert cut.text_bytes == sum(len(turn.output.encode()) for turn in turns_of(row))
 
 
+UNTRAINED = (Turn("一", "壹" * 9, trained=False), Turn("二", "貳"), Turn("三", "參參", trained=False), Turn("四", "肆"))
+
+
+def test_a_turn_that_is_not_trained_on_is_input_alone(bench):
+    tokenizer = load_tokenizer(bench / "tokenizers" / "extended")
+    (one,) = Sft(context=512, epochs=1).encode(tokenizer, [serialised(UNTRAINED)])
+    (plain,) = Sft(context=512, epochs=1).encode(tokenizer, [serialised(Turn(*turn) for turn in UNTRAINED)])
+    assert np.array_equal(one.ids, plain.ids) and one.text_bytes == len("貳肆".encode())
+    said = tokenizer.decode(one.ids[one.trained]).split(tokenizer.eos_token)
+    assert [text.strip() for text in said] == ["貳", "肆", ""]
+
+
+def test_turns_that_are_not_trained_on_go_from_the_front_and_whole_where_they_fill_the_context(bench):
+    tokenizer = load_tokenizer(bench / "tokenizers" / "extended")
+    turns = [Turn(f"第{n}題", "字" * 9, trained=False) for n in range(9)]
+    line = serialised([*turns, Turn("最後", "好的")])
+    for context in (30, 40, 50):
+        (cut,) = Sft(context=context, epochs=1).encode(tokenizer, [line])
+        texts = tokenizer.decode(cut.ids[1:]).split(tokenizer.eos_token)[:-1]
+        assert [text.strip() for text in texts][-2:] == ["最後", "好的"] and len(texts) % 2 == 0 and len(texts) > 2
+        assert [text.strip() for text in texts[:2]] == [f"第{9 - len(texts) // 2 + 1}題", "字" * 9]
+        assert cut.text_bytes == kept_bytes(tokenizer, cut) == len("好的".encode()) and len(cut.ids) <= context
+
+
+def test_the_flag_is_written_where_it_is_false_and_read_again():
+    line = serialised(UNTRAINED)
+    assert line.count("trained") == 2 and turns_of(line) == UNTRAINED
+    assert "trained" not in serialised(Turn(*turn) for turn in UNTRAINED)
+    for wrong, message in ((0, "trained of turn 1 must be true or false, not 0"), (False, "false in every turn")):
+        with pytest.raises(ValueError, match=message):
+            turns_of([{"instruction": "a", "output": "b", "trained": wrong}])
+
+
 def test_bits_per_byte_of_cut_dialogues_are_those_of_an_independent_sum(bench, tmp_path):
     from transformers import AutoModelForCausalLM
 
