@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from bailong.api.client import Client
     from bailong.prepare.settings import Prepare
 
-#: raised whenever the same records are read otherwise
+#: raised whenever the same records are read otherwise; by shape, where only some of them are
 VERSION = 1
+VERSIONS = {"sharegpt": 2, "alpaca": 2, "moss": 2}  # history, weights, parts, messages of one speaker in a row
 #: steps that take questions as they are
 BEFORE_ANSWERS = ("sample", "convert")
 
@@ -293,7 +294,7 @@ def _write(stream: IO[str], row: dict[str, Any]) -> None:
 def _identity(settings: Prepare, source: Source, steps: list[DialogueStep], cache: Path) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "content": sources.digest(source, cache),
-        "reader": VERSION,
+        "reader": VERSIONS.get(source.kind, VERSION),
         "kind": source.kind,
         "limit": source.limit,
         "language": source.language,

@@ -8,9 +8,8 @@
 `gsm8k`      {"question": "..", "answer": ".. <<1+1=2>> .. #### 2"}; the calculator's notes are stripped
 `dialogue`   {"turns": [{"instruction": "..", "output": ".."}]}, what `bailong-prepare` writes itself
 
-Equation 8 knows two speakers in turn and no system. So a leading system message is left out, outputs before the first
-instruction are left out, and so is a last instruction that nobody answered: each is counted, the rest stays. Everything
-else that does not fit costs the whole record, with one word that says why (`Unfit`).
+What stands beside the texts, and what becomes of it, is said in bailong/prepare/dialogue/messages.py. Keys are read in
+any case.
 """
 
 import json
@@ -21,11 +20,20 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from bailong.data.turns import Dialogue, Turn, serialised
-
-
-class Unfit(ValueError):
-    """A record that is no dialogue, and why, in one word: `missing_field`, `odd_role`, `odd_order`, `empty_turn`,
-    `no_turns`, `tool_use`, `not_text`, `lone_surrogate`."""
+from bailong.prepare.dialogue.messages import (
+    ASSISTANT,
+    USER,
+    Message,
+    Unfit,
+    as_list,
+    as_text,
+    dialogue,
+    first,
+    folded,
+    name_of,
+    of_chat,
+    said,
+)
 
 
 @dataclass(frozen=True)
@@ -50,21 +58,7 @@ class ReadPiece(NamedTuple):
     left_out: Counter[str]
 
 
-USER, ASSISTANT, SYSTEM = "user", "assistant", "system"
-ROLES = {
-    "human": USER,
-    "user": USER,
-    "gpt": ASSISTANT,
-    "assistant": ASSISTANT,
-    "chatgpt": ASSISTANT,
-    "bing": ASSISTANT,
-    "bard": ASSISTANT,
-    "bot": ASSISTANT,
-    "model": ASSISTANT,
-    "system": SYSTEM,
-}
-#: keys under which a record keeps its name, in the order in which they are looked for
-IDS = ("id", "conversation_id", "QID", "qid")
+PAIR = (USER, ASSISTANT)
 #: labels of other conventions as BCP 47
 LANGUAGES = {"zht": "zh-Hant", "zh-tw": "zh-Hant", "zhs": "zh-Hans", "zh-cn": "zh-Hans"}
 
@@ -80,7 +74,7 @@ def read(shape: str, value: dict[str, Any], name: str, language: str) -> Iterato
         name, language: of a piece that has none of its own.
     """
     try:
-        for draft in READERS[shape](value):
+        for draft in READERS[shape](folded(value)):
             try:
                 yield draft if isinstance(draft, Unfit) else ReadPiece(_finished(draft[0], name, language), draft[1])
             except Unfit as error:
@@ -99,73 +93,110 @@ def key(piece: Piece) -> str:
 Drafts = Iterator[tuple[Piece, Counter[str]] | Unfit]
 
 
+#: keys under which a record keeps its messages, in the order in which they are looked for
+_WRAPPERS = ("conversations", "conversation", "messages", "items")
+
+
 def _sharegpt(value: dict[str, Any]) -> Drafts:
-    messages = next((value[k] for k in ("conversations", "conversation", "messages", "items") if k in value), None)
-    pairs = []
-    for message in _list(messages):
-        role = _first(message, "from", "role")
-        if str(role).lower() not in ROLES:
-            raise Unfit("odd_role")
-        pairs.append((ROLES[str(role).lower()], _first(message, "value", "content")))
-    yield _dialogue(value, pairs)
+    found = next((value[k] for k in _WRAPPERS if k in value), None)
+    bare = {k: v for k, v in value.items() if k not in _WRAPPERS}
+    if isinstance(found, dict):  # wrapped twice
+        yield from _sharegpt(bare | folded(found) if _wrapped(found) else {})
+        return
+    several = [part for part in as_list(found) if isinstance(part, list) or _wrapped(part)]
+    if several and len(several) == len(as_list(found)):
+        parts = [bare | ({"messages": part} if isinstance(part, list) else folded(part)) for part in several]
+        yield from _each(parts, _sharegpt)
+        return
+    yield dialogue(value, [of_chat(message) for message in as_list(found)])
+
+
+def _wrapped(value: Any) -> bool:
+    return isinstance(value, dict) and any(str(key).lower() in _WRAPPERS for key in value)
 
 
 def _alpaca(value: dict[str, Any]) -> Drafts:
     more = value.get("input") or ""
-    instruction = _text(_first(value, "instruction"))
-    instruction += f"\n{_text(more)}" if _text(more).strip() else ""
-    yield _dialogue(value, [(USER, instruction), (ASSISTANT, _first(value, "output"))])
+    instruction = as_text(first(value, "instruction"))
+    instruction += f"\n{as_text(more)}" if as_text(more).strip() else ""
+    messages = [
+        *_history(value.get("history")),
+        said({}, USER, instruction),
+        said({}, ASSISTANT, as_text(first(value, "output"))),
+    ]
+    yield dialogue(value, messages, consumed="history")
+
+
+def _history(history: Any) -> list[Message]:
+    """Turns that came before: pairs of instruction and output, as a list or an object each, or messages."""
+    messages = []
+    for turn in as_list(history or []):
+        if isinstance(turn, list):
+            if len(turn) != 2:
+                raise Unfit("missing_field")
+            messages += [said({}, role, "" if text is None else text) for role, text in zip(PAIR, turn, strict=True)]
+            continue
+        fields = folded(turn)
+        if any(key in fields for key in ("role", "from")):
+            messages.append(of_chat(turn))
+            continue
+        messages.append(said({}, USER, first(fields, "instruction", "user", "human", "question", "prompt", "query")))
+        messages.append(said(fields, ASSISTANT, first(fields, "output", "assistant", "gpt", "answer", "response")))
+    return messages
 
 
 def _moss(value: dict[str, Any]) -> Drafts:
     if "chat" in value:
-        yield _dialogue(value, _original_moss(value["chat"]))
+        yield dialogue(value, _original_moss(value["chat"]))
         return
-    pairs = []
-    for turn in _list(value.get("conversation")):
-        pairs += [(USER, _first(turn, "human")), (ASSISTANT, turn.get("assistant") or "")]
-    yield _dialogue(value, pairs)
+    messages = []
+    for turn in as_list(value.get("conversation")):
+        fields = folded(turn)
+        messages.append(said({}, USER, first(fields, "human")))
+        messages.append(said(fields, ASSISTANT, fields.get("assistant") or ""))
+    yield dialogue(value, messages)
 
 
-def _original_moss(chat: Any) -> list[tuple[str, Any]]:
+def _original_moss(chat: Any) -> list[Message]:
     """Turns by their number; one that calls a tool is no dialogue between two."""
     if not isinstance(chat, dict):
         raise Unfit("missing_field")
-    pairs = []
+    messages = []
     for _, turn in sorted(chat.items(), key=lambda item: int(re.sub(r"\D", "", item[0]) or 0)):
-        if not isinstance(turn, dict):
-            raise Unfit("missing_field")
-        if re.sub(r"<\|Commands\|>:|<eoc>|None|null", "", str(turn.get("Commands") or "")).strip():
+        fields = folded(turn)
+        if re.sub(r"<\|Commands\|>:|<eoc>|None|null", "", str(fields.get("commands") or "")).strip():
             raise Unfit("tool_use")
-        for role, name in ((USER, "Human"), (ASSISTANT, "MOSS")):
-            pairs.append((role, _MOSS.sub("", _text(_first(turn, name)))))
-    return pairs
+        for role, name in ((USER, "human"), (ASSISTANT, "moss")):
+            text = _MOSS.sub("", as_text(first(fields, name)))
+            messages.append(said(fields if role == ASSISTANT else {}, role, text))
+    return messages
 
 
 def _gsm8k(value: dict[str, Any]) -> Drafts:
-    answer = _CALCULATION.sub("", _text(_first(value, "answer")))
-    yield _dialogue(value, [(USER, _first(value, "question")), (ASSISTANT, answer)])
+    answer = _CALCULATION.sub("", as_text(first(value, "answer")))
+    yield dialogue(value, [said({}, USER, as_text(first(value, "question"))), said({}, ASSISTANT, answer)])
 
 
 def _plain(value: dict[str, Any]) -> Drafts:
-    pairs = []
-    for turn in _list(value.get("turns")):
-        pairs += [(USER, _first(turn, "instruction")), (ASSISTANT, _first(turn, "output"))]
-    yield _dialogue(value, pairs)
+    messages = []
+    for turn in as_list(value.get("turns")):
+        fields = folded(turn)
+        messages.append(said({}, USER, first(fields, "instruction")))
+        messages.append(said(fields, ASSISTANT, first(fields, "output")))
+    yield dialogue(value, messages)
 
 
 def _squad(value: Any, title: str = "") -> Drafts:
     """SQuAD at any level of its nesting: file, article, paragraph, or one question beside its paragraph."""
-    if not isinstance(value, dict):
-        raise Unfit("missing_field")
+    value = folded(value)
     title = str(value.get("title") or title)
     inner = next((value[k] for k in ("data", "paragraphs") if k in value), None)
     if isinstance(inner, dict):
         yield from _squad(inner, title)
     elif inner is not None:
         yield from _each(inner, lambda part: _squad(part, title))
-    elif "DTEXT" in value:
-        yield from _each(value.get("QUESTIONS"), lambda asked: _fgc(value, asked))
+    elif "dtext" in value:
+        yield from _each(value.get("questions"), lambda asked: _fgc(value, asked))
     elif "qas" in value:
         yield from _each(value["qas"], lambda asked: _asked(asked, value.get("context")))
     else:
@@ -174,7 +205,7 @@ def _squad(value: Any, title: str = "") -> Drafts:
 
 def _each(parts: Any, read_one: Callable[[Any], Drafts]) -> Drafts:
     """All parts of a record, each with its own fate."""
-    for part in _list(parts):
+    for part in as_list(parts):
         try:
             yield from read_one(part)
         except Unfit as error:
@@ -182,18 +213,20 @@ def _each(parts: Any, read_one: Callable[[Any], Drafts]) -> Drafts:
 
 
 def _asked(asked: Any, paragraph: Any) -> Drafts:
-    answers = _first(asked, "answers") if isinstance(asked, dict) and asked.get("answers") else []
+    asked = folded(asked)
+    answers = asked.get("answers") or []
     if isinstance(answers, dict):  # the Hub's object of lists
         answers = answers.get("text")
-    texts = [a.get("text") if isinstance(a, dict) else a for a in _list(answers)]
-    yield _question(_name(asked), paragraph, _first(asked, "question"), texts)
+    texts = [a.get("text") if isinstance(a, dict) else a for a in as_list(answers)]
+    yield _question(name_of(asked), paragraph, first(asked, "question"), texts)
 
 
 def _fgc(document: dict[str, Any], asked: Any) -> Drafts:
-    answers = asked.get("ANSWER") if isinstance(asked, dict) else None
+    asked = folded(asked)
+    answers = asked.get("answer")
     found = answers if isinstance(answers, list) else [answers]
-    texts = [a.get("ATEXT") or a.get("text") if isinstance(a, dict) else a for a in found]
-    yield _question(_name(asked), document["DTEXT"], _first(asked, "QTEXT"), texts)
+    texts = [folded(a).get("atext") or folded(a).get("text") if isinstance(a, dict) else a for a in found]
+    yield _question(name_of(asked), document["dtext"], first(asked, "qtext"), texts)
 
 
 READERS: dict[str, Callable[[dict[str, Any]], Drafts]] = {
@@ -204,30 +237,6 @@ READERS: dict[str, Callable[[dict[str, Any]], Drafts]] = {
     "gsm8k": _gsm8k,
     "dialogue": _plain,
 }
-
-
-def _dialogue(value: dict[str, Any], messages: list[tuple[str, Any]]) -> tuple[Dialogue, Counter[str]]:
-    """A dialogue from (role, text) in order, without what equation 8 has no place for."""
-    left_out: Counter[str] = Counter()
-    texts = [(role, _text(text)) for role, text in messages]
-    if texts and texts[0][0] == SYSTEM:
-        texts, left_out["system"] = texts[1:], 1
-    while texts and texts[0][0] == ASSISTANT:
-        texts = texts[1:]
-        left_out["leading_output"] += 1
-    if texts and texts[-1][0] == ASSISTANT and not texts[-1][1].strip():
-        texts = texts[:-1]
-    if texts and texts[-1][0] == USER:
-        texts, left_out["unanswered"] = texts[:-1], 1
-    if not texts:
-        raise Unfit("no_turns")
-    if [role for role, _ in texts] != [USER, ASSISTANT] * (len(texts) // 2):
-        raise Unfit("odd_role" if any(role == SYSTEM for role, _ in texts) else "odd_order")
-    if not all(text.strip() for _, text in texts):
-        raise Unfit("empty_turn")
-    turns = tuple(Turn(texts[i][1], texts[i + 1][1]) for i in range(0, len(texts), 2))
-    facts = {k: str(value.get(k) or "") for k in ("category", "language", "paragraph")}
-    return Dialogue(_name(value), turns, **facts), +left_out
 
 
 def _question(name: str, paragraph: Any, question: Any, answers: list[Any]) -> tuple[PassageQuestion, Counter[str]]:
@@ -251,27 +260,3 @@ def _finished(piece: Piece, name: str, language: str) -> Piece:
     if isinstance(piece, Dialogue):
         return Dialogue(turns=piece.turns, paragraph=piece.paragraph, **facts)
     return PassageQuestion(paragraph=piece.paragraph, question=piece.question, answers=piece.answers, **facts)
-
-
-def _name(value: Any) -> str:
-    return str(next((value[k] for k in IDS if value.get(k) not in (None, "")), "")) if isinstance(value, dict) else ""
-
-
-def _first(value: Any, *names: str) -> Any:
-    """The first of these fields that is there."""
-    for name in names:
-        if isinstance(value, dict) and value.get(name) is not None:
-            return value[name]
-    raise Unfit("missing_field")
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise Unfit("not_text")
-    return value
-
-
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise Unfit("missing_field")
-    return value
