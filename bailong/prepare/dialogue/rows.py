@@ -82,6 +82,7 @@ def _lines(path: Path) -> Iterator[FoundRecord | Bad]:
                 yield FoundRecord(row, offset, whole)
                 return
             begun = True
+            found = _bare(found)
             yield (
                 FoundRecord(row, offset, found)
                 if isinstance(found, dict)
@@ -95,6 +96,8 @@ def _array(path: Path) -> Iterator[FoundRecord | Bad]:
     """The elements of a JSON array. The file is held whole, its elements one at a time.
 
     Behind an element that is broken reading goes on where the next one begins: at the key with which the first began.
+    Where messages stand in an array without an object around them, that array is the element: a dialogue on each line,
+    or an array of dialogues. What stands behind the array is read as well.
     """
     data, damage = _whole(path)
     offset = len(BOM) if data.startswith(BOM) else 0
@@ -105,14 +108,23 @@ def _array(path: Path) -> Iterator[FoundRecord | Bad]:
     first = _FIRST_KEY.search(text, begin)
     opening = re.compile(r"\{\s*" + re.escape(first[1]) + r"\s*:") if first else None
     row = before = 0
-    at = _skip(text, begin)
+    closed = _opens_messages(text, begin)
+    if closed:
+        opening = re.compile(r"(?<=\n)\[")
+    at = _skip(text, begin - closed)
     bad = None
-    while at < len(text) and text[at] != "]":
+    while at < len(text):
+        if text[at] == "]":
+            at, closed = _skip(text, at + 1), True
+            if text[at : at + 1] == "[" and not _opens_messages(text, at + 1):
+                at, closed = _skip(text, at + 1), False
+            continue
         row += 1
         offset += len(_encoded(text[before:at]))
         before, bad, value = at, None, None
         try:
             value, end = read(text, at)
+            value = _bare(value)
             raw = _encoded(text[at:end])
             if not isinstance(value, dict):
                 bad = Bad(row, offset, "not_object", raw[:HEAD], len(raw))
@@ -126,9 +138,27 @@ def _array(path: Path) -> Iterator[FoundRecord | Bad]:
             bad = Bad(row, offset, reason, raw[:HEAD], len(raw))
         yield bad or FoundRecord(row, offset, value)  # type: ignore[arg-type]
         at = _skip(text, end)
-    if at >= len(text) and (bad is None or bad.reason == "not_object"):  # it broke off between two elements
+    if not closed and (bad is None or bad.reason == "not_object"):  # it broke off between two elements
         offset += len(_encoded(text[before:]))
         yield Bad(row + 1, offset, damage.reason if damage else "trunc_tail", b"", 0)
+
+
+def _bare(value: Any) -> Any:
+    """Messages without an object around them as a record; everything else as it is."""
+    return {"messages": value} if isinstance(value, list) and value and all(map(_is_message, value)) else value
+
+
+def _is_message(value: Any) -> bool:
+    keys = {str(key).lower() for key in value} if isinstance(value, dict) else set()
+    return bool(keys & {"role", "from"}) and bool(keys & {"content", "value"})
+
+
+def _opens_messages(text: str, at: int) -> bool:
+    """Whether the first element of an array, behind its bracket, is a message."""
+    try:
+        return _is_message(json.JSONDecoder(strict=False).raw_decode(text, _skip(text, at))[0])
+    except (ValueError, RecursionError):
+        return False
 
 
 def _parsed(data: bytes) -> tuple[Any, str]:

@@ -282,6 +282,38 @@ def test_every_container_gives_the_same_objects(tmp_path, suffix, bom, form):
     assert values(path) == OBJECTS
 
 
+BARE = [[{"role": "user", "content": f"{n}"}, {"role": "assistant", "content": "答]["}] for n in range(3)]
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_messages_without_an_object_around_them_are_a_record(tmp_path, indent):
+    path = tmp_path / "a.json"
+    expected = [{"messages": messages} for messages in BARE]
+    for text in (
+        json.dumps(BARE, indent=indent),  # an array of dialogues
+        "\n".join(json.dumps(messages, indent=indent) for messages in BARE),  # one behind another
+    ):
+        path.write_text(text, encoding="utf-8")
+        assert values(path) == expected
+    path.write_text(json.dumps(BARE[0], indent=indent), encoding="utf-8")  # one dialogue
+    assert values(path) == expected[:1]
+    path.write_text(json.dumps(OBJECTS[0]) + "\n" + json.dumps(BARE[0]), encoding="utf-8")  # among objects
+    assert values(path) == [OBJECTS[0], expected[0]]
+    (found,) = shapes.read("sharegpt", expected[2], "x", "")
+    assert isinstance(found, ReadPiece) and found.piece == Dialogue("x", (Turn("2", "答]["),))
+
+
+def test_a_broken_line_of_messages_costs_itself_and_what_follows_an_array_is_read(tmp_path):
+    path = tmp_path / "a.json"
+    lines = [json.dumps(messages) for messages in BARE]
+    path.write_text("\n".join([lines[0], lines[1].replace(":", "", 1), lines[2]]), encoding="utf-8")
+    assert values(path) == [{"messages": BARE[0]}, "bad_json", {"messages": BARE[2]}]
+    path.write_text(f"{json.dumps(OBJECTS[:2])}\n{json.dumps(OBJECTS[2:])}\n", encoding="utf-8")
+    assert values(path) == OBJECTS
+    path.write_text(f"{json.dumps(OBJECTS)}\n{json.dumps(OBJECTS[0])} {lines[0]} x", encoding="utf-8")
+    assert values(path) == [*OBJECTS, OBJECTS[0], {"messages": BARE[0]}, "bad_json"]
+
+
 def test_one_object_over_many_lines_is_one_row(tmp_path):
     path = tmp_path / "a.json"
     path.write_text(json.dumps({"data": OBJECTS}, ensure_ascii=False, indent=1), encoding="utf-8-sig")
