@@ -1,12 +1,13 @@
 """The commands. Heavy libraries are imported inside each task, so that `--help` and Tab stay instant."""
 
+import copy
 import os
 import sys
 from collections.abc import Callable
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, open_dict
 
 from bailong.app import launcher, schema, workspace
 from bailong.app.explain import guarded
@@ -111,7 +112,11 @@ def _chat(cfg: DictConfig) -> None:
 
 
 def _with_hydra(cfg: DictConfig) -> DictConfig:
-    return OmegaConf.merge({"hydra": HydraConfig.get(), "outputs": cfg.outputs})  # type: ignore[return-value]
+    """The settings with their `hydra` node, in which the overrides may point at any of them."""
+    whole = copy.deepcopy(cfg)
+    with open_dict(whole):
+        whole.hydra = HydraConfig.get()
+    return whole
 
 
 def main(command: str, task: Callable[[DictConfig], None]) -> None:

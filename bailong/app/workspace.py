@@ -13,7 +13,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult, ConfigSource
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from bailong.prepare.place import MADE
 from bailong.run.folder import Run
@@ -69,7 +70,7 @@ def run_of(cfg: DictConfig) -> Run:
     """The run that a composed config (with its `hydra` node) stands for."""
     hydra = cfg.hydra
     selected = {str(k): v for k, v in OmegaConf.to_container(hydra.runtime.choices).items()}  # type: ignore[union-attr]
-    overrides = list(hydra.overrides.task)
+    overrides = [_resolved(hydra.overrides.task, i) for i in range(len(hydra.overrides.task))]
     experiment, sweep = selected.get("experiments"), selected.get("sweeps")
     swept = "MULTIRUN" in str(hydra.mode)
     name = slug(overrides)
@@ -79,6 +80,21 @@ def run_of(cfg: DictConfig) -> Run:
     groups = {k: str(v) for k, v in selected.items() if v is not None and "/" not in k and k not in passed}
     command = shlex.join(["bailong-train", *overrides])
     return Run(folder, name, experiment, place if swept else None, overrides, groups, command)
+
+
+def _resolved(overrides: ListConfig, i: int) -> str:
+    """An override with the values of the settings it points at: a folder is named after what was learned with.
+
+    Raises:
+        ValueError: it points at nothing.
+    """
+    try:
+        return overrides[i]
+    except OmegaConfBaseException as error:
+        written = OmegaConf.to_container(overrides, resolve=False)[i]  # type: ignore[index]
+        raise ValueError(
+            f"{written} is not accepted: {str(error).splitlines()[0]}; ${{group.key}} stands for the value of a setting"
+        ) from error
 
 
 def _choice(group: str, default: str, *, _root_: Any) -> str:
