@@ -71,7 +71,7 @@ class Comparison:
     """What the report shows. `baseline` is None when no run has it; `horizon` is the tokens that every finished
     run reaches; `differing` maps a settings key to its values per choice."""
 
-    by: str
+    by: list[str]
     asked_baseline: str
     runs: Runs
     choices: list[Choice]
@@ -84,8 +84,8 @@ class Comparison:
 
     @property
     def label(self) -> str:
-        """The compared key in a word: `initializer` for `initializer.name`."""
-        return self.by.removesuffix(".name")
+        """The compared keys in a word each: `initializer` for `initializer.name`."""
+        return " and ".join(key.removesuffix(".name") for key in self.by)
 
     @property
     def warnings(self) -> list[Check]:
@@ -107,30 +107,65 @@ def measure(run: RunRecord, metric: str, horizon: float) -> float | None:
     return area(*run.curve("eval/bpb"), horizon) if run.finished else None
 
 
-def compare_runs(runs: Runs, by: str = "initializer.name", baseline: str = "random") -> Comparison:
+def compare_runs(
+    runs: Runs, by: str | list[str] = "initializer.name", baseline: str | list[str] = "random"
+) -> Comparison:
     """Group, pair and check.
 
+    Args:
+        by: a settings key, or several: each combination of their values is a choice.
+        baseline: values of the first keys; of several choices that have them, the first is the baseline.
+
     Raises:
-        ValueError: no run has the settings key `by`.
+        ValueError: no run has a settings key of `by`, or `baseline` has more values than there are keys.
     """
-    known = sorted({key for run in runs.runs for key in run.config})
-    if runs.runs and by not in known:
-        raise ValueError(f"by={by} is not accepted: it must be a settings key of the runs{did_you_mean(by, known)}")
-    groups: dict[str, list[RunRecord]] = {}
+    keys = [_known(key, runs) for key in _listed(by)]
+    values = [str(value) for value in _listed(baseline)]
+    if len(values) > len(keys):
+        raise ValueError(f"baseline={baseline} is not accepted: it must be a value for each key of by={by} at most")
+    groups: dict[tuple[str, ...], list[RunRecord]] = {}
     for run in runs.runs:
-        groups.setdefault(_word(run.config.get(by)), []).append(run)
+        groups.setdefault(_of(run, keys), []).append(run)
+    order = sorted(groups, key=lambda group: [_natural(word) for word in group])
+    chosen = next((group for group in order if list(group[: len(values)]) == values), None)
     choices = [
-        Choice(name, sorted(groups[name], key=lambda run: _natural(run.seed)), name == baseline)
-        for name in sorted(groups, key=lambda name: (name != baseline, _natural(name)))
+        Choice(", ".join(group), sorted(groups[group], key=lambda run: _natural(run.seed)), group == chosen)
+        for group in sorted(order, key=lambda group: group != chosen)
     ]
     ends = [run.curve("eval/bpb")[0][-1] for run in runs.runs if run.finished and len(run.curve("eval/bpb")[0])]
     differing = _differing(choices)
     base = next((choice for choice in choices if choice.baseline), None)
-    comparison = Comparison(by, baseline, runs, choices, base, float(min(ends, default=0.0)), differing)
-    pair = _pair_key(differing)
+    asked = base.name if base else ", ".join(values)
+    comparison = Comparison(keys, asked, runs, choices, base, float(min(ends, default=0.0)), differing)
+    pair = _pair_key(differing, keys)
     _fill(comparison, pair)
     comparison.checks = list(_checks(comparison, pair))
     return comparison
+
+
+def choice_of(run: RunRecord, comparison: Comparison) -> Any:
+    """The value of the compared key, or those of several in one text."""
+    if len(comparison.by) == 1:
+        return run.config.get(comparison.by[0])
+    return ", ".join(_of(run, comparison.by))
+
+
+def _of(run: RunRecord, keys: list[str]) -> tuple[str, ...]:
+    return tuple(_word(run.config.get(key)) for key in keys)
+
+
+def _listed(words: str | list[str]) -> list[str]:
+    return words if isinstance(words, list) else [words]
+
+
+def _known(by: str, runs: Runs) -> str:
+    """A settings key of the runs; a group stands for its name, as on the command line of the runs."""
+    known = sorted({key for run in runs.runs for key in run.config})
+    if by not in known and f"{by}.name" in known:
+        return f"{by}.name"
+    if runs.runs and by not in known:
+        raise ValueError(f"by={by} is not accepted: it must be a settings key of the runs{did_you_mean(by, known)}")
+    return by
 
 
 def _fill(comparison: Comparison, pair: Pair) -> None:
@@ -198,8 +233,8 @@ def _varying(differing: dict[str, list[list[Any]]]) -> list[str]:
     return [key for key, values in differing.items() if not _below(key, IGNORED) and any(len(v) > 1 for v in values)]
 
 
-def _pair_key(differing: dict[str, list[list[Any]]]) -> Pair:
-    keys = sorted({"seed", *_varying(differing)})
+def _pair_key(differing: dict[str, list[list[Any]]], by: list[str]) -> Pair:
+    keys = sorted({"seed", *_varying(differing)} - set(by))  # choices by seed can have no two runs of one seed
     return lambda run: tuple(_word(run.config.get(key)) for key in keys)
 
 
@@ -208,11 +243,11 @@ def _checks(comparison: Comparison, pair: Pair) -> Iterator[Check]:
     finished = [run for choice in comparison.choices for run in choice.finished]
     several = len(comparison.choices) > 1
     if several:
-        group = comparison.by.removesuffix("name") if comparison.by.endswith(".name") else comparison.by
+        groups = tuple(key.removesuffix("name") if key.endswith(".name") else key for key in comparison.by)
         others = [
             key
             for key, values in comparison.differing.items()
-            if not key.startswith(group)
+            if not key.startswith(groups)
             and key != "seed"
             and not _below(key, IGNORED)
             and any(_distinct(v) != _distinct(values[0]) for v in values)

@@ -258,8 +258,10 @@ def _checks(comparison: Comparison) -> str:
 def _reproduce(comparison: Comparison, settings: Compare) -> str:
     folders = settings.runs[0] if len(settings.runs) == 1 else f"[{','.join(settings.runs)}]"
     words = ["bailong-compare", f"runs={folders}"]
-    words += [f"by={settings.by}"] if settings.by != Compare.by else []
-    words += [f"baseline={settings.baseline}"] if settings.baseline != Compare.baseline else []
+    for key in ("by", "baseline"):
+        value = getattr(settings, key)
+        said = f"[{','.join(value)}]" if isinstance(value, list) else value
+        words += [f"{key}={said}"] if value != getattr(Compare, key) else []
     words += [f"to={settings.to}"] if settings.to else []
     runs = comparison.runs.runs
     commits = sorted({run.git_commit for run in runs if run.git_commit})

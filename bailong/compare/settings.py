@@ -13,13 +13,14 @@ class Compare:
     """Settings of `bailong-compare`.
 
     `runs` is a folder or a list of folders: run folders, or folders above them. Runs are grouped by the
-    config key `by`; `baseline` is the value of that key to which the others are compared. The report is
-    written into `to` (null: the first folder of `runs`).
+    config key `by`, or by several keys at once; `baseline` is the value of that key to which the others are compared:
+    of several keys, one value each, or the values of the first ones. The report is written into `to` (null: the first
+    folder of `runs`).
     """
 
     runs: Any = MISSING  # a typed list would refuse a bare `runs=folder`
-    by: str = "initializer.name"
-    baseline: str = "random"
+    by: Any = "initializer.name"  # as `runs`; a list of one key is that key
+    baseline: Any = "random"
     to: str | None = None
 
     def __post_init__(self) -> None:
@@ -31,3 +32,16 @@ class Compare:
             self.runs,
             "a folder or a list of folders",
         )
+        self.by = self._words("by", "a settings key or a list of them: by=[initializer.name,adapter.rank]")
+        self.baseline = self._words("baseline", "a value of `by`, or a list with one for each of its keys")
+
+    def _words(self, key: str, accepted: str) -> str | list[str]:
+        """One word as itself, several as a list."""
+        value = getattr(self, key)
+        listed = value if isinstance(value, list) else [value]
+        plain = all(isinstance(word, str | int | float) and word != "" for word in listed)
+        require(bool(listed) and plain, key, value, accepted)
+        words = [str(word).lower() if isinstance(word, bool) else str(word) for word in listed]
+        if key == "by":
+            require(len(set(words)) == len(words), key, value, "keys that differ")
+        return words[0] if len(words) == 1 else words

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bailong.compare.comparison import METRICS, Choice, Comparison, measure
+from bailong.compare.comparison import METRICS, Choice, Comparison, choice_of, measure
 from bailong.compare.runs import STATUSES, RunRecord
 from bailong.compare.statistics import Estimate
 from bailong.report.units import NONE, plural, short
@@ -61,6 +61,8 @@ def counts(comparison: Comparison) -> str:
 
 def title(comparison: Comparison) -> str:
     names = [choice.name for choice in comparison.choices]
+    if len(names) > 1 and len(comparison.by) > 1:
+        return f"Do {comparison.label} matter?"
     if len(names) > 1:
         return f"Does {'' if '.' in comparison.label else 'the '}{comparison.label} matter?"
     return f"{comparison.label}: {names[0]}" if names else "No run yet"
@@ -147,7 +149,7 @@ CSV_COLUMNS: dict[str, Callable[[RunRecord, Comparison], Any]] = {
     "run": lambda run, _: run.name,
     "status": lambda run, _: run.status,
     "reason": lambda run, _: run.reason,
-    "choice": lambda run, comparison: run.config.get(comparison.by),
+    "choice": choice_of,
     "initializer": lambda run, _: run.config.get("initializer.name"),
     "seed": lambda run, _: run.seed,
     "experiment": lambda run, _: run.experiment,
@@ -210,7 +212,7 @@ def show(comparison: Comparison, console: Console) -> None:
 
 
 def no_baseline(comparison: Comparison) -> str:
-    return f"No run has {comparison.by}={comparison.asked_baseline}: there is nothing to take differences to."
+    return f"No run has {','.join(comparison.by)}={comparison.asked_baseline}: there is nothing to take differences to."
 
 
 def _headline(comparison: Comparison) -> Table:

@@ -135,3 +135,18 @@ def test_notebook_draws_figure_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     shown = [output.data for cell in code for output in cell.outputs if "data" in output]
     assert any("Evaluation loss" in data.get("image/svg+xml", "") for data in shown)
     assert any("Difference to random" in data.get("text/html", "") for data in shown)
+
+
+def test_keys_and_baselines_as_they_are_typed() -> None:
+    assert composed("runs=a", "by=[initializer,seed]", "baseline=[random,0]").by == ["initializer", "seed"]
+    assert composed("runs=a", "by=[adapter.rank]", "baseline=64").by == "adapter.rank"
+    assert composed("runs=a", "by=adapter.rank", "baseline=64").baseline == "64"
+    for wrong in ("by=[]", "by=[seed,seed]", "by={a: 1}", "by=null"):
+        with pytest.raises(ValueError, match="^by=.* is not accepted"):
+            composed("runs=a", wrong)
+
+
+def test_the_page_tells_the_command_of_several_keys(tmp_path: Path) -> None:
+    sweep = write_sweep(tmp_path, CURVES)
+    report = compare(Compare(runs=str(sweep), by=["initializer", "seed"]), Console(file=io.StringIO(), width=100))
+    assert "by=[initializer,seed]" in report.read_text() and "random, 0" in report.read_text()

@@ -18,7 +18,7 @@ CURVES = {
 }
 
 
-def compared(folder: Path, **settings: str) -> Comparison:
+def compared(folder: Path, **settings: str | list[str]) -> Comparison:
     return compare_runs(read([folder]), **settings)
 
 
@@ -162,8 +162,33 @@ def test_by_any_key_in_natural_order(tmp_path: Path) -> None:
     assert warned(comparison) == []
 
 
+def test_by_several_keys(tmp_path: Path) -> None:
+    for name, rank in (("random", 64), ("random", 8), ("zip_tie", 64), ("zip_tie", 8)):
+        for seed in (0, 1):
+            bpb = [4, 3 - rank / 1000 - (name == "zip_tie")]
+            write_run(tmp_path / f"{name}{rank}{seed}", bpb, settings=config(name, seed, adapter__rank=rank))
+    comparison = compared(tmp_path, by=["initializer", "adapter.rank"], baseline=["random", "64"])
+    names = [choice.name for choice in comparison.choices]
+    assert names == ["random, 64", "random, 8", "zip_tie, 8", "zip_tie, 64"]
+    paired = by_name(comparison, "zip_tie, 64").paired["bpb_final"]
+    assert paired.n == 2 and paired.mean == pytest.approx(-1)
+    assert comparison.label == "initializer and adapter.rank" and warned(comparison) == []
+    first = compared(tmp_path, by=["initializer", "adapter.rank"])
+    assert first.baseline.name == first.asked_baseline == "random, 8", "the first of those with the value given"
+    by_seed = compared(tmp_path, by=["initializer.name", "adapter.rank", "seed"], baseline=["random", "8", "1"])
+    assert len(by_seed.choices) == 8 and by_name(by_seed, "zip_tie, 8, 0").paired["bpb_final"].n == 1
+
+
+def test_more_baselines_than_keys_are_refused(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", [4, 3])
+    with pytest.raises(ValueError, match="a value for each key of by=seed"):
+        compared(tmp_path, by="seed", baseline=["0", "1"])
+
+
 def test_an_unknown_key_is_refused_with_the_nearest(tmp_path: Path) -> None:
     write_run(tmp_path / "run", [4, 3])
+    with pytest.raises(ValueError, match=r"by=initialiser is not accepted.*did you mean"):
+        compared(tmp_path, by=["seed", "initialiser"])
     with pytest.raises(ValueError, match=r"by=adapter.rnk is not accepted.*did you mean adapter.rank"):
         compared(tmp_path, by="adapter.rnk")
 
