@@ -125,12 +125,30 @@ def _rows(path: Path) -> Iterator[tuple[int, Any]]:
             raise ValueError(f"{path}:{number}: not JSON ({error.msg})") from None
 
 
+def _whole(text: str, path: Path, number: int) -> str:
+    """The text itself, which JSON lets hold half a surrogate pair, and no tokenizer can take.
+
+    Raises:
+        ValueError: it does, with file and line.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(text[error.start]):04x}"
+        raise ValueError(
+            f"{path}:{number}: lone surrogate {half}, half of a character that UTF-8 cannot hold: "
+            "write the whole character or leave the line out"
+        ) from None
+    return text
+
+
 def _dialogues(path: Path) -> Iterator[str]:
     for number, row in _rows(path):
         try:
-            yield serialised(turns_of(row.get("turns") if isinstance(row, dict) else None))
+            text = serialised(turns_of(row.get("turns") if isinstance(row, dict) else None))
         except ValueError as error:
             raise ValueError(f"{path}:{number}: {error}") from None
+        yield _whole(text, path, number)
 
 
 def _jsonl(path: Path, name: str) -> Iterator[str]:
@@ -140,7 +158,7 @@ def _jsonl(path: Path, name: str) -> Iterator[str]:
         if value is None:
             has = ", ".join(row) if isinstance(row, dict) else type(row).__name__
             raise ValueError(f"{path}:{number}: no text field {name!r} (it has: {has}); set data.sources[].text")
-        if text := value.strip():
+        if text := _whole(value, path, number).strip():
             yield text
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from bailong.data.settings import Source
 from bailong.data.sources import digest, documents, lines
+from tests.commands import call
 
 
 def write(path, text, opener=open):
@@ -87,3 +88,37 @@ def test_digest_follows_content_not_place(tmp_path):
     write(two, "y")
     assert digest(Source(path=one), cache) != digest(Source(path=str(two)), cache)
     assert digest(Source(path=one, fraction=0.5), cache) != digest(Source(path=one), cache)
+
+
+GOOD = '{"text": "前後"}\n{"text": "\\ud83d\\ude00"}\n'  # a whole pair is a character
+
+
+@pytest.mark.parametrize(
+    ("kind", "row", "half"),
+    [
+        ("text", '{"text": "前\\ud800後"}', r"\ud800"),
+        ("text", '{"text": "\\udfff"}', r"\udfff"),
+        ("text", '{"text": "\\ude00\\ud83d", "id": 1}', r"\ude00"),
+        ("dialogue", '{"turns": [{"instruction": "問", "output": "答\\udc00"}]}', r"\udc00"),
+    ],
+)
+def test_a_lone_surrogate_is_named_with_its_line(tmp_path, kind, row, half):
+    before = GOOD if kind == "text" else '{"turns": [{"instruction": "a", "output": "b"}]}\n\n'
+    path = write(tmp_path / "a.jsonl", before + row + "\n")
+    with pytest.raises(ValueError) as told:
+        list(documents(Source(path=path, kind=kind)))
+    assert str(told.value).startswith(f"{path}:3: lone surrogate {half}, ")
+
+
+@pytest.mark.parametrize("command", ["train", "extend"])
+def test_a_command_ends_at_a_lone_surrogate_in_one_line(bench, tmp_path, command):
+    path = write(tmp_path / "a.jsonl", (GOOD * 40) + '{"text": "前\\ud800後"}\n')
+    (tmp_path / "tokenizers").symlink_to(bench / "tokenizers")
+    (tmp_path / "models").symlink_to(bench / "models")
+    arguments = {
+        "train": ["tokenizer.folder=tokenizers/extended", "model.path=models/tied", "tracking=local"],
+        "extend": ["tokenizer.base=tokenizers/base/tokenizer.model"],
+    }[command]
+    done = call(command, *arguments, "data.folder=null", f"data.sources=[{{path: {path}}}]", cwd=tmp_path)
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    assert done.stderr.splitlines()[-1].startswith(f"error: {path}:81: lone surrogate")
