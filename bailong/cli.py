@@ -6,11 +6,12 @@ import sys
 from collections.abc import Callable
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from bailong.app import launcher, schema, workspace
-from bailong.app.explain import guarded
+from bailong.app.explain import accepted_keys, guarded, option, stop
 from bailong.run.parse import parse
 from bailong.run.process import child_environment
 
@@ -103,6 +104,8 @@ def _evaluate(cfg: DictConfig) -> None:
 
 
 def _chat(cfg: DictConfig) -> None:
+    if OmegaConf.is_missing(cfg, "path"):
+        raise ValueError("model has no value: give it as model=FOLDER, or a Hub id")
     settings = parse(cfg)
     for name, value in child_environment(settings.generator.threads).items():
         os.environ.setdefault(name, value)
@@ -129,4 +132,10 @@ def main(command: str, task: Callable[[DictConfig], None]) -> None:
     def guarded_task(cfg: DictConfig) -> None:
         guarded(lambda: task(cfg), command)
 
-    guarded(app(guarded_task), command)
+    def run() -> None:
+        parser = get_args_parser()
+        parser.error = lambda message: stop(option(message, accepted_keys(command)))  # type: ignore[method-assign]
+        parser.parse_args()  # Hydra's own would print its usage
+        app(guarded_task)()
+
+    guarded(run, command)

@@ -1,39 +1,115 @@
 """What Hydra and OmegaConf say over several lines, in one: the key, the value, what is accepted."""
 
 import difflib
+import errno
 import os
 import re
 import signal
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
+from bailong.app import workspace
 from bailong.app.schema import known_keys
 from bailong.run.checks import did_you_mean
 from bailong.run.process import Interrupted, interruptible
+from bailong.run.provenance import root
 
-PARSER_WORDS = ("no viable alternative", "mismatched input", "extraneous input", "token recognition")
+#: what others call a knob: their word -> ours
+MEANINGS = {
+    "learning_rate": "optimizer.lr",
+    "weight_decay": "optimizer.weight_decay",
+    "warmup": "optimizer.warmup_steps",
+    "optim": "optimizer",
+    "seq_len": "stage.context",
+    "seq_length": "stage.context",
+    "max_length": "stage.context",
+    "max_seq_len": "stage.context",
+    "max_seq_length": "stage.context",
+    "context_length": "stage.context",
+    "block_size": "stage.context",
+    "bs": "stage.batch_size",
+    "batch": "stage.batch_size",
+    "train_batch_size": "stage.batch_size",
+    "micro_batch_size": "trainer.micro_batch",
+    "per_device_train_batch_size": "trainer.micro_batch",
+    "num_epochs": "stage.epochs",
+    "num_train_epochs": "stage.epochs",
+    "epoch": "stage.epochs",
+    "steps": "stage.max_steps",
+    "num_steps": "stage.max_steps",
+    "max_iters": "stage.max_steps",
+    "lora_rank": "adapter.rank",
+    "lora_r": "adapter.rank",
+    "r": "adapter.rank",
+    "lora_alpha": "adapter.alpha",
+    "lora_dropout": "adapter.dropout",
+    "random_seed": "seed",
+    "output_dir": "outputs",
+    "out": "to",
+    "output": "to",
+    "dry_run": "plan",
+    "force": "overwrite",
+    "gpus": "trainer.devices",
+    "num_gpus": "trainer.devices",
+    "tokenizer_path": "tokenizer.folder",
+    "model_path": "model.path",
+    "top_p": "sampling.top_p",
+    "max_tokens": "sampling.max_new_tokens",
+}
+#: how a folder or file is given, where a bare word or a preset's name was expected
+GIVEN = {
+    "train": "model.path=",
+    "chat": "model=",
+    "evaluate": "models=",
+    "compare": "runs=",
+    "export": "run=",
+    "extend": "tokenizer.base=",
+    "prepare": "data.sources=[{path: ",
+}
+OWN = {
+    "data": "'data.sources=[{{path: {}}}]' (bailong-train and bailong-extend: with data.folder=null)",
+    "model": "model.path={}",
+    "tokenizer": "tokenizer.folder={}",
+}
 KINDS = {"Float": "a number", "Integer": "a whole number", "Boolean": "true or false"}
 
 
-def explain(error: Exception, keys: set[str]) -> str:
+#: what the system forbids, as it numbers it
+BARRED = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR, errno.EDQUOT)
+
+
+def explain(error: Exception, keys: set[str], command: str = "train") -> str:
     """One line for an error of composing the config.
 
     Args:
         keys: every dotted key that the command accepts.
     """
+    if isinstance(error, OverrideParseException):
+        return _unread(error.override, command)
     text = "\n".join(str(e) for e in (error, error.__cause__) if e is not None)
-    option = re.search(
+    listed = re.search(
         r"Could not find '([^']+)/([^'/]+)'\s*\n\s*Available options in '[^']*':\s*\n((?:\s+\S+\n?)+)", text
     )
-    if option:
-        group, value, listing = option.groups()
+    if listed:
+        group, value, listing = listed.groups()
         options = listing.split()
-        return f"{group}={value} is not accepted: it must be one of {', '.join(options)}{did_you_mean(value, options)}"
+        base, _, rest = f"{group}/{value}".partition("/")
+        if base in OWN and ("/" in rest or "." in rest):
+            own = OWN[base].format(rest)
+            return f"{base}={rest} is not accepted: it must be one of {', '.join(options)}; your own is given as {own}"
+        if group in workspace.GROUPS:
+            places = " and ".join(str(place / group) for place in dict.fromkeys([Path.cwd().resolve(), root()]))
+            searched = f"; searched: {places}"
+        else:
+            searched = ""
+        accepted = f"{', '.join(options)}{did_you_mean(value, options)}"
+        return f"{group}={value} is not accepted: it must be one of {accepted}{searched}"
     if found := re.search(r"Could not override '([^']+)'", text):
         key = found[1]
         if "Value '" in text:
@@ -49,11 +125,26 @@ def explain(error: Exception, keys: set[str]) -> str:
     found = re.search(r"(experiments|sweeps)", text)
     if found and ("Multiple values" in text or "more than once" in text):
         return f"write {found[1]}=NAME once, without a plus sign"
-    if any(words in text for words in PARSER_WORDS):
-        found = re.search(r"arsing override '?([^'\n]+)", text)
-        what = found[1] if found else "an override"
-        return f"cannot read {what}: quote values with braces, commas or spaces, as in 'key=\"...\"'"
     return " ".join(text.split())
+
+
+def _unread(override: str, command: str) -> str:
+    """What to type in place of an argument that is no override, or one that Hydra's grammar cannot read."""
+    key, equals, value = override.partition("=")
+    if not equals:
+        given = GIVEN[command] + override + ("}]" if command == "prepare" else "")
+        return f"cannot read {override}: every argument is key=value; a path is given as {given}"
+    if value[:1] in ("[", "{"):
+        return f"cannot read {override}: quote what holds = or letters beyond ASCII, as in '{key}=[\"a=b\"]'"
+    return f"cannot read {override}: quote the value twice, as in '{key}=\"{value}\"'"
+
+
+def option(words: str, keys: set[str]) -> str:
+    """One line for what begins with dashes and is none of Hydra's options."""
+    if not words.startswith("unrecognized arguments: "):
+        return f"{words}; settings are given as key=value"
+    word = words.removeprefix("unrecognized arguments: ").split()[0]
+    return f"unknown option {word}: settings are given as key=value{_nearest(word.lstrip('-').split('=')[0], keys)}"
 
 
 def _value(text: str, key: str) -> str:
@@ -66,14 +157,27 @@ def _value(text: str, key: str) -> str:
 
 
 def _nearest(key: str, keys: set[str]) -> str:
-    """The nearest accepted key: by its last word anywhere first (`lr` -> `optimizer.lr`), then by spelling."""
+    """The nearest accepted key: by its last word anywhere (`lr` -> `optimizer.lr`), by meaning, then by spelling."""
     last = key.split(".")[-1]
     same = sorted(k for k in keys if k.split(".")[-1] == last)
+    meant = MEANINGS.get(last.lower().replace("-", "_"))
+    if not same and meant in keys:
+        return f" (did you mean {meant}?)"
+    if key in (word.removesuffix("s") for word in keys) and "." not in key:
+        return f" (did you mean {key}s?)"  # one letter of a short word weighs little in a ratio
     near = same or difflib.get_close_matches(key, sorted(keys), n=1, cutoff=0.6)
     if not near:
         tails = {k.split(".")[-1]: k for k in sorted(keys, reverse=True)}
         near = [tails[word] for word in difflib.get_close_matches(last, tails, n=1, cutoff=0.6)]
     return f" (did you mean {' or '.join(near[:2])}?)" if near else "; --cfg job prints every key"
+
+
+def accepted_keys(command: str) -> set[str]:
+    """The keys of a command and the words that stand beside them on its command line."""
+    keys = known_keys(command)
+    if command == "chat":
+        return keys - {"path"} | {"model"}
+    return keys | set(workspace.GROUPS) if command == "train" else keys
 
 
 def guarded(work: Callable[[], Any], command: str = "train") -> None:
@@ -82,10 +186,15 @@ def guarded(work: Callable[[], Any], command: str = "train") -> None:
         with interruptible():
             work()
     except (HydraException, OmegaConfBaseException) as error:
-        stop(explain(error, known_keys(command)))
-    except (ValueError, FileNotFoundError, PermissionError, ModuleNotFoundError) as error:
+        stop(explain(error, accepted_keys(command), command))
+    except (ValueError, OSError, ModuleNotFoundError) as error:
+        if isinstance(error, OSError) and error.errno not in (None, *BARRED):
+            raise  # without a number it is a library's sentence, as of a model that the Hub does not give
         if os.environ.get("BAILONG_TRACEBACK"):
             traceback.print_exc()
+        if isinstance(error, OSError) and error.errno is not None:
+            place = f"cannot use {error.filename}" if error.filename else "cannot read or write"
+            stop(f"{place}: {error.strerror}; give a path that this user may read and write")
         stop(" ".join(str(error).split()))
     except KeyboardInterrupt as error:
         number = error.number if isinstance(error, Interrupted) else signal.SIGINT
