@@ -104,7 +104,7 @@ def test_a_mistake_is_one_clear_line_and_leaves_nothing(name, tmp_path):
     lines = done.stderr.strip().splitlines()
     assert len(lines) == 1 and lines[0].startswith("error: "), done.stderr
     assert what in lines[0] and accepted in lines[0], lines[0]
-    left = {p.name for p in tmp_path.rglob("*") if p.is_file()} - {"multirun.yaml"}
+    left = {p.name for p in tmp_path.rglob("*") if p.is_file()}
     assert not any(name in left for name in ("run.json", "metrics.jsonl", "config.yaml")), left
 
 

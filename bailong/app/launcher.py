@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,17 +23,20 @@ from types import ModuleType
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
 from bailong.app import workspace
+from bailong.app.sweeper import PLUGIN_MODULE, PoolSweeper
 from bailong.run import folder
 from bailong.run.checks import require
 from bailong.run.folder import Run
@@ -43,9 +46,8 @@ from bailong.run.provenance import command_line
 from bailong.train import identity, plan, train
 from bailong.train.settings import Train
 
-# Hydra instantiates launchers only from the namespace package `hydra_plugins`. A second top-level package for one
-# class would be a worse evil than `register` below, which lends this module that name.
-PLUGIN_MODULE = "hydra_plugins.bailong"
+#: jobs whose checking takes long enough to be told, and the seconds between two lines of it where there is no terminal
+MANY, EVERY = 20, 5
 
 
 @dataclass
@@ -87,7 +89,7 @@ class PoolLauncher(Launcher):
         self.config = config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        jobs = [self._job(overrides, initial_job_idx + i) for i, overrides in enumerate(job_overrides)]
+        jobs = self._compose(job_overrides, initial_job_idx)
         if several := next((job for job in jobs if job.settings.trainer.devices > 1), None):
             raise ValueError(
                 f"trainer.devices={several.settings.trainer.devices} is not accepted in a sweep: a job of a sweep is "
@@ -119,11 +121,39 @@ class PoolLauncher(Launcher):
             raise SystemExit(128 + (asked or signal.SIGINT) if interrupted else 1)
         return [JobReturn(status=JobStatus.COMPLETED, _return_value=str(job.run.folder)) for job in jobs]
 
-    def _job(self, overrides: Sequence[str], number: int) -> Job:
+    def _compose(self, asked: Sequence[Sequence[str]], first: int) -> list[Job]:
+        """Every job, checked: first a few in which every value stands once, so that a bad one is refused at once."""
+        swept, seen, order, rest = self._swept(), set(), [], []
+        for i, overrides in enumerate(asked):
+            (rest if seen.issuperset(overrides) else order).append(i)
+            seen.update(overrides)
+        jobs = {i: self._job(asked[i], first + i, swept) for i in order}
+        if rest and not self.console.is_terminal and len(asked) > MANY:
+            self.console.print(f"{len(asked)} jobs: every value is accepted, each combination is checked now")
+        shown = Progress(TextColumn("checked"), BarColumn(), MofNCompleteColumn(), console=self.console, transient=True)
+        said = time.monotonic()
+        with shown if self.console.is_terminal else contextlib.nullcontext():
+            bar = shown.add_task("", total=len(asked), completed=len(jobs))
+            for i in rest:
+                jobs[i] = self._job(asked[i], first + i, swept)
+                shown.advance(bar)
+                if not self.console.is_terminal and time.monotonic() - said > EVERY:
+                    said = time.monotonic()
+                    self.console.print(f"checked {len(jobs)} of {len(asked)} jobs", highlight=False)
+        return [jobs[i] for i in range(len(asked))]
+
+    def _swept(self) -> set[str]:
+        """The keys of the axes: of the sweep's file, and of the command line."""
+        typed = OmegaConf.to_container(self.config.hydra.overrides.task, resolve=False)
+        axes = [o for o in OverridesParser.create().parse_overrides(typed) if o.is_sweep_override()]  # type: ignore[arg-type]
+        keys = [*(self.config.hydra.sweeper.get("params") or {}), *(axis.get_key_element() for axis in axes)]
+        return {str(key).lstrip("+~") for key in keys}
+
+    def _job(self, overrides: Sequence[str], number: int, swept: Collection[str]) -> Job:
         composed = self.loader.load_sweep_config(self.config, list(overrides))
         with open_dict(composed):
             composed.hydra.job.id = composed.hydra.job.num = number
-        run = workspace.run_of(composed)
+        run = workspace.run_of(composed, swept)
         with open_dict(composed):
             del composed["hydra"]
         return Job(parse(composed), run)
@@ -218,11 +248,6 @@ class PoolLauncher(Launcher):
             work = f"{budget.total_flops:.2e}" if budget.total_flops else "unknown"
             table.add_row(job.run.name, state, tokens, work)
         Console().print(table)
-        sweep = jobs[0].run.folder.parent
-        (sweep / "multirun.yaml").unlink(missing_ok=True)  # Hydra's sweeper wrote it before asking us
-        for place in (sweep, sweep.parent, sweep.parent.parent):
-            with contextlib.suppress(OSError):
-                place.rmdir()
 
     def _table(self, jobs: list[Job], sweep: Path) -> None:
         table = Table(title=f"sweep {sweep}", title_justify="left")
@@ -263,15 +288,20 @@ def _running(jobs: list[Job]) -> Table:
 
 
 def register() -> None:
-    """Make the launcher known to Hydra under the module name it demands."""
+    """Make launcher and sweeper known to Hydra.
+
+    Hydra instantiates them only from the namespace package `hydra_plugins`. A second top-level package for two classes
+    would be a worse evil than to lend this module that name.
+    """
     plugins = Plugins.instance()  # scans the installed plugins, before the namespace is touched
     try:
         namespace = importlib.import_module("hydra_plugins")
     except ImportError:
         namespace = sys.modules["hydra_plugins"] = ModuleType("hydra_plugins")
     sys.modules[PLUGIN_MODULE] = namespace.bailong = sys.modules[__name__]  # type: ignore[attr-defined]
-    PoolLauncher.__module__ = PLUGIN_MODULE
-    plugins.register(PoolLauncher)
+    for plugin in (PoolLauncher, PoolSweeper):
+        plugin.__module__ = PLUGIN_MODULE
+        plugins.register(plugin)
 
 
 def reason(run_folder: Path, code: int) -> str:

@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,14 +66,14 @@ class WorkspaceSource(ConfigSource):
         return sorted(set().union(*found))
 
 
-def run_of(cfg: DictConfig) -> Run:
-    """The run that a composed config (with its `hydra` node) stands for."""
+def run_of(cfg: DictConfig, axes: Collection[str] = ()) -> Run:
+    """The run that a composed config (with its `hydra` node) stands for; `axes` are the keys that a sweep varies."""
     hydra = cfg.hydra
     selected = {str(k): v for k, v in OmegaConf.to_container(hydra.runtime.choices).items()}  # type: ignore[union-attr]
     overrides = [_resolved(hydra.overrides.task, i) for i in range(len(hydra.overrides.task))]
     experiment, sweep = selected.get("experiments"), selected.get("sweeps")
     swept = "MULTIRUN" in str(hydra.mode)
-    name = slug(overrides)
+    name = slug(overrides, axes)
     place = sweep or ("sweep" if swept else "runs")
     folder = Path(cfg.outputs) / (experiment or "adhoc") / place / name
     passed = (*GROUPS, "local")
@@ -123,15 +123,47 @@ GROUPS = ("experiments", "sweeps")
 UNNAMED = ("experiments", "sweeps", "tracking", "trainer.threads", "plan", "rerun", "outputs", "hydra")
 
 
-def slug(overrides: Sequence[str]) -> str:
-    """A folder name that is a function of what was asked, whatever the order of the overrides."""
+def slug(overrides: Sequence[str], axes: Collection[str] = ()) -> str:
+    """A folder name that is a function of what was asked, whatever the order of the overrides.
+
+    Of a name that is too long the end is cut, and a digest of the whole takes its place. The keys in `axes` stand
+    first then: they are what tells the folders of a sweep apart.
+    """
     named = sorted(o.lstrip("+~") for o in overrides if not _unnamed(o))
-    text = re.sub(r"[^\w.,=+-]+", "_", ",".join(named)) or "default"
-    if len(text.encode()) > 120:
-        text = f"{text.encode()[:100].decode(errors='ignore')}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    text = _safe(",".join(named)) or "default"
+    if len(text.encode()) > LONGEST:
+        axis = [o for o in named if _key(o) in axes]
+        room = KEPT // max(1, len(axis)) - 1
+        first = ",".join(
+            [*(_shortened(_safe(o), room) for o in axis), _safe(",".join(o for o in named if o not in axis))]
+        )
+        shown = (first if axis else text).encode()[:KEPT].decode(errors="ignore")
+        text = f"{shown}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
     return text
 
 
+#: bytes of a folder's name, and those that are kept of a longer one
+LONGEST, KEPT = 120, 100
+
+
+def _safe(text: str) -> str:
+    return re.sub(r"[^\w.,=+-]+", "_", text)
+
+
+def _shortened(override: str, room: int) -> str:
+    """`key=value` in so many bytes if the key leaves any; of a value the end is kept, where paths differ."""
+    key, _, value = override.partition("=")
+    left = room - len(f"{key}=..".encode())
+    if len(override.encode()) <= room or left <= 0:
+        return override
+    return f"{key}=..{value.encode()[-left:].decode(errors='ignore')}"
+
+
+def _key(override: str) -> str:
+    """The key or group of an override, without its package."""
+    return override.lstrip("+~").split("=")[0].split("@")[0]
+
+
 def _unnamed(override: str) -> bool:
-    key = override.lstrip("+~").split("=")[0].split("@")[0]
+    key = _key(override)
     return any(key == word or key.startswith(word + ".") or key.startswith(word + "/") for word in UNNAMED)

@@ -50,12 +50,46 @@ def test_a_signal_interrupts_a_sweep_and_the_same_command_finishes_it(place, num
     sweep = subprocess.Popen(
         [sys.executable, "-c", code, *arguments], cwd=place, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    time.sleep(6)
+    assert any("start" in line for line in sweep.stderr), "its jobs were started"
+    time.sleep(2)
     os.kill(sweep.pid, number)
     said = sweep.communicate(timeout=120)[1]
     assert sweep.returncode == 128 + number and "2 interrupted" in said and "Traceback" not in said, said
     again = call("train", *arguments, cwd=place)
     assert again.returncode == 0 and "2 finished" in again.stderr, again.stderr
+
+
+AXES = [
+    "adapter.rank=4,8",
+    "adapter.alpha=4,8",
+    "adapter.dropout=0,0.1",
+    "optimizer.lr=1e-3,2e-3",
+    "stage.batch_size=8,16",
+    "stage.context=128,256",
+    "initializer=mean,random",
+]
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ("seed=0,x", "seed=x is not accepted"),
+        ("model=tiny,tiniest", "model=tiniest is not accepted"),
+        ("optimizer.warmup_steps=5,-5", "optimizer.warmup_steps=-5 is not accepted"),
+    ],
+)
+def test_one_bad_value_of_256_jobs_is_refused_at_once_and_leaves_nothing(tmp_path, bad, said):
+    began = time.monotonic()
+    done = call("train", "-m", "experiments=tiny", bad, *AXES, "plan=true", cwd=tmp_path)
+    assert done.returncode == 2 and said in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
+    assert time.monotonic() - began < 40, "each value is tried once, not each of 256 jobs"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_checking_of_many_jobs_is_told(tmp_path):
+    done = call("train", "-m", "experiments=tiny", "seed=0,1,2", *AXES[:3], "plan=true", cwd=tmp_path)
+    assert done.returncode == 0 and "24 jobs: every value is accepted" in done.stderr, done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_jobs_that_would_share_a_folder_are_refused(place):

@@ -27,3 +27,27 @@ def test_long_slugs_stay_distinct():
     long = [f"stage.key_{i}=value_{i}" for i in range(40)]
     assert len(slug(long)) <= 120
     assert slug(long) != slug([*long[:-1], "stage.key_39=other"])
+
+
+SIX = ["adapter.rank=4", "data.evaluation_bytes=1500", "data.folder=null", "stage.batch_size=4", "stage.context=48"]
+
+
+@pytest.mark.parametrize(
+    ("axes", "seen"),
+    [
+        (["model.path=models/wide"], "model.path=models_wide,adapter.rank=4"),
+        (["seed=3", "tokenizer.folder=x"], "seed=3,tokenizer.folder=x,adapter.rank=4"),
+        (["+stage.z=1"], "stage.z=1,adapter.rank=4"),
+        ([f"model.path=/{'long/' * 40}a"], "long_a,"),
+        ([f"model.path={'模型' * 40}甲"], "型甲,"),
+    ],
+)
+def test_the_swept_keys_of_a_long_name_are_not_cut(axes, seen):
+    keys = {axis.lstrip("+").split("=")[0] for axis in axes}
+    overrides = [*SIX, "optimizer.lr=1e-3", "optimizer.warmup_steps=5", *axes]
+    assert seen in slug(overrides, keys) and len(slug(overrides, keys).encode()) <= 120
+    assert slug(overrides, keys) == slug(overrides[::-1], keys)
+
+
+def test_a_short_name_stays_sorted_whatever_is_swept():
+    assert slug(["seed=1", "initializer=mean"], {"seed"}) == "initializer=mean,seed=1"
