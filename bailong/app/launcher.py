@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,7 +181,8 @@ class PoolLauncher(Launcher):
                 return
             slot = slots.pop()
             try:
-                self._one(job, slot)
+                if self._alone(job, lambda: stopping is not None):
+                    self._one(job, slot)
             except Exception as error:  # one job that cannot even be started stops nobody
                 job.status, job.reason = "failed", f"{type(error).__name__}: {error}"
             finally:
@@ -201,6 +202,19 @@ class PoolLauncher(Launcher):
                 signal.signal(number, handler)
         return stopping
 
+    def _alone(self, job: Job, stopped: Callable[[], bool]) -> bool:
+        """Wait until no other process writes to the job's folder; False where the sweep was stopped before."""
+        told = False
+        while (writer := folder.writer(job.run.folder)) is not None:
+            if not told:
+                self.console.print(f"  waiting  {job.run.name}: process {writer} writes there", highlight=False)
+            told = True
+            if stopped():
+                job.status = "interrupted"
+                return False
+            time.sleep(0.5)
+        return True
+
     def _one(self, job: Job, slot: int) -> None:
         job.run.folder.mkdir(parents=True, exist_ok=True)
         (job.run.folder / "error.json").unlink(missing_ok=True)
@@ -218,7 +232,12 @@ class PoolLauncher(Launcher):
                 env=environment,
                 start_new_session=True,  # Ctrl-C reaches the sweep alone, which then asks each job to save and stop
             )
-            job.process.communicate(pickle.dumps((job.settings, job.run)))
+            assert job.process.stdin is not None
+            with contextlib.suppress(BrokenPipeError), job.process.stdin as line:  # open until it ends: see the job
+                line.write(pickle.dumps((job.settings, job.run)))
+                line.flush()
+                job.process.wait()
+            job.process.wait()
         job.seconds = time.monotonic() - began
         code = job.process.returncode
         if code == 0:

@@ -100,6 +100,18 @@ def locked(folder: Path) -> Iterator[None]:
             stream.truncate(0)
 
 
+def writer(folder: Path) -> str | None:
+    """Who holds the folder, as it wrote itself down; None where nobody does."""
+    place = folder / "run.lock"
+    if not place.exists():
+        return None
+    with place.open("a+") as stream:
+        if hold(stream):
+            return None
+        stream.seek(0)
+        return stream.read().strip() or "unknown"
+
+
 @contextlib.contextmanager
 def shared(path: Path) -> Iterator[None]:
     """Wait for the one process that makes something jobs share, so that it is made once."""

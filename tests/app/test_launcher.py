@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +58,30 @@ def test_a_signal_interrupts_a_sweep_and_the_same_command_finishes_it(place, num
     assert sweep.returncode == 128 + number and "2 interrupted" in said and "Traceback" not in said, said
     again = call("train", *arguments, cwd=place)
     assert again.returncode == 0 and "2 finished" in again.stderr, again.stderr
+
+
+@pytest.mark.parametrize(("seed", "seconds"), [(21, 0.0), (22, 3.0), (23, 8.0)])
+def test_no_job_outlives_a_killed_sweep_and_the_same_command_goes_on(place, seed, seconds):
+    arguments = [*SHORT, "stage.max_steps=40", f"seed={seed}", "outputs=killed"]
+    code = "import sys; sys.argv[0] = 'bailong-train'; from bailong import cli; cli.train()"
+    sweep = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], cwd=place, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert any("start" in line for line in sweep.stderr), "its jobs were started"
+    time.sleep(seconds)
+    jobs = [int(pid) for pid in Path(f"/proc/{sweep.pid}/task/{sweep.pid}/children").read_text().split()]
+    for task in Path(f"/proc/{sweep.pid}/task").iterdir():
+        jobs += [int(pid) for pid in (task / "children").read_text().split()]
+    sweep.kill()
+    sweep.communicate()
+    again = call("train", *arguments, cwd=place)
+    assert again.returncode == 0 and "2 finished" in again.stderr and "0 failed" in again.stderr, again.stderr
+    assert jobs and not any(_lives(pid) for pid in jobs)
+
+
+def _lives(pid):
+    place = Path(f"/proc/{pid}/cmdline")
+    return place.exists() and b"bailong.app.job" in place.read_bytes()
 
 
 AXES = [
