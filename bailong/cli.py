@@ -132,6 +132,10 @@ def main(command: str, task: Callable[[DictConfig], None]) -> None:
     def guarded_task(cfg: DictConfig) -> None:
         guarded(lambda: task(cfg), command)
 
+    if "install=bash" in sys.argv[1:]:
+        # Hydra registers the program's own name; bash takes several, and each answers for itself
+        sys.argv[0] = " ".join(f"bailong-{name}" for name in schema.COMMANDS)
+
     def run() -> None:
         parser = get_args_parser()
         parser.error = lambda message: stop(option(message, accepted_keys(command)))  # type: ignore[method-assign]

@@ -67,6 +67,16 @@ def test_tab_completes_choices_and_named_runs():
     assert not any(word.startswith(("conf", "bailong", "tests", "notebooks")) for word in complete("bailong-train "))
 
 
+@pytest.mark.parametrize("command", ["train", "compare", "chat"])
+def test_one_registration_completes_every_command(command):
+    script = call(command, "-sc", "install=bash").stdout
+    names = subprocess.run(
+        ["bash", "-c", 'eval "$1"; complete -p', "bash", script], capture_output=True, text=True, check=True
+    ).stdout
+    for name in ("train", "extend", "export", "compare", "prepare", "evaluate", "chat"):
+        assert f"hydra_bash_completion bailong-{name}\n" in names
+
+
 MISTAKES = {
     "misspelt initializer": (["initializer=ziptie"], "initializer=ziptie is not accepted", "did you mean zip_tie?"),
     "negative rate": (["optimizer.lr=-1"], "optimizer.lr=-1.0 is not accepted", "above 0"),
