@@ -123,7 +123,9 @@ class PoolLauncher(Launcher):
 
     def _compose(self, asked: Sequence[Sequence[str]], first: int) -> list[Job]:
         """Every job, checked: first a few in which every value stands once, so that a bad one is refused at once."""
-        swept, seen, order, rest = self._swept(), set(), [], []
+        swept, seen = self._swept(), set()
+        order: list[int] = []
+        rest: list[int] = []
         for i, overrides in enumerate(asked):
             (rest if seen.issuperset(overrides) else order).append(i)
             seen.update(overrides)

@@ -47,6 +47,7 @@ class PoolSweeper(Sweeper):
         # Hydra loads its own plugins once more when it looks for others: one that was imported before is another class
         from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
+        assert self.hydra_context is not None and self.launcher is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides([*(f"{key}={value}" for key, value in self.params.items()), *arguments])
         first, returns = 0, []
