@@ -93,7 +93,8 @@ def turns_of(value: Any) -> tuple[Turn, ...]:
         trained = turn.get("trained", True)
         if not isinstance(trained, bool):
             raise ValueError(f"not a dialogue: trained of turn {number} must be true or false, not {trained!r}")
-        turns.append(Turn(*texts, trained))
+        instruction, output = texts
+        turns.append(Turn(instruction, output, trained))
     if not any(turn.trained for turn in turns):
         raise ValueError("not a dialogue: trained is false in every turn, so that nothing would be learned from it")
     return tuple(turns)
