@@ -73,9 +73,10 @@ def run_of(cfg: DictConfig, axes: Collection[str] = ()) -> Run:
     overrides = [_resolved(hydra.overrides.task, i) for i in range(len(hydra.overrides.task))]
     experiment, sweep = selected.get("experiments"), selected.get("sweeps")
     swept = "MULTIRUN" in str(hydra.mode)
-    name = slug(overrides, axes)
     place = sweep or ("sweep" if swept else "runs")
-    folder = Path(cfg.outputs) / (experiment or "adhoc") / place / name
+    above = Path(cfg.outputs) / (experiment or "adhoc") / place
+    name = there_already(above, slug(overrides, axes))
+    folder = above / name
     passed = (*GROUPS, "local")
     groups = {k: str(v) for k, v in selected.items() if v is not None and "/" not in k and k not in passed}
     command = shlex.join(["bailong-train", *overrides])
@@ -144,6 +145,17 @@ def slug(overrides: Sequence[str], axes: Collection[str] = ()) -> str:
 
 #: bytes of a folder's name, and those that are kept of a longer one
 LONGEST, KEPT = 120, 100
+
+
+def there_already(above: Path, name: str) -> str:
+    """The name under which this very run lies here already, if its own was cut.
+
+    Which keys stand first in a cut name depends on what else is swept; the digest behind it does not.
+    """
+    digest = re.search(r"-[0-9a-f]{12}$", name)
+    if digest is None or (above / name).exists():
+        return name
+    return next((place.name for place in sorted(above.glob(f"*{digest[0]}"))), name)
 
 
 def _safe(text: str) -> str:

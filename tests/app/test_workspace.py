@@ -1,6 +1,6 @@
 import pytest
 
-from bailong.app.workspace import slug
+from bailong.app.workspace import slug, there_already
 from bailong.run.provenance import root
 
 
@@ -51,3 +51,13 @@ def test_the_swept_keys_of_a_long_name_are_not_cut(axes, seen):
 
 def test_a_short_name_stays_sorted_whatever_is_swept():
     assert slug(["seed=1", "initializer=mean"], {"seed"}) == "initializer=mean,seed=1"
+
+
+def test_a_run_is_found_under_the_name_that_it_was_given_when_other_keys_were_swept(tmp_path):
+    long = [f"stage.key_{i}={i}" for i in range(20)] + ["model.path=models/a"]
+    before, swept = slug(long), slug(long, ["model.path"])
+    assert before != swept and there_already(tmp_path, swept) == swept
+    (tmp_path / before).mkdir()
+    assert there_already(tmp_path, swept) == before
+    other = slug([*long[:-1], "model.path=models/b"], ["model.path"])
+    assert there_already(tmp_path, other) == other and there_already(tmp_path, "seed=0") == "seed=0"

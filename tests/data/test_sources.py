@@ -119,6 +119,8 @@ def test_a_command_ends_at_a_lone_surrogate_in_one_line(bench, tmp_path, command
         "train": ["tokenizer.folder=tokenizers/extended", "model.path=models/tied", "tracking=local"],
         "extend": ["tokenizer.base=tokenizers/base/tokenizer.model"],
     }[command]
-    done = call(command, *arguments, "data.folder=null", f"data.sources=[{{path: {path}}}]", cwd=tmp_path)
+    done = call(
+        command, *arguments, "data.folder=null", f"data.sources=[{{path: {path}, language: zh-Hant}}]", cwd=tmp_path
+    )
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
     assert done.stderr.splitlines()[-1].startswith(f"error: {path}:81: lone surrogate")

@@ -132,7 +132,7 @@ def test_the_command_in_a_pipe(folder, place):
         (["model=tokenizers"], "error: tokenizers is no model folder: it has no config.json"),
         (["model=models/tied"], "error: models/tied has no chat template"),
         (["serve", "model=models/tied"], "error: models/tied has no chat template, and a server"),
-        ([], "error: path has no value: give it as path=..."),
+        ([], "error: model has no value: give it as model=FOLDER, or a Hub id"),
         (["serve", "model=models/tied", "port=0"], "error: port=0 is not accepted"),
         (["model=models/tied", "sampling.temprature=1"], "temprature"),
     ],
