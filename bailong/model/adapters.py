@@ -86,8 +86,7 @@ def uncovered(model: Any, settings: Adapter) -> list[str]:
     """Names of linear layers inside the decoder's layers that stay frozen without an adapter, sorted."""
     if not settings.linears:
         return []
-    wanted = {*LINEARS}
-    return sorted(set().union(*(_linears(layer) for layer in decoder(model).layers)) - wanted)
+    return sorted(set().union(*(_linears(layer) for layer in decoder(model).layers)) - {*LINEARS})
 
 
 def _linears(layer: nn.Module) -> set[str]:
