@@ -37,7 +37,7 @@ from rich.text import Text
 
 from bailong.app import workspace
 from bailong.app.sweeper import PLUGIN_MODULE, PoolSweeper
-from bailong.run import folder
+from bailong.run import files, folder
 from bailong.run.checks import require
 from bailong.run.folder import Run
 from bailong.run.parse import parse
@@ -294,7 +294,7 @@ def remember(sweep: Path, command: str, jobs: list[str]) -> None:
     if not any(set(jobs) <= set(names) for names in kept.values()):
         kept[command] = jobs
     names = list(dict.fromkeys(name for group in kept.values() for name in group))
-    folder.write_json(place, {"commands": kept, "jobs": names})
+    files.write_json(place, {"commands": kept, "jobs": names})
 
 
 def _running(jobs: list[Job]) -> Table:

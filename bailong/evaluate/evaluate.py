@@ -26,7 +26,7 @@ from bailong.evaluate.pages import score_files, score_report
 from bailong.evaluate.pages.score_table import read
 from bailong.evaluate.reasoning import spoken
 from bailong.evaluate.settings import Evaluate, Sampling
-from bailong.run import folder, provenance
+from bailong.run import files, folder, provenance
 from bailong.run.checks import hidden, require
 from bailong.run.progress import Reporter
 from bailong.run.provenance import command_line
@@ -67,7 +67,7 @@ def _evaluate(settings: Evaluate, to: Path, reporter: Reporter) -> None:
     items = {name: loader.load(one, reporter.say) for name, one in settings.evaluation.items()}
     for name, loaded in items.items():
         rows = (json.dumps(item.row(), ensure_ascii=False) for item in loaded)
-        folder.write(to / "items" / f"{name}.jsonl", "".join(f"{row}\n" for row in rows))
+        files.write(to / "items" / f"{name}.jsonl", "".join(f"{row}\n" for row in rows))
     overlaps = _require_unseen(settings, items, reporter)
     if settings.harness:
         harness.write(Path(settings.harness), settings.evaluation, items, settings.sampling.max_new_tokens)
@@ -205,7 +205,7 @@ def _measure(
     local = source.local
     documents = [item.prompts[0] for item in items]
     found = bits_per_byte(local.model, local.tokenizer, documents, local.context, settings.generator.batch)
-    folder.write_json(path, known | {one.name: found | {"facts": facts}})
+    files.write_json(path, known | {one.name: found | {"facts": facts}})
 
 
 def _judge(

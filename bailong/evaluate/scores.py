@@ -29,7 +29,7 @@ from bailong.evaluate.bootstrap import Interval, average, difference, generator,
 from bailong.evaluate.judge.pairwise import win_rate
 from bailong.evaluate.judge.rating import STATUSES
 from bailong.evaluate.outcome import PENDING, UNANSWERED, Outcome, current, outcome
-from bailong.run import folder, journal
+from bailong.run import files, journal
 
 #: of the layout of scores.json
 VERSION = 1
@@ -89,7 +89,7 @@ def collect(
     }
     for model in models:
         scores["models"][model] |= more[model]
-    folder.write(to / "scores.json", json.dumps(scores, ensure_ascii=False, indent=1) + "\n", "surrogatepass")
+    files.write(to / "scores.json", json.dumps(scores, ensure_ascii=False, indent=1) + "\n", "surrogatepass")
     return scores
 
 
@@ -115,7 +115,7 @@ def _model(
         for name, benchmark in benchmarks.items()
     }
     lines = (json.dumps(one.row(), ensure_ascii=False) for of in found.values() for one in of)
-    folder.write(at / "outcomes.jsonl", "".join(f"{line}\n" for line in lines), "surrogatepass")
+    files.write(at / "outcomes.jsonl", "".join(f"{line}\n" for line in lines), "surrogatepass")
     return found, {
         "usage": usage(answers.values(), verdicts),
         "judges": _judges(row for rows in counting.values() for row in rows),

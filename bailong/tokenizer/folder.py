@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from bailong.run.folder import write_json
+from bailong.run.files import write_json
 from bailong.tokenizer import fast, merge
 from bailong.tokenizer.own import Own
 from bailong.tokenizer.pieces import old_ids, piece_bytes

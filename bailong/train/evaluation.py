@@ -7,7 +7,7 @@ from typing import Any
 from bailong.data.batches import Sequences
 from bailong.data.tokens import Corpus, TokenizedText
 from bailong.model.score import Score, score
-from bailong.run import folder
+from bailong.run import files, folder
 from bailong.tokenizer.folder import load_tokenizer
 from bailong.train import identity
 from bailong.train.assemble import precision_of
@@ -56,5 +56,5 @@ def base_score(settings: Train, corpus: Corpus, model: Any) -> float:
             tokenizer: Any = load_tokenizer(str(settings.model.path))
             text = tokenized(settings, tokenizer, corpus.evaluation_documents)
             found = evaluate(settings, model, text, tokenizer.bos_token_id, len(tokenizer), precision)
-            folder.write_json(place, {"bits_per_byte": found.bits_per_byte, "facts": facts})
+            files.write_json(place, {"bits_per_byte": found.bits_per_byte, "facts": facts})
         return json.loads(place.read_text())["bits_per_byte"]

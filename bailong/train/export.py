@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bailong.run import folder, provenance
+from bailong.run import files, provenance
 from bailong.run.process import quiet
 from bailong.run.replacing import replacing
 from bailong.train import identity
@@ -58,7 +58,7 @@ def export(settings: Export) -> Path:
             "files": {path.name: _sha256(path) for path in sorted(partial.iterdir()) if path.name != "run.lock"},
             "versions": versions,
         }
-        folder.write_json(partial / "export.json", record)
+        files.write_json(partial / "export.json", record)
     print(f"exported: {to}")
     return to
 

@@ -13,7 +13,7 @@ from bailong.data.batches import Sequences, Steps
 from bailong.data.tokens import Corpus
 from bailong.model import adapters, backbone
 from bailong.model.agreement import require_own_loss
-from bailong.run import folder, metrics, provenance
+from bailong.run import files, metrics, provenance
 from bailong.run.folder import Run
 from bailong.run.process import rank
 from bailong.run.progress import Reporter
@@ -75,7 +75,7 @@ def fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) ->
         result = _result(run, known, built, counters, corpus)
         result["parameters_sha256"] = checkpoint.read(path)["sha256"]
         observer.wandb.summary({key: value for key, value in result.items() if isinstance(value, (int, float, str))})
-    folder.write_json(run.folder / "result.json", result)
+    files.write_json(run.folder / "result.json", result)
     reporter.say(
         f"finished: {result['bpb_step0']:.4f} -> {result['bpb_final']:.4f} bits per byte "
         f"in {result['tokens']:,} tokens; data order {result['data_order'][:12]}; {run.folder}"
@@ -136,10 +136,10 @@ def _facts(settings: Train, built: Assembled) -> dict[str, Any]:
 def _write_provenance(run: Run) -> None:
     """Which code this is: `provenance.json`, and `git.diff` where it differs from its commit."""
     origin, diff = provenance.collect(provenance.root())
-    folder.write_json(run.folder / "provenance.json", origin)
+    files.write_json(run.folder / "provenance.json", origin)
     (run.folder / "git.diff").unlink(missing_ok=True)
     if diff:
-        folder.write(run.folder / "git.diff", diff + "\n")
+        files.write(run.folder / "git.diff", diff + "\n")
 
 
 def _steps(settings: Train, built: Assembled, sequences: Sequences, counters: Counters, total: int) -> Steps:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from bailong.evaluate.pages import score_files, score_page
 from bailong.evaluate.pages.score_table import read
-from bailong.run import folder
+from bailong.run import files
 
 
 def write(to: Path) -> Path:
@@ -18,8 +18,8 @@ def write(to: Path) -> Path:
     """
     scores = read(to)
     # half a surrogate pair of an answer is no text
-    folder.write(to / "table.md", score_files.markdown(scores), "replace")
-    folder.write(to / "table.csv", score_files.csv_text(scores), "replace")
-    folder.write(to / "table.tex", score_files.latex(scores), "replace")
-    folder.write(to / "report.html", score_page.page(scores, to), "replace")
+    files.write(to / "table.md", score_files.markdown(scores), "replace")
+    files.write(to / "table.csv", score_files.csv_text(scores), "replace")
+    files.write(to / "table.tex", score_files.latex(scores), "replace")
+    files.write(to / "report.html", score_page.page(scores, to), "replace")
     return to / "report.html"
