@@ -68,16 +68,25 @@ def test_no_job_outlives_a_killed_sweep_and_the_same_command_goes_on(place, seed
         [sys.executable, "-c", code, *arguments], cwd=place, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     assert any("start" in line for line in sweep.stderr), "its jobs were started"
+    jobs = _jobs_of(sweep.pid)  # "start" is said just before the process is made
+    end = time.monotonic() + 30
+    while not jobs and time.monotonic() < end:
+        time.sleep(0.01)
+        jobs = _jobs_of(sweep.pid)
     time.sleep(seconds)
-    jobs = [int(pid) for pid in Path(f"/proc/{sweep.pid}/task/{sweep.pid}/children").read_text().split()]
-    for task in Path(f"/proc/{sweep.pid}/task").iterdir():
-        jobs += [int(pid) for pid in (task / "children").read_text().split()]
+    jobs |= _jobs_of(sweep.pid)
     sweep.kill()
     sweep.communicate()
     again = call("train", *arguments, cwd=place)
     # a fast machine may have finished a job before the kill: it is skipped then
     assert again.returncode == 0 and "0 failed, 0 interrupted" in again.stderr, again.stderr
     assert jobs and not any(_lives(pid) for pid in jobs)
+
+
+def _jobs_of(sweep):
+    """Processes that the sweep started, from whichever of its threads."""
+    tasks = Path(f"/proc/{sweep}/task").glob("*/children")
+    return {int(pid) for task in tasks for pid in task.read_text().split()}
 
 
 def _lives(pid):
