@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from bailong.app import launcher, schema, workspace
 from bailong.app.explain import accepted_keys, guarded, option, stop
+from bailong.app.request import request
 from bailong.run.parse import parse
 from bailong.run.process import child_environment
 
@@ -55,8 +56,7 @@ def chat() -> None:
 
 
 def _train(cfg: DictConfig) -> None:
-    run = workspace.run_of(_with_hydra(cfg))
-    settings = parse(cfg)
+    settings, run = request(_with_hydra(cfg))
     for name, value in child_environment(settings.trainer.threads).items():
         os.environ.setdefault(name, value)
     from bailong.train.train import train

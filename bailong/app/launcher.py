@@ -35,12 +35,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from bailong.app import workspace
+from bailong.app.request import request
 from bailong.app.sweeper import PLUGIN_MODULE, PoolSweeper
 from bailong.run import files, folder
 from bailong.run.checks import require
 from bailong.run.folder import Run
-from bailong.run.parse import parse
 from bailong.run.process import ASKING, child_environment, visible_gpus
 from bailong.run.provenance import command_line
 from bailong.train import identity, plan, train
@@ -155,10 +154,7 @@ class PoolLauncher(Launcher):
         composed = self.loader.load_sweep_config(self.config, list(overrides))
         with open_dict(composed):
             composed.hydra.job.id = composed.hydra.job.num = number
-        run = workspace.run_of(composed, swept)
-        with open_dict(composed):
-            del composed["hydra"]
-        return Job(parse(composed), run)
+        return Job(*request(composed, swept))
 
     def _run(self, pending: list[Job], total: int) -> int | None:
         """Run them; the first signal that asked the sweep to stop is returned."""

@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from bailong.prepare.place import MADE
 from bailong.run.folder import Run
 from bailong.run.provenance import root
+from bailong.train.extension import ENDS
 
 
 class WorkspaceSource(ConfigSource):
@@ -83,6 +84,24 @@ def run_of(cfg: DictConfig, axes: Collection[str] = ()) -> Run:
     return Run(folder, name, experiment, place if swept else None, overrides, groups, command)
 
 
+def longer(run: Run, before: dict[str, Any], outputs: str) -> Run:
+    """The run that goes on from another: beside its sweep, under the name that it would have with the new end.
+
+    Args:
+        run: as it was asked for. before: the record of the other.
+    """
+    given = [o for o in run.overrides if not _unnamed(o)]
+    overrides = [o for o in before["overrides"] if key(o) not in ENDS] + given
+    place = f"{(before['sweep'] or 'runs').removesuffix(LONGER)}{LONGER}"
+    above = Path(outputs) / (before["experiment"] or "adhoc") / place
+    name = there_already(above, slug(overrides))
+    return Run(above / name, name, before["experiment"], place, overrides, before["choices"], run.command)
+
+
+#: what the folder of a sweep is called behind its name, when its runs have been made longer
+LONGER = "-longer"
+
+
 def _resolved(overrides: ListConfig, i: int) -> str:
     """An override with the values of the settings it points at: a folder is named after what was learned with.
 
@@ -121,7 +140,7 @@ GROUPS = ("experiments", "sweeps")
 
 
 #: overrides that say how a job is run rather than what it is; they never name a folder
-UNNAMED = ("experiments", "sweeps", "tracking", "trainer.threads", "plan", "rerun", "outputs", "hydra")
+UNNAMED = ("experiments", "sweeps", "extend_run", "tracking", "trainer.threads", "plan", "rerun", "outputs", "hydra")
 
 
 def slug(overrides: Sequence[str], axes: Collection[str] = ()) -> str:
@@ -133,7 +152,7 @@ def slug(overrides: Sequence[str], axes: Collection[str] = ()) -> str:
     named = sorted(o.lstrip("+~") for o in overrides if not _unnamed(o))
     text = _safe(",".join(named)) or "default"
     if len(text.encode()) > LONGEST:
-        axis = [o for o in named if _key(o) in axes]
+        axis = [o for o in named if key(o) in axes]
         room = KEPT // max(1, len(axis)) - 1
         first = ",".join(
             [*(_shortened(_safe(o), room) for o in axis), _safe(",".join(o for o in named if o not in axis))]
@@ -171,11 +190,11 @@ def _shortened(override: str, room: int) -> str:
     return f"{key}=..{value.encode()[-left:].decode(errors='ignore')}"
 
 
-def _key(override: str) -> str:
+def key(override: str) -> str:
     """The key or group of an override, without its package."""
     return override.lstrip("+~").split("=")[0].split("@")[0]
 
 
 def _unnamed(override: str) -> bool:
-    key = _key(override)
-    return any(key == word or key.startswith(word + ".") or key.startswith(word + "/") for word in UNNAMED)
+    named = key(override)
+    return any(named == word or named.startswith((f"{word}.", f"{word}/")) for word in UNNAMED)

@@ -56,7 +56,14 @@ def start(settings: Any, run: Run, facts: dict[str, Any], fingerprint: str) -> N
     """Write what was asked: `config.yaml` and `run.json`; with `rerun`, clear what an older run left."""
     run.folder.mkdir(parents=True, exist_ok=True)
     if settings.rerun:
-        for stale in ("result.json", "checkpoints/last.ckpt", "metrics.jsonl", "speed.jsonl", "train.log"):
+        for stale in (
+            "result.json",
+            "checkpoints/last.ckpt",
+            "checkpoints/stable.ckpt",
+            "metrics.jsonl",
+            "speed.jsonl",
+            "train.log",
+        ):
             (run.folder / stale).unlink(missing_ok=True)
     (run.folder / "error.json").unlink(missing_ok=True)
     config = dataclasses.asdict(settings) | {"rerun": False}
@@ -163,6 +170,7 @@ IGNORED = (
     "outputs",
     "plan",
     "rerun",
+    "extend_run",
     "tokenizer",
     "model.path",
     "model.name",

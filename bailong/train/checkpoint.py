@@ -50,6 +50,11 @@ def save(
         os.fsync(stream.fileno())
 
 
+def stable(path: Path) -> Path:
+    """Beside the newest checkpoint of a run, the one before its learning rate decays, where a longer run goes on."""
+    return path.with_name("stable.ckpt")
+
+
 def digest(tensors: dict[str, torch.Tensor]) -> str:
     """SHA-256 over names, types, shapes and bytes of tensors on the CPU, whatever their order."""
     total = hashlib.sha256()

@@ -18,7 +18,7 @@ from bailong.run.folder import Run
 from bailong.run.process import rank
 from bailong.run.progress import Reporter
 from bailong.tokenizer.folder import byte_lengths
-from bailong.train import checkpoint, identity, optim
+from bailong.train import checkpoint, extension, identity, optim
 from bailong.train.assemble import Assembled, assemble
 from bailong.train.checkpoint import Counters
 from bailong.train.corpus import prepare, shown
@@ -57,6 +57,8 @@ def fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) ->
     sequences = _sequences(settings, corpus, built)
     total = settings.stage.steps(len(sequences), sequences.target_tokens())
     path = run.folder / "checkpoints" / "last.ckpt"
+    if settings.extend_run is not None and not path.exists():
+        extension.begin(settings, run.folder, known, total)
     content, counters = checkpoint.resume(path, _facts(settings, built))
     if content:
         reporter.say(f"resumed at step {counters.step} of {total}")

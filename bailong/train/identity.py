@@ -84,6 +84,10 @@ def identity(settings: Train) -> dict[str, Any]:
         ignored.append("model.shape")
     if settings.tokenizer.folder is None or settings.stage.from_scratch:
         ignored.append("initializer")
+    if settings.optimizer.schedule == "cosine":  # left out: runs that were made before there was another have none
+        ignored.append("optimizer.schedule")
+    if settings.optimizer.schedule != "wsd":
+        ignored.append("optimizer.decay_ratio")
     flat = {
         key: value
         for key, value in _flatten(dataclasses.asdict(settings))

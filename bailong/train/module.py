@@ -15,7 +15,7 @@ from bailong.model.backbone import assert_unpacked
 from bailong.model.head import head_loss
 from bailong.model.score import autocast
 from bailong.run.process import Stopping
-from bailong.train import checkpoint, optim
+from bailong.train import checkpoint, optim, schedule
 from bailong.train.assemble import Assembled
 from bailong.train.checkpoint import Counters
 from bailong.train.observer import Observer
@@ -74,11 +74,11 @@ class Training(pl.LightningModule):
         self.clock = time.monotonic()
         if self.counters.metrics_bytes == 0:  # else step 0 was evaluated before the interruption
             self._evaluate_and_record({})
-            self._save()
+            self._save(self.path)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         optimizer = self._optimizer()
-        rate = optim.learning_rate(self.settings.optimizer, batch.number, self.total_steps)
+        rate = schedule.learning_rate(self.settings.optimizer, batch.number, self.total_steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
         nll = torch.zeros((), dtype=torch.float64, device=self.device)
@@ -112,7 +112,7 @@ class Training(pl.LightningModule):
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         if self.stop_signal is not None and self.counters.step < self.total_steps:
-            self._save()
+            self._save(self.path)
             self.trainer.should_stop = True
 
     # --- what a step leaves behind
@@ -145,7 +145,9 @@ class Training(pl.LightningModule):
             self._write(row)
         self.observer.progress(f"loss {row['train/loss']:.3f}" if row else "")
         if last or counters.step % self.settings.trainer.checkpoint_every_steps == 0:
-            self._save()
+            self._save(self.path)
+        if counters.step == schedule.stable_steps(self.settings.optimizer, self.total_steps) < self.total_steps:
+            self._save(checkpoint.stable(self.path))
 
     def _evaluate_and_record(self, row: dict[str, Any]) -> None:
         self._count_seconds()
@@ -170,12 +172,12 @@ class Training(pl.LightningModule):
         c = self.counters
         self.observer.row({"step": c.step, "tokens": c.tokens, "bytes": c.text_bytes, **row})
 
-    def _save(self) -> None:
+    def _save(self, path: Path) -> None:
         if self.trainer.is_global_zero:
             assert_unpacked(self.model)
             self._count_seconds()
             self.counters.metrics_bytes, self.counters.speed_bytes = self.observer.sizes()
-            checkpoint.save(self.path, self.parameters_by_name, self._optimizer(), self.counters)
+            checkpoint.save(path, self.parameters_by_name, self._optimizer(), self.counters)
 
     def _optimizer(self) -> torch.optim.Optimizer:
         optimizer = self.optimizers(use_pl_optimizer=False)

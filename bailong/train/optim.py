@@ -1,6 +1,5 @@
-"""AdamW in its forms, and the learning rate as a pure function of the step."""
+"""AdamW in its forms."""
 
-import math
 from collections.abc import Iterable
 
 import torch
@@ -35,17 +34,3 @@ def build(parameters: Iterable[torch.nn.Parameter], settings: Optimizer, device:
 def resolve(name: str, device: torch.device) -> str:
     """`optimizer.name` with `auto` resolved by device."""
     return name if name != "auto" else ("paged_adamw_8bit" if device.type == "cuda" else "adamw")
-
-
-def learning_rate(settings: Optimizer, step: int, total: int) -> float:
-    """The rate of step `step` (0-based) of `total`: linear warm-up, then a cosine (paper, section 3.4).
-
-    The first step already learns (lr / warm-up steps); the last step has `final_lr_ratio` of the peak.
-    """
-    warmup = max(settings.warmup_steps, math.ceil(settings.warmup_ratio * total))
-    if step < warmup:
-        return settings.lr * (step + 1) / warmup
-    span = max(total - 1 - warmup, 1)
-    progress = min((step - warmup) / span, 1.0)
-    low = settings.final_lr_ratio
-    return settings.lr * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * progress)))

@@ -17,19 +17,24 @@ from bailong.train import stage
 from bailong.train.stage.base import Stage
 
 OPTIMIZERS = ("auto", "adamw", "adamw_8bit", "paged_adamw_8bit")
+SCHEDULES = ("cosine", "constant", "wsd")
 
 
 @dataclass
 class Optimizer(Knobs, group="optimizer"):
-    """AdamW in one of its forms, and its cosine schedule (paper, section 3.4).
+    """AdamW in one of its forms, and the schedule of its learning rate.
 
     `auto` is `paged_adamw_8bit` on CUDA and torch's fused `adamw` on CPU. The learning rate rises
-    linearly over `warmup_steps` (or `warmup_ratio` of all steps, if that is more), then follows a cosine
-    to `final_lr_ratio` of its peak at the last step.
+    linearly over `warmup_steps` (or `warmup_ratio` of all steps, if that is more). Then `cosine` follows a cosine
+    to `final_lr_ratio` of the peak at the last step (paper, section 3.4); `constant` stays; `wsd` (warm-up, stable,
+    decay: arXiv 2404.06395, 2405.18392) stays, and over the last `decay_ratio` of the steps falls in a line to
+    `final_lr_ratio`. A run under the last two can be made longer later: `extend_run`.
     """
 
     name: str = "auto"
     lr: float = 3e-4
+    schedule: str = "cosine"
+    decay_ratio: float = 0.2
     final_lr_ratio: float = 0.1
     warmup_steps: int = 0
     warmup_ratio: float = 0.0
@@ -42,6 +47,8 @@ class Optimizer(Knobs, group="optimizer"):
     def __post_init__(self) -> None:
         self.one_of("name", OPTIMIZERS)
         self.require(0 < self.lr < float("inf"), "lr", "above 0 and finite")
+        self.one_of("schedule", SCHEDULES)
+        self.require(0 <= self.decay_ratio <= 1, "decay_ratio", "in [0, 1]")
         self.require(0 <= self.final_lr_ratio <= 1, "final_lr_ratio", "in [0, 1]")
         self.require(self.warmup_steps >= 0, "warmup_steps", "0 or more")
         self.require(0 <= self.warmup_ratio < 1, "warmup_ratio", "in [0, 1)")
@@ -80,7 +87,10 @@ class Trainer(Knobs, group="trainer"):
 
 @dataclass
 class Train:
-    """Settings of `bailong-train`."""
+    """Settings of `bailong-train`.
+
+    `extend_run` is the folder of a run that is to be made longer: its settings are taken, and only its end is new.
+    """
 
     initializer: Initializer = MISSING
     stage: Stage = MISSING
@@ -92,6 +102,7 @@ class Train:
     trainer: Trainer = MISSING
     tracking: Tracking = MISSING
     seed: int = 0
+    extend_run: str | None = None
     outputs: str = "outputs"
     plan: bool = False
     rerun: bool = False

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 
-import numpy as np
 import pytest
 import torch
 
@@ -259,17 +258,6 @@ def test_identity_follows_content_not_paths(bench, tmp_path):
     assert identity.identity(settings) == identity.identity(moved)
     other = tiny.settings(bench, tmp_path, seed=1)
     assert identity.fingerprint(identity.identity(settings)) != identity.fingerprint(identity.identity(other))
-
-
-def test_learning_rate_rises_then_falls_to_a_tenth():
-    from bailong.train.optim import learning_rate
-    from bailong.train.settings import Optimizer
-
-    settings = Optimizer(lr=1.0, warmup_steps=10, final_lr_ratio=0.1)
-    rates = np.array([learning_rate(settings, step, 100) for step in range(100)])
-    assert rates[0] == pytest.approx(0.1) and rates[9] == pytest.approx(1.0)
-    assert (np.diff(rates[:10]) > 0).all() and (np.diff(rates[10:]) < 0).all()
-    assert rates[-1] == pytest.approx(0.1)
 
 
 def test_a_run_whose_last_step_diverges_is_not_finished(bench, tmp_path):
