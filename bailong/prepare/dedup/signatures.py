@@ -1,6 +1,6 @@
 """MinHash signatures, equal to the bit to those of datasketch 2.0's default scheme (`affine32`).
 
-datasketch defines the permutations and is the oracle of the tests:
+datasketch defines the permutations; it is the oracle of the tests, and can be asked to compute them (`signer`):
 
     signature[k] = min over x in the document of  a[k] fmix32(x) + b[k]  mod 2^32,   a[k] odd,
 
@@ -9,6 +9,7 @@ single tokens x is the token id itself (datasketch: `hashfunc=int`), a bijection
 shingles x is the upper half of a 64-bit hash (`shingles`).
 """
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -22,6 +23,29 @@ FMIX64 = (np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53))
 
 #: values that NumPy permutes at a time: 256 permutations of them take 2 MB and stay in the cache
 BLOCK = 2048
+
+
+#: [total] uint32 values and [n + 1] int64, where each document's begin -> [n, permutations] uint32
+Signer = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def signer(number: int, seed: int, library: str = "kernels") -> Signer:
+    """What signs documents with `number` permutations: `kernels` (this file), or `datasketch` itself."""
+    if library == "datasketch":
+        from datasketch import MinHash
+
+        empty = MinHash(number, seed=seed, hashfunc=int)  # drawing permutations takes longer than signing a short text
+
+        def one(values: np.ndarray) -> np.ndarray:
+            sketch = empty.copy()
+            sketch.update_batch(values.tolist())
+            return sketch.hashvalues
+
+        return lambda values, starts: np.array(
+            [one(values[start:end]) for start, end in pairwise(starts.tolist())], dtype=np.uint32
+        ).reshape(-1, number)
+    a, b = permutations(number, seed)
+    return lambda values, starts: signatures(values, starts, a, b)
 
 
 def permutations(number: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -114,9 +138,9 @@ def signatures(values: np.ndarray, starts: np.ndarray, a: np.ndarray, b: np.ndar
     return out
 
 
-def sketch(ids: np.ndarray, starts: np.ndarray, ngram: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def sketch(ids: np.ndarray, starts: np.ndarray, ngram: int, sign: Signer) -> np.ndarray:
     """Signatures of documents as sets of runs of `ngram` ids, [n, permutations] uint32."""
     if ngram == 1:
-        return signatures(*distinct(ids, starts), a, b)
+        return sign(*distinct(ids, starts))
     values, starts = shingles(ids, starts, ngram)
-    return signatures((values >> np.uint64(32)).astype(np.uint32), starts, a, b)
+    return sign((values >> np.uint64(32)).astype(np.uint32), starts)

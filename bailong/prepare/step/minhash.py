@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -29,6 +29,8 @@ LONG = ("max_unique_tokens", "long_ngram", "verify_ngram", "threshold")
 @dataclass
 class MinHash(GlobalStep):
     """Remove documents whose sets of tokens overlap with those of a kept one by a Jaccard similarity of `threshold`.
+
+    `signatures`: computed by our `kernels` or by `datasketch`, to the same bits; the library takes many times as long.
 
     Retrieval: `num_perm` permutations (datasketch's, from `seed`) of the set of runs of `ngram` tokens, the paper's
     single ones by default. `bands` x `rows` of them make buckets; documents that share one are candidates. 25 x 10
@@ -65,6 +67,7 @@ class MinHash(GlobalStep):
     `global` compares all sources with each other, `source` each with itself alone.
     """
 
+    signatures: str = "kernels"
     num_perm: int = 256
     seed: int = 1
     bands: int = 25
@@ -81,6 +84,7 @@ class MinHash(GlobalStep):
     scope: str = "global"
 
     name: ClassVar[str] = "minhash"
+    local: ClassVar[tuple[str, ...]] = ("signatures",)
 
     def __post_init__(self) -> None:
         self.positive("num_perm", "bands", "rows", "min_shingles", "max_bucket_pairs")
@@ -100,6 +104,7 @@ class MinHash(GlobalStep):
             "max_unique_tokens",
             "above 0, or null for no guard",
         )
+        self.one_of("signatures", ("kernels", "datasketch"))
         self.one_of("verify", ("exact", "minhash", "none"))
         self.one_of("cluster", ("star", "components"))
         self.one_of("scope", ("global", "source"))
@@ -120,7 +125,10 @@ class MinHash(GlobalStep):
         long = knobs.chosen(LONG)
         sketched = knobs.chosen(SKETCH) | long | {"store": knobs.verify == "minhash"}
         bands = [
-            knobs.task(f"bands/{i:05d}", "bands", sketched | mine, [shard.task], drops)
+            replace(
+                knobs.task(f"bands/{i:05d}", "bands", sketched | mine, [shard.task], drops),
+                local=knobs.chosen(knobs.local),
+            )
             for (i, shard), mine in zip(taking, writing, strict=True)
         ]
         run(bands)
@@ -178,7 +186,7 @@ def bands(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict[s
 
     sizes = np.diff(np.load(inputs[0] / "starts.npy"))
     shard = Documents(inputs[:1], [0], [0], [len(sizes)])
-    a, b = signatures.permutations(arguments["num_perm"], arguments["seed"])
+    sign = signatures.signer(arguments["num_perm"], arguments["seed"], arguments["signatures"])
     shape = arguments["bands"], arguments["rows"]
     most = arguments["max_unique_tokens"]
     guarded = most is not None and arguments["long_ngram"] > arguments["ngram"]
@@ -186,7 +194,7 @@ def bands(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict[s
     lengths = sizes[living]
     stored = None
     if arguments["store"]:
-        every = (len(sizes), len(a))
+        every = (len(sizes), arguments["num_perm"])
         stored = np.lib.format.open_memmap(target / "signatures.npy", mode="w+", dtype=np.uint32, shape=every)
 
     records, short, long = partition.Writer(arguments["parts"]), 0, 0
@@ -208,9 +216,9 @@ def bands(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict[s
         long += int(by_long.sum())
 
         if arguments["ngram"] == 1:
-            sketches = signatures.signatures(values, value_starts, a, b)
+            sketches = sign(values, value_starts)
         else:
-            sketches = signatures.sketch(ids, starts, arguments["ngram"], a, b)
+            sketches = signatures.sketch(ids, starts, arguments["ngram"], sign)
         if stored is not None:
             stored[chosen] = sketches
         plain = compared & ~by_long
@@ -220,7 +228,7 @@ def bands(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict[s
         # `threshold` to one of them if it has nearly as many different tokens: it is then sent to both kinds.
         if guarded and (near := compared & (unique >= arguments["threshold"] * most)).any():
             near_ids, near_starts = shard.ids(chosen[near])
-            sketches = signatures.sketch(near_ids, near_starts, arguments["long_ngram"], a, b)
+            sketches = signatures.sketch(near_ids, near_starts, arguments["long_ngram"], sign)
             add(band_keys(sketches, *shape, 2 * arguments["salt"] + 1), chosen[near])
     records.save(target)
     return {"documents": len(living), "too_short_to_compare": short, "long": long}

@@ -63,11 +63,11 @@ def test_long_documents_are_told_by_their_different_tokens(arithmetic, corpus):
 
 def test_the_estimate_is_datasketchs(corpus, tmp_path):
     ids, documents = corpus
-    a, b = signatures.permutations(64, 1)
+    sign = signatures.signer(64, 1)
     folders = [tmp_path / name for name in "abc"]
     for folder, (i, j) in zip(folders, ((0, 15), (15, 16), (16, 40)), strict=True):
         folder.mkdir()
-        np.save(folder / "signatures.npy", signatures.sketch(*packed(ids[i:j]), 1, a, b))
+        np.save(folder / "signatures.npy", signatures.sketch(*packed(ids[i:j]), 1, sign))
     pairs = np.array([(i, j) for i in range(40) for j in range(i + 1, 40)])
 
     def theirs(document):

@@ -107,6 +107,23 @@ def test_a_second_run_does_nothing_and_another_threshold_keeps_the_signatures(tm
     assert ran == ["minhash/drops"]
 
 
+def test_datasketch_finds_the_same_and_what_is_done_stays_done(tmp_path, planted):
+    knobs = {"num_perm": 64, "bands": 16, "rows": 4, "verify": "minhash", "verify_ngram": 1}
+    ours = find(tmp_path / "ours", [planted[:200]], **knobs)
+    assert len(ours) > 10
+    theirs, ran = write(tmp_path / "theirs", [planted[:200]]), []
+
+    def run(tasks):
+        ran.extend(t.name for t in tasks if task.finished(t, tmp_path / "theirs") is None)
+        return run_in(tmp_path / "theirs")(tasks)
+
+    name = MinHash.find({0: MinHash(signatures="datasketch", **knobs)}, run, theirs)
+    assert removed(tmp_path / "theirs", name, [planted[:200]]) == ours and len(ran) == 4
+    assert facts(tmp_path / "ours") == facts(tmp_path / "theirs")
+    MinHash.find({0: MinHash(**knobs)}, run, theirs)
+    assert len(ran) == 4
+
+
 def test_templates_with_other_numbers_stay(tmp_path):
     rng = random.Random(0)
     page = "{}是位於{}的村莊，由{}負責管轄。該村始建於{}年，面積{}平方公里，海拔高度{}米，2001年人口{}，"
