@@ -14,6 +14,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from bailong.app.guest import Guest
+
 #: Hydra takes plugins only from there (see `bailong.app.launcher`)
 PLUGIN_MODULE = "hydra_plugins.bailong"
 
@@ -39,9 +41,12 @@ class PoolSweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.config, self.hydra_context = config, hydra_context
-        self.launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
-        )
+        given = {"hydra_context": hydra_context, "task_function": task_function, "config": config}
+        if str(config.hydra.launcher._target_).startswith(PLUGIN_MODULE):
+            self.launcher = Plugins.instance().instantiate_launcher(**given)
+        else:
+            self.launcher = Guest()
+            self.launcher.setup(**given)
 
     def sweep(self, arguments: list[str]) -> Any:
         # Hydra loads its own plugins once more when it looks for others: one that was imported before is another class

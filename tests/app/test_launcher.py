@@ -10,29 +10,29 @@ from pathlib import Path
 
 import pytest
 
-from bailong.app import launcher
+from bailong.app import launcher, sweep
 from tests.commands import SHORT, call
 
 
 def test_a_part_run_again_does_not_forget_the_sweep(tmp_path):
-    launcher.remember(tmp_path, "all", ["a", "b", "c"])
-    launcher.remember(tmp_path, "one again", ["b"])
+    sweep.remember(tmp_path, "all", ["a", "b", "c"])
+    sweep.remember(tmp_path, "one again", ["b"])
     assert json.loads((tmp_path / "sweep.json").read_text()) == {
         "commands": {"all": ["a", "b", "c"]},
         "jobs": ["a", "b", "c"],
     }
-    launcher.remember(tmp_path, "one more", ["d"])
+    sweep.remember(tmp_path, "one more", ["d"])
     assert json.loads((tmp_path / "sweep.json").read_text())["jobs"] == ["a", "b", "c", "d"]
-    launcher.remember(tmp_path, "everything", ["a", "b", "c", "d"])
+    sweep.remember(tmp_path, "everything", ["a", "b", "c", "d"])
     assert list(json.loads((tmp_path / "sweep.json").read_text())["commands"]) == ["everything"]
 
 
 def test_the_reason_of_a_failure(tmp_path):
-    assert "SIGKILL" in launcher.reason(tmp_path, -9)
+    assert "SIGKILL" in sweep.reason(tmp_path, -9)
     (tmp_path / "console.log").write_text("noise\nerror: another process writes here\n")
-    assert launcher.reason(tmp_path, 2) == "another process writes here"
+    assert sweep.reason(tmp_path, 2) == "another process writes here"
     (tmp_path / "error.json").write_text(json.dumps({"message": "first\nsecond", "type": "ValueError"}))
-    assert launcher.reason(tmp_path, 2) == "first"
+    assert sweep.reason(tmp_path, 2) == "first"
 
 
 def test_gpus_are_what_the_environment_shows(monkeypatch):
