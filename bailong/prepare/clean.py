@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from bailong.prepare.work import shard
 from bailong.prepare.work.arrays import ArrayFile
 from bailong.prepare.work.books import Flow
 from bailong.prepare.work.shard import Document
+from bailong.text.invisible import shows
 
 Size = tuple[int, int, int, int]
 
@@ -63,7 +64,8 @@ class CleanShard:
     def __init__(self, target: Path, steps: list[Any]) -> None:
         self.text_steps = [(step.name, step.open()) for step in steps if isinstance(step, TextStep)]
         tokenize = next(step for step in steps if isinstance(step, Tokenize))
-        self.encode, dtype = tokenize.open()
+        self.encode, dtype, text_of = tokenize.open()
+        self.seen = cache(lambda i: shows(text_of(i)))
         self.length = next((step for step in steps if isinstance(step, Length)), None)
         order = [name for name, _ in self.text_steps] + ["tokenize"] + (["length"] if self.length else [])
         self.books = {name: Flow() for name in order}
@@ -109,7 +111,7 @@ class CleanShard:
             flow = self.books["length"]
             for i, (document, size) in enumerate(zip(batch, sizes, strict=True)):
                 flow.enter(size)
-                if reason := self.length.reason(size[3]):
+                if reason := self.length.reason(size[3], (self.seen(int(token)) for token in encoded[i])):
                     kept[i] = False
                     flow.drop(reason, size, document.key, document.text)
                 else:

@@ -7,22 +7,15 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from bailong.prepare.step.base import Result, TextStep
+from bailong.text.invisible import shows, stripped
 
 # NFKC is never used: it undoes full-width punctuation and turns ① into 1, ㎏ into kg, ½ into 1⁄2, 𝐓 into T.
 _NEWLINE = re.compile("\r\n?|[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1b\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufff0-\ufffb\ufffe\uffff]")
-#: soft hyphen, zero-width characters, directional marks, invisible operators, byte order mark
-_INVISIBLE = re.compile(
-    "[\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200c\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]"
-)
-#: a zero-width joiner that joins no two emoji
-_JOINER = re.compile(
-    "\u200d(?![\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff])|(?<![\u2600-\u27bf\ufe0f\U0001f000-\U0001faff])\u200d"
-)
-#: tags, and the variation selectors of Han characters: the character before one carries the text
-_SELECTOR = re.compile("[\U000e0000-\U000e0fff]")
 _PRIVATE = re.compile("[\ue000-\uf8ff\U000f0000-\U0010ffff]")
 _SPACE = re.compile("[\xa0\u1680\u2000-\u200a\u202f\u205f\u3000]")
+#: a cell without dots, beside no cell with dots
+_NO_CELL = re.compile("(?<![\u2800-\u28ff])\u2800+(?![\u2800-\u28ff])")
 _WIDE = "\u2e80-\u9fff\uac00-\ud7ff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef"
 #: layout between Chinese characters, where no space is written (an ideographic space is: 第三章　渡口)
 _NO_BREAK = re.compile(rf"(?<=[{_WIDE}])\xa0+(?=[{_WIDE}]|\Z)|^\xa0+(?=[{_WIDE}])", re.M)
@@ -42,9 +35,9 @@ _HALF = {i: chr(i - 0xFEE0) for i in range(0xFF01, 0xFF5F)} | {ord("。"): "."}
 
 #: anything at all to do, beside NFC; characters beyond the Basic plane apart, since they slow a class down tenfold
 _DIRTY = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f"
-    "\u3000\ud800-\uf8ff\ufb00-\ufb06\ufdd0-\ufdef\ufeff\uff03-\uff06\uff0b\uff10-\uff19\uff1d\uff20-\uff3a\uff3c\uff3e"
-    "\uff3f\uff41-\uff5a\ufff0-\ufffb\ufffe\uffff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f"
+    "\u205f-\u206f\u2800\u2e81-\u2fd5\u3000\u3164\ud800-\uf8ff\ufb00-\ufb06\ufdd0-\ufdef\ufe00-\ufe19\ufe30-\ufe48\ufe50-"
+    "\ufe6b\ufeff\uff03-\uff06\uff0b\uff10-\uff19\uff1d\uff20-\uff3a\uff3c\uff3e\uff3f\uff41-\uff5a\uffa0\ufff0-\ufffc\ufffe\uffff]"
 )
 _DIRTY_ASTRAL = re.compile("[\U000e0000-\U0010ffff]")
 #: UTF-8 that was read as Windows-1252: the first byte of a sequence, then continuation bytes
@@ -67,6 +60,7 @@ class Normalize(TextStep):
     """
 
     name: ClassVar[str] = "normalize"
+    version: ClassVar[int] = 2
     mojibake: bool = True
     fullwidth_ascii: bool = True
     spaces: bool = True
@@ -88,12 +82,14 @@ class Normalize(TextStep):
 
     def _apply(self, text: str) -> Result:
         counts = []
+        if text and not shows(text):
+            return Result(None, reason="empty")
         if self.mojibake and not text.isascii() and _SUSPECT.search(text):
             text = _counted("mojibake", text, _repaired(text), counts)
         if _DIRTY.search(text) or _DIRTY_ASTRAL.search(text):
             text = _counted("newlines", text, _NEWLINE.sub("\n", text), counts)
             text = _counted("controls", text, _CONTROL.sub("", text), counts)
-            text = _counted("invisible", text, _SELECTOR.sub("", _JOINER.sub("", _INVISIBLE.sub("", text))), counts)
+            text = _counted("invisible", text, stripped(text), counts)
             length = len(text)
             bare = _PRIVATE.sub("", text)
             if length - len(bare) > self.max_pua * length + min(self.spare_pua, length / 5):
@@ -103,7 +99,7 @@ class Normalize(TextStep):
             if self.fullwidth_ascii:
                 text = _counted("fullwidth", text, _half_width(text), counts)
             if self.spaces:
-                text = _counted("spaces", text, _SPACE.sub(" ", _NO_BREAK.sub("", text)), counts)
+                text = _counted("spaces", text, _NO_CELL.sub(" ", _SPACE.sub(" ", _NO_BREAK.sub("", text))), counts)
         if not unicodedata.is_normalized("NFC", text):
             text = _counted("nfc", text, unicodedata.normalize("NFC", text), counts)
         return Result(text, counts=tuple(counts))

@@ -68,7 +68,7 @@ def pack(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict[st
 
     held_out = (json.loads(line) for folder in inputs for line in lines(folder / "evaluation.jsonl.zst"))
     documents = tokens.evaluation_documents(held_out, arguments["evaluation_bytes"])
-    encode, dtype = Tokenize(tokenizer=arguments["tokenizer"]).open()
+    encode, dtype, _ = Tokenize(tokenizer=arguments["tokenizer"]).open()
     first, last = arguments["markers"]
     ids = [np.concatenate([[first], row, [last]]).astype(dtype) for row in encode(documents)]
     np.save(target / "evaluation.starts.npy", np.cumsum([0, *map(len, ids)], dtype=np.int64))

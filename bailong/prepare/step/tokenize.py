@@ -54,17 +54,26 @@ class Tokenize(CorpusStep):
             "eos": tokenizer.eos_token_id,
         }
 
-    def open(self) -> tuple[Callable[[list[str]], list[np.ndarray]], str]:
-        """The function from texts to ids ([length] each, no markers), and their dtype: 16 bits where they fit."""
+    def open(self) -> tuple[Callable[[list[str]], list[np.ndarray]], str, Callable[[int], str]]:
+        """The function from texts to ids ([length] each, no markers), their dtype (16 bits where they fit), and the
+        text of an id."""
         import numpy as np
 
         if self.characters:
-            return lambda texts: [np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32) for text in texts], "uint32"
+            return (
+                lambda texts: [np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32) for text in texts],
+                "uint32",
+                chr,
+            )
         from bailong.tokenizer.folder import encode_documents, load_tokenizer
 
         tokenizer = load_tokenizer(self.tokenizer)
         dtype = "uint16" if len(tokenizer) <= 2**16 else "uint32"
-        return lambda texts: [np.asarray(ids, dtype=dtype) for ids in encode_documents(tokenizer, texts)], dtype
+        return (
+            lambda texts: [np.asarray(ids, dtype=dtype) for ids in encode_documents(tokenizer, texts)],
+            dtype,
+            lambda i: str(tokenizer.decode(i)),
+        )
 
 
 def tokenizer_sha256(name: str) -> str:

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from bailong.prepare.step.normalize import Normalize
+from bailong.text.invisible import shows
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,12 @@ def normalize():
         ("約４．５公里，第１，２章", "約4.5公里，第1，2章"),
         ("５０％、Ａ＋、＠＿＠", "50%、A+、@_@"),
         ("ｈｔｔｐｓ：／／ａ．ｔｗ／ｂ？ｃ＝１，好", "https://a.tw/b?c=1，好"),
-        ("葛\U000e0100城", "葛城"),
+        ("葛\U000e0100\U000e0101城a\U000e0100", "葛\U000e0100城a"),
+        ("a\u200db\u200c，好\u200d", "ab，好"),
+        ("好\u3164的\uffa0字\u115f\u1160和\u2800空", "好的字和 空"),
+        ("\ufe0f文\ufe0f\ufe01 \ufe0fa\ufe0f", "文\ufe0f a"),
+        ("圖\ufffc片", "圖片"),
+        ("\U000e0001\U000e0065文字", "文字"),
         ("cafÃ© â€œflat whiteâ€\x9d", "café “flat white”"),
         ("中文也ä¸\xadæ–‡", "中文也中文"),
     ],
@@ -51,12 +57,47 @@ def test_rewrites(normalize, text, expected):
         "全形，標點：留著！（好）／｜～",
         "👨\u200d👩\u200d👧 ☎\ufe0f 👍🏽",
         "ㄋㄧˇ ㄏㄠˇ 𠮷野家",
+        "می\u200cخواهم، نامه\u200cای ه\u200d.ق",
+        "क्\u200dष और क्\u200cष, ශ්\u200dරී",
+        "❤\ufe0f\u200d🔥 🏴\u200d☠\ufe0f 🙂\u200d↔\ufe0f 1\ufe0f\u20e3 ©\ufe0f",
+        "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+        "葛\U000e0100飾区 ⠓⠑⠇⠇⠕⠀⠺⠕⠗⠇⠙",
+        "\u115fᅡᆫ과 ᄀ\u1160",
+        "ᠮᠣᠩᠭᠣᠯ ᠪᠢᠴᠢᠭ᠋",
         "NESTLÉ® in São Paulo, façade “quoted”",
         "한글 한 줄",
     ],
 )
 def test_leaves(normalize, text):
     assert normalize(text) == (text, "", (), ())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u200b \n\t\n \u200b\n \u3000\u3000 \n\u200b",
+        " \n\n \t",
+        "\ufeff",
+        "\xad\u2060\u180e\u200e\u202b\u2069",
+        "\ufe0f\n\U000e0100\ufe00",
+        "\u200d\u200c\n\u200d",
+        "\u3164\n\u115f\u1160 \uffa0",
+        "\u2800\u2800\n\u2800",
+        "\U000e0001\U000e0065\U000e006e\U000e007f",
+        "\u034f\u034f",
+        "\x00\x07\x1b\x7f\x85\x9f",
+        "\ue000 \uf8ff\U000f0000\U0010fffd",
+        "\u0378\U0003fff0\ufdd0",
+        "\ufffc\n\u2028\u2029\xa0",
+    ],
+)
+def test_nothing_seen_is_empty(normalize, text):
+    assert normalize(text) == (None, "empty", (), ())
+
+
+@pytest.mark.parametrize("text", ["。", "🙂", "\ue000\ue001字", "̈", "א", "𠮷"])
+def test_a_single_sign_is_no_empty_document(text):
+    assert shows(text)
 
 
 def test_private_use(normalize):
