@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from bailong.prepare.step.base import Result, TextStep
+from bailong.text.forms import plain
 from bailong.text.invisible import shows, stripped
 
 # NFKC is never used: it undoes full-width punctuation and turns ① into 1, ㎏ into kg, ½ into 1⁄2, 𝐓 into T.
@@ -96,6 +97,7 @@ class Normalize(TextStep):
                 return Result(None, reason="private_use", counts=tuple(counts))
             text = _counted("private_use", text, bare, counts)
             text = _counted("ligatures", text, text.translate(_LIGATURES), counts)
+            text = _counted("forms", text, plain(text), counts)
             if self.fullwidth_ascii:
                 text = _counted("fullwidth", text, _half_width(text), counts)
             if self.spaces:
