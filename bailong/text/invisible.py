@@ -12,6 +12,12 @@ _NEVER = re.compile(
     # a filler holds the place of a letter in a syllable of old Korean, and nothing elsewhere
     "|\u115f(?!\u1160?[\u1161-\u11ff\ud7b0-\ud7fb])\u1160?|(?<![\u1100-\u115f\ua960-\ua97c])\u1160"
 )
+#: what any of this can begin with; characters beyond the Basic plane apart, since they slow a class down tenfold
+_ANY = re.compile(
+    "[\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff"
+    "\uffa0\ufffc]"
+)
+_ANY_ASTRAL = re.compile("[\U000e0000-\U000e0fff]")
 _JOINERS = re.compile("[\u200c\u200d]+")
 #: scripts whose letters join: Arabic and its neighbours, those of India and South-East Asia, Mongolian
 _JOINING = re.compile(
@@ -37,6 +43,8 @@ def stripped(text: str) -> str:
     What stays: joiners and non-joiners beside letters that join (Persian, Hindi), joiners of emoji, one variation
     selector behind an emoji, a symbol or a Han character, the tags of a flag.
     """
+    if _ANY.search(text) is None and _ANY_ASTRAL.search(text) is None:
+        return text
     text = _NEVER.sub("", text)
     text = _TAGS.sub(lambda match: match[1] or "", text)
     return _JOINERS.sub(_joiner, _SELECTORS.sub(_selector, text))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from bailong.prepare.step.base import Result, TextStep
+from bailong.text import mojibake
 from bailong.text.forms import plain
 from bailong.text.invisible import shows, stripped
 
@@ -21,6 +22,7 @@ _WIDE = "\u2e80-\u9fff\uac00-\ud7ff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef"
 #: layout between Chinese characters, where no space is written (an ideographic space is: 第三章　渡口)
 _NO_BREAK = re.compile(rf"(?<=[{_WIDE}])\xa0+(?=[{_WIDE}]|\Z)|^\xa0+(?=[{_WIDE}])", re.M)
 _LIGATURES = {0xFB00: "ff", 0xFB01: "fi", 0xFB02: "fl", 0xFB03: "ffi", 0xFB04: "ffl", 0xFB05: "st", 0xFB06: "st"}
+_LIGATURE = re.compile("[\ufb00-\ufb06]")
 
 _FULL = "０-９Ａ-Ｚａ-ｚ"
 #: full-width signs that are punctuation in Chinese, but belong to the number or word when full-width ones stand around
@@ -41,8 +43,6 @@ _DIRTY = re.compile(
     "\ufe6b\ufeff\uff03-\uff06\uff0b\uff10-\uff19\uff1d\uff20-\uff3a\uff3c\uff3e\uff3f\uff41-\uff5a\uffa0\ufff0-\ufffc\ufffe\uffff]"
 )
 _DIRTY_ASTRAL = re.compile("[\U000e0000-\U0010ffff]")
-#: UTF-8 that was read as Windows-1252: the first byte of a sequence, then continuation bytes
-_SUSPECT = re.compile("[\u00c2-\u00f4][\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]")
 
 
 @dataclass
@@ -50,7 +50,9 @@ class Normalize(TextStep):
     """What is written the same way looks the same to every later step, to the tokenizer and to the hashes.
 
     Attributes:
-        mojibake: repair UTF-8 that was read as Windows-1252 (`cafÃ©`), where ftfy is sure.
+        mojibake: repair text that was decoded by the wrong codec: UTF-8 read as Windows-1252 (`cafÃ©`) where ftfy is
+            sure, codecs of East Asia read as Windows-1252 or as each other where the frequent characters of Chinese,
+            Japanese or Korean come out (`bailong.text.mojibake`). What is lost beyond repair goes in `quality`.
         fullwidth_ascii: full-width letters, digits and signs (`ＮＴ＄４５０`) become half-width; full-width punctuation
             stays, unless it is part of a number or address (`１０：００`). Half-width katakana are left alone.
         spaces: no-break, ideographic and typographic spaces become a space, or nothing between Chinese characters if
@@ -85,8 +87,8 @@ class Normalize(TextStep):
         counts = []
         if text and not shows(text):
             return Result(None, reason="empty")
-        if self.mojibake and not text.isascii() and _SUSPECT.search(text):
-            text = _counted("mojibake", text, _repaired(text), counts)
+        if self.mojibake and not text.isascii():
+            text = _counted("mojibake", text, mojibake.repaired(text), counts)
         if _DIRTY.search(text) or _DIRTY_ASTRAL.search(text):
             text = _counted("newlines", text, _NEWLINE.sub("\n", text), counts)
             text = _counted("controls", text, _CONTROL.sub("", text), counts)
@@ -96,12 +98,13 @@ class Normalize(TextStep):
             if length - len(bare) > self.max_pua * length + min(self.spare_pua, length / 5):
                 return Result(None, reason="private_use", counts=tuple(counts))
             text = _counted("private_use", text, bare, counts)
-            text = _counted("ligatures", text, text.translate(_LIGATURES), counts)
+            if _LIGATURE.search(text):
+                text = _counted("ligatures", text, text.translate(_LIGATURES), counts)
             text = _counted("forms", text, plain(text), counts)
             if self.fullwidth_ascii:
                 text = _counted("fullwidth", text, _half_width(text), counts)
             if self.spaces:
-                text = _counted("spaces", text, _NO_CELL.sub(" ", _SPACE.sub(" ", _NO_BREAK.sub("", text))), counts)
+                text = _counted("spaces", text, _spaced(text), counts)
         if not unicodedata.is_normalized("NFC", text):
             text = _counted("nfc", text, unicodedata.normalize("NFC", text), counts)
         return Result(text, counts=tuple(counts))
@@ -113,11 +116,9 @@ def _counted(name: str, before: str, after: str, counts: list[str]) -> str:
     return after
 
 
-def _repaired(text: str) -> str:
-    import ftfy
-
-    # line by line, because one character that Windows-1252 lacks would keep ftfy from reading the rest
-    return "\n".join(ftfy.fix_encoding(line) if _SUSPECT.search(line) else line for line in text.split("\n"))
+def _spaced(text: str) -> str:
+    text = _SPACE.sub(" ", _NO_BREAK.sub("", text))
+    return _NO_CELL.sub(" ", text) if "\u2800" in text else text
 
 
 def _half_width(text: str) -> str:

@@ -39,6 +39,8 @@ class Quality(TextStep):
         boilerplate: cut lines of the page's frame (`bailong.text.boilerplate`), each with its kind as the reason.
         min_content: Han characters (or four times as many Latin letters) that must be left, beside contact details,
             in a document of which something was cut; else it is dropped as `boilerplate`.
+        max_mojibake: largest share of the characters that may stand in lines decoded by the wrong codec, which are cut,
+            and in sentences with holes that a codec left; `mojibake`.
         max_repeated: largest share of letters in an n-gram of 8 Han characters (32 Latin letters) that has occurred
             before; `repetition`. (Gopher: 0.15 for 5 words. The highest law of Taiwan has 0.61.)
         max_repeated_long: the same for 16 (64). (Gopher: 0.10 for 10 words. The highest law has 0.45.)
@@ -53,6 +55,7 @@ class Quality(TextStep):
 
     boilerplate: bool = True
     min_content: int = 10
+    max_mojibake: float = 0.3
     max_repeated: float = 0.7
     max_repeated_long: float = 0.6
     max_repeated_lines: float = 0.4
@@ -62,9 +65,11 @@ class Quality(TextStep):
     min_letters: int = 40
 
     name: ClassVar[str] = "quality"
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         for knob in (
+            "max_mojibake",
             "max_repeated",
             "max_repeated_long",
             "max_repeated_lines",
@@ -86,6 +91,7 @@ class Quality(TextStep):
     def open(self) -> Callable[[str], Result]:
         import zstandard
 
+        from bailong.text import mojibake
         from bailong.text.boilerplate import suspicious
         from bailong.text.repetition import repeated, top_word
 
@@ -118,6 +124,16 @@ class Quality(TextStep):
             return ""
 
         def apply(text: str) -> Result:
+            if self.max_mojibake < 1 and mojibake.suspicious(text):
+                kept, removed = self._readable(text)
+                if removed:
+                    if kept is None:
+                        return Result(None, "mojibake")
+                    rest = checked(kept)
+                    return rest._replace(removed=removed + rest.removed) if rest.text is not None else rest
+            return checked(text)
+
+        def checked(text: str) -> Result:
             if why := reason(text):
                 return Result(None, why)
             if not self.boilerplate or not suspicious(text) and _SECTIONS.search(text[-200:]) is None:
@@ -125,6 +141,34 @@ class Quality(TextStep):
             return self._cut(text)
 
         return apply
+
+    def _readable(self, text: str) -> tuple[str | None, tuple[tuple[str, str], ...]]:
+        """The text without what was decoded wrong, and what went; None where too much did."""
+        from bailong.text.cut import Piece, cut
+        from bailong.text.mojibake import is_broken, is_damaged
+        from bailong.text.sentences import split
+
+        lines = text.split("\n")
+        beside = any(map(is_broken, lines))
+        pieces: list[Piece] = []
+        start = 0
+        for line in lines:
+            if (broken := is_broken(line, beside=beside)) or is_damaged(line):
+                parts = split(line)
+                bad = [is_damaged(part) or is_broken(part, beside=broken) for part in parts]
+                if broken and not any(bad):
+                    parts, bad = [line], [True]
+                for part, gone in zip(parts, bad, strict=True):
+                    if gone:
+                        pieces.append(Piece(start, start + len(part), "mojibake"))
+                    start += len(part)
+                start += 1
+            else:
+                start += len(line) + 1
+        lost = sum(piece.end - piece.start for piece in pieces)
+        if lost > self.max_mojibake * len(text.strip()):
+            return None, (("mojibake", text),)
+        return cut(text, pieces)
 
     def _cut(self, text: str) -> Result:
         from bailong.text.boilerplate import is_detail
