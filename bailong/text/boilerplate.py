@@ -18,8 +18,10 @@ SOURCE = Path(__file__).with_suffix(".yaml")
 _NARROW = str.maketrans("，：；！？（）｜＞／　．［］＠", ",:;!?()|>/ .[]@")
 
 #: what may stand in front of a line: marks of lists and quotes
-_FRONT = r"\n[\s\[【(「<«‹←>*=■●▲◎※（－-]{0,4}"
-_SEPARATOR = re.compile(r" *[|>»›•] *| +[/·-] +| {2,}|\t")
+_FRONT = r"\n[\s\[【(「<«‹←>*=■●▲◆◎※（－-]{0,4}"
+_SEPARATOR = re.compile(r" *[|>»›•→➔➜▸] *| +[/·-] +| {2,}|\t")
+#: a file or a key in letters, as long as one line of it is: it has capitals, small letters and digits
+_BLOB = re.compile(r"(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z])(?=\D*\d)[A-Za-z0-9+/_-]{60,}={0,2}")
 _SENTENCE = re.compile(r"[。！？!?；;]|\.(?:\s|$)|[，,].*[，,]")
 _LABELS = re.compile(r"^(?:[\[【] ?[^\[\]【】:]{1,12} ?[\]】] ?){2,}$")
 #: lines of contact details: no sentence, and still worth keeping beside one
@@ -32,6 +34,8 @@ _DETAIL = re.compile(
 def boilerplate(line: str) -> str:
     """The kind of frame a line belongs to; empty for text."""
     line = line.strip()
+    if _BLOB.fullmatch(line):
+        return "debris"
     if not line or len(line) > frame().longest:
         return ""
     line = line.translate(_NARROW).lower()
@@ -65,11 +69,12 @@ def _navigation(line: str) -> bool:
     """Menus and breadcrumbs: short labels between separators, some of them well known."""
     if len(line) > 300 or line[0] == line[-1] == "|" or _SENTENCE.search(line):
         return False
-    parts = [part.strip(" []【】()：:*-") for part in _SEPARATOR.split(line)]
+    pieces = line.split("/") if line.split("/")[0].strip() in frame().home else _SEPARATOR.split(line)
+    parts = [part.strip(" []【】()：:*-") for part in pieces]
     parts = [part for part in parts if part]
     known = sum(part in frame().menu for part in parts)
     if len(parts) >= 2 and max(map(len, parts)) <= 30:
-        breadcrumb = parts[0] in frame().home and any(sign in line for sign in ">»›")
+        breadcrumb = parts[0] in frame().home and any(sign in line for sign in ">»›→➔➜▸/")
         if breadcrumb or known >= 2 or (known and len(parts) >= 3 and any(sign in line for sign in "|•")):
             return True
     words = line.split()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 #: headings under which a wiki lists sources; without a list they say nothing
 _SECTIONS = re.compile(
-    r"(?:\s*\n)+\s*(?:參見|参见|另見|另见|參考資料|参考资料|參考文獻|参考文献|參考來源|参考来源|外部連結|外部链接|外部鏈接|註釋|注释|註解|注解|相關條目|相关条目|腳註|脚注"
+    r"\n\s*(?:參見|参见|另見|另见|參考資料|参考资料|參考文獻|参考文献|參考來源|参考来源|外部連結|外部链接|外部鏈接|註釋|注释|註解|注解|相關條目|相关条目|腳註|脚注"
     r"|See also|References|External links|Notes|Footnotes|Further reading|Bibliography) ?[:：]?\s*\Z"
 )
 _SIGNS = re.compile(

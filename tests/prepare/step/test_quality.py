@@ -47,6 +47,32 @@ from tests.prepare.step.raw import must_stay, rows
         ("瀏覽人次：1,234", "counter"),
         ("Sent from my phone", "signature"),
         ("Was this review helpful?", "rating"),
+        ("首頁 → 新聞 → 國際", "navigation"),
+        ("首頁/新聞/政治", "navigation"),
+        ("Home » News", "navigation"),
+        ("推 abc: 說得真好", "forum"),
+        ("噓 qwer123: 亂寫一通 05/21 13:04", "forum"),
+        ("→ user: 沒錯就是這樣 05/21 13:05", "forum"),
+        ("※ 發信站: 批踢踢實業坊(ptt.cc), 來自: 1.2.3.4", "forum"),
+        ("◆ From: 140.112.1.1", "forum"),
+        ("12樓 發表於 2010-5-1", "forum"),
+        ("1樓", "forum"),
+        ("沙發！", "forum"),
+        ("引用:", "forum"),
+        ("回覆 #3 小明：", "forum"),
+        ("→→→→", "debris"),
+        ("↓ ↓ ↓", "debris"),
+        ("??????????", "debris"),
+        ("????，????。??????", "debris"),
+        ("□□□□□□", "debris"),
+        ("哈" * 40, "debris"),
+        ("asdf asdf asdfasdf", "debris"),
+        ("Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do.", "debris"),
+        ("測試測試123", "debris"),
+        ("This is a test.", "debris"),
+        ("･ω･｡)", "debris"),
+        ("data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAUAAAAFCAYAAACNbyblAAAAHElEQVQI12P4", "debris"),
+        ("iVBORw0KGgoAAAANSUhEUgAAAAUAAAAFCAYAAACNbyblAAAAHElEQVQI12P4aaaBBBcdd09" * 4, "debris"),
     ],
 )
 def test_frames(line, kind):
@@ -74,6 +100,22 @@ def test_frames(line, kind):
         "a > b | c",
         "2020-06-18",
         "47",
+        "推薦序：一本好書",
+        "推 拉 門",
+        "→ Note: the file is read once",
+        "A → B → C",
+        "甲→乙→丙，依此類推。",
+        "作者：王小明",
+        "沙發與茶几都是新的",
+        "1樓是客廳，2樓是臥室。",
+        "什麼??",
+        "真的嗎？？？",
+        "他在電腦前測試程式。",
+        "這是測試用的機器，請勿關閉。",
+        "http://example.org/aVeryLongPath/thatGoesOn/and/on/without/any/end/at/all/2020/index",
+        "啊啊啊啊啊啊，好痛！",
+        "□ 同意 □ 不同意",
+        "(´・ω・`) 今天好冷",
     ],
 )
 def test_text(line):
@@ -85,6 +127,27 @@ def test_a_sentence_before_a_footer_stays():
     result = Quality().open()(text)
     assert result.text == "秋天的山上，芒草白了。走累了就喝茶。"
     assert [why for why, _ in result.removed] == ["copyright"]
+
+
+def test_a_post_stays_and_what_stands_around_it_goes():
+    post = "昨天去爬山，雨後的路很滑，走到半山腰就看見一整片雲海，等了一個小時才散。"
+    around = [
+        "首頁 → 旅遊 → 登山",
+        "??????????",
+        "→→→→",
+        "推 abc: 好美 05/21 13:04",
+        "→ user: 請問怎麼去 05/21 13:05",
+        "※ 發信站: 批踢踢實業坊(ptt.cc)",
+        "◆ From: 140.112.1.1",
+        "--",
+        "Sent from my iPhone",
+        "第 12 頁，共 30 頁",
+        "- 12 -",
+        "･ω･｡)",
+    ]
+    result = Quality().open()("\n".join((around[0], post, *around[1:])))
+    assert result.text.replace("\n--", "") == post
+    assert len(result.removed) == len(around) - 1
 
 
 def test_empty_sections_go():
