@@ -4,6 +4,7 @@ import re
 from typing import Any, NamedTuple
 
 from bailong.reader.record import needs
+from bailong.text.superscript import written
 
 #: what wikis call files and categories besides their own words for them
 FILES = ("file", "image", "media", "檔案", "文件", "圖像", "图像", "图片", "圖片")
@@ -38,6 +39,8 @@ SWITCH = re.compile(r"__[A-Z]{3,}__")
 HEADING = re.compile(r"^(={1,6})\s*(.*?)\s*\1\s*$", re.MULTILINE)
 FOREIGN = re.compile(r"lang(-[a-z-]+)?$")
 MARK = "\x02"
+#: a note within a superscript would hide its end
+REFERENCE = re.compile(r"<ref\b[^<>]*/>|<ref\b[^<>]*>.{0,4000}?</ref\s*>", re.DOTALL | re.IGNORECASE)
 HTML_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 EMPTY = re.compile(r"[（(]\s*[，,、；;：:\s]*[)）]|「」|《》")
 BULLET = re.compile(r"^[*#:;]+\s*", re.MULTILINE)
@@ -68,7 +71,7 @@ class Cleaner:
         markup = self._variants(HTML_COMMENT.sub("", markup))
         if self._skip_sections:
             markup = _without_appendices(markup)
-        code = self._parse(SWITCH.sub("", markup))
+        code = self._parse(written(SWITCH.sub("", REFERENCE.sub("", markup))))
         self._prune(code)
         text = code.strip_code(normalize=True, collapse=False)
         return _tidy(text)

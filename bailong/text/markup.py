@@ -4,6 +4,8 @@ import html.entities
 import re
 from collections.abc import Callable
 
+from bailong.text.superscript import written, written_bbcode
+
 _words = re.compile(r"\S+").findall
 
 # --- HTML --------------------------------------------------------------------------------------------
@@ -51,7 +53,8 @@ _SPACES = {
 def strip_html(text: str) -> str:
     """Text without comments, scripts and tags of known names; entities resolved, doubly escaped ones too.
 
-    Blocks end lines, cells are parted by tabs. What only looks like a tag stays: `<3`, `<nick>`, `a<b and c>d`.
+    Blocks end lines, cells are parted by tabs, superscripts keep their meaning (10⁸). What only looks like a
+    tag stays: `<3`, `<nick>`, `a<b and c>d`.
     A page that holds real tags escapes what it wants to show, so there an escaped tag is text; without any real tag,
     escaped ones are leftovers like the rest.
     """
@@ -65,7 +68,7 @@ def strip_html(text: str) -> str:
 def strip_tags(text: str) -> str:
     if "<" not in text:
         return text
-    text = _BLOCK.sub("\n", _COMMENT.sub("", text))
+    text = written(_BLOCK.sub("\n", _COMMENT.sub("", text)))
     closed = {name.lower() for name in re.findall(r"</([A-Za-z][A-Za-z0-9]*)\s*>", text)}
 
     def replace(match: re.Match[str]) -> str:
@@ -216,10 +219,13 @@ _BB_TAG = re.compile(rf"\[(/?)({_BB})(=[^\[\]\n]*)?\]", re.I)
 
 
 def strip_bbcode(text: str) -> str:
-    """Text without BBCode; pictures go with their address. A mark counts only beside its end mark."""
+    """Text without BBCode; pictures go with their address. A mark counts only beside its end mark.
+
+    Superscripts keep their meaning, as in `strip_html`.
+    """
     if "[/" not in text:
         return text
-    text = _BB_MEDIA.sub("", text)
+    text = written_bbcode(_BB_MEDIA.sub("", text))
     marks = {(name.lower(), bool(end)) for end, name, _ in _BB_TAG.findall(text)}
     pairs = {name for name, end in marks if end and (name, False) in marks}
 

@@ -24,6 +24,7 @@ class Markup(TextStep):
     bbcode: bool = True
 
     name: ClassVar[str] = "markup"
+    version: ClassVar[int] = 2
 
     def open(self) -> Callable[[str], Result]:
         from bailong.text.markup import KINDS
