@@ -207,7 +207,7 @@ def steps_of(settings: Prepare, source: Source, label: str) -> dict[str, Any]:
     every = {name: settings.step(name) for name in ("collect", *step.PER_DOCUMENT, *step.GLOBAL)}
     overridable = {name: knobs for name, knobs in every.items() if name != "tokenize"}  # ids of two do not compare
     return {
-        name: knobs
+        name: knobs.of_language(source.language)
         for name, knobs in (every | overridden_steps(overridable, source, label)).items()
         if name == "collect" or (knobs.enabled and (source.process or name == "tokenize"))
     }

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 from bailong.reader.record import needs
 from bailong.text.superscript import written
+from bailong.text.wiki.hole import close
+from bailong.text.wiki.variants import resolve
 
 #: what wikis call files and categories besides their own words for them
 FILES = ("file", "image", "media", "檔案", "文件", "圖像", "图像", "图片", "圖片")
@@ -22,18 +24,6 @@ source categorytree inputbox maplink mapframe section indicator noinclude style"
 #: elements whose content is no prose
 SILENT = frozenset(_SILENT.split())
 
-#: which variant of `-{zh-hans:…;zh-hant:…}-` stands in for one that is not given
-FALLBACKS = {
-    "zh-tw": ("zh-tw", "zh-hant", "zh-hk", "zh-mo", "zh"),
-    "zh-hk": ("zh-hk", "zh-hant", "zh-mo", "zh-tw", "zh"),
-    "zh-hant": ("zh-hant", "zh-tw", "zh-hk", "zh-mo", "zh"),
-    "zh-cn": ("zh-cn", "zh-hans", "zh-sg", "zh-my", "zh"),
-    "zh-hans": ("zh-hans", "zh-cn", "zh-sg", "zh-my", "zh"),
-}
-
-VARIANT = re.compile(r"-\{((?:(?!-\{|\}-).)*)\}-", re.DOTALL)
-FLAGS = re.compile(r"^\s*([A-Za-z;\s-]*)\|", re.DOTALL)
-RULE = re.compile(r"\s*([a-z]{2,3}(?:-[a-z]{2,4})?)\s*:\s*(.*)", re.DOTALL)
 EDIT = re.compile(r"\[\s*(?:編輯|编辑|edit)\s*\]", re.IGNORECASE)
 SWITCH = re.compile(r"__[A-Z]{3,}__")
 HEADING = re.compile(r"^(={1,6})\s*(.*?)\s*\1\s*$", re.MULTILINE)
@@ -63,12 +53,12 @@ class Cleaner:
         except ImportError:
             raise needs("mwparserfromhell", "wiki") from None
         self._parse = mwparserfromhell.parse
-        self._order = FALLBACKS.get(variant, (variant,))
+        self._variant = variant
         self._skip_sections = skip_sections
         self._hidden = {name.lower() for name in (*FILES, *CATEGORIES, wiki.files, wiki.categories) if name}
 
     def __call__(self, markup: str) -> str:
-        markup = self._variants(HTML_COMMENT.sub("", markup))
+        markup = resolve(HTML_COMMENT.sub("", markup), self._variant)
         if self._skip_sections:
             markup = _without_appendices(markup)
         code = self._parse(written(SWITCH.sub("", REFERENCE.sub("", markup))))
@@ -106,28 +96,6 @@ class Cleaner:
             elif kind == "ExternalLink" and (node.title is None or not node.brackets):
                 code.remove(node)
 
-    def _variants(self, markup: str) -> str:
-        """Resolve `-{...}-`, innermost first: text that differs between variants of Chinese."""
-        for _ in range(8):
-            markup, found = VARIANT.subn(lambda match: self._variant(match[1]), markup)
-            if not found:
-                break
-        return markup
-
-    def _variant(self, inside: str) -> str:
-        flags = ""
-        if flagged := FLAGS.match(inside):
-            flags, inside = flagged[1].upper(), inside[flagged.end() :]
-        if set("HT-") & set(flags.replace("ZH-", "")) and "A" not in flags:
-            return ""  # a rule or a title for elsewhere
-        rules = {}
-        for part in re.split(r";(?=\s*[a-z]{2,3}(?:-[a-z]{2,4})?\s*:|\s*$)", inside):
-            if rule := RULE.fullmatch(part.rpartition("=>")[2]):
-                rules[rule[1]] = rule[2].strip()
-        if not rules:
-            return inside
-        return next((rules[name] for name in self._order if name in rules), next(iter(rules.values())))
-
 
 def _without_appendices(markup: str) -> str:
     kept, silent, last = [], 0, 0
@@ -145,7 +113,7 @@ def _without_appendices(markup: str) -> str:
 
 def _tidy(text: str) -> str:
     """Lines without leftovers; a heading that no text follows goes, and at most one empty line stays between two."""
-    text = EMPTY.sub("", EDIT.sub("", text))
+    text = EMPTY.sub("", close(EDIT.sub("", text))[0])
     lines: list[str] = []
     open_headings: list[tuple[int, str]] = []
     for line in BULLET.sub("", text).split("\n"):

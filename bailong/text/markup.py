@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 
 from bailong.text.superscript import written, written_bbcode
+from bailong.text.wiki.variants import resolve_certain
 
 _words = re.compile(r"\S+").findall
 
@@ -139,11 +140,13 @@ _FRAME = re.compile(
 )
 
 
-def strip_wiki(text: str) -> str:
+def strip_wiki(text: str, variant: str = "zh-tw") -> str:
     """Text without edit links, citation marks, templates, file links, references and table marks.
 
-    Links keep their label, tables their cells. Markdown tables and code stay as they are.
+    Links keep their label, tables their cells, `-{…}-` the words of `variant`. Markdown tables and code stay as they
+    are. What cannot be rendered leaves a hole (`bailong.text.wiki.hole`), for the caller to close.
     """
+    text = resolve_certain(text, variant)
     if "<" in text:
         text = _REF.sub("", text)
     wiki = False
@@ -237,4 +240,4 @@ def strip_bbcode(text: str) -> str:
 
 
 #: what each kind of leftover is called in the ledger, and how it is taken away
-KINDS: dict[str, Callable[[str], str]] = {"wiki": strip_wiki, "html": strip_html, "bbcode": strip_bbcode}
+KINDS: dict[str, Callable[..., str]] = {"wiki": strip_wiki, "html": strip_html, "bbcode": strip_bbcode}

@@ -87,6 +87,10 @@ class CorpusStep(Step):
 
     enabled: bool = True
 
+    def of_language(self, language: str) -> Self:
+        """The step for a source of a language, where a knob leaves it to the source."""
+        return self
+
     def task(self, name: str, function: str, arguments: dict[str, Any], *inputs: Iterable[str]) -> Task:
         """A task in the step's folder, whose function is one of its module."""
         names = tuple(name for group in inputs for name in group)

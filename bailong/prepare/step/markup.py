@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import ClassVar, Self
 
 from bailong.prepare.step.base import Result, TextStep
 
@@ -16,31 +17,50 @@ class Markup(TextStep):
     """Which kinds are looked for. Ordinary text with < > & [ ] { } is left alone (`bailong.text.markup`).
 
     A page that is cut out of HTML badly still holds its words, so this step rewrites instead of dropping: what each
-    document lost is seen in the ledger's samples.
+    document lost is seen in the ledger's samples. What a wiki shows from elsewhere cannot be rendered here: the
+    sentence around it goes, and `lost_sentence` counts the documents.
+
+    Attributes:
+        variant: which words of `-{zh-hans:…;zh-tw:…}-` stay: one of `zh-tw`, `zh-hk`, `zh-hant`, `zh-cn`, `zh-hans`,
+            or `auto`: `zh-cn` for a source of `language: zh-Hans`, else `zh-tw`.
     """
 
     html: bool = True
     wiki: bool = True
     bbcode: bool = True
+    variant: str = "auto"
 
     name: ClassVar[str] = "markup"
     version: ClassVar[int] = 2
 
+    def __post_init__(self) -> None:
+        self.one_of("variant", ("auto", "zh-tw", "zh-hk", "zh-hant", "zh-cn", "zh-hans"))
+
+    def of_language(self, language: str) -> Self:
+        simplified = language.lower() in ("zh-hans", "zh-cn", "zh-sg", "zh-my")
+        return replace(self, variant="zh-cn" if simplified else "zh-tw") if self.variant == "auto" else self
+
     def open(self) -> Callable[[str], Result]:
         from bailong.text.markup import KINDS
+        from bailong.text.wiki.hole import close
 
         kinds = [(kind, strip) for kind, strip in KINDS.items() if getattr(self, kind)]
+        variant = self.of_language("").variant
+        kinds = [(kind, partial(strip, variant=variant) if kind == "wiki" else strip) for kind, strip in kinds]
 
         def apply(text: str) -> Result:
             if not any(sign in text for sign in "<&[［{=^"):
                 return Result(text)
-            counts, stripped = [], text
+            counts: list[str] = []
+            stripped = text
             for kind, strip in kinds:
                 before, stripped = stripped, strip(stripped)
                 if stripped != before:
                     counts.append(kind)
             if not counts:
                 return Result(text)
+            stripped, lost = close(stripped)
+            counts += ["lost_sentence"] * (lost > 0)
             stripped = _GAPS.sub("\n\n", _BLANK.sub("", stripped)).strip()
             return Result(stripped or None, "" if stripped else "only_markup", counts=tuple(counts))
 
