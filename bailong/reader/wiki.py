@@ -47,7 +47,7 @@ def read(source: Input, variant: str, title: bool, skip_sections: bool, max_byte
         elif (markup := root.findtext("revision/text")) is None:
             yield Bad(row, offset, "no_text", page[:HEAD], size)
         else:
-            text = clean(markup)
+            text = clean(markup, name)
             if not text:
                 yield Bad(row, offset, "no_content", page[:HEAD], size)
             else:

@@ -1,11 +1,12 @@
-"""Wikitext to plain text, over mwparserfromhell. Prose stays; templates, tables, notes and pictures go."""
+"""Wikitext to plain text, over mwparserfromhell. Prose stays, templates of prose too; tables, notes and pictures go."""
 
 import re
 from typing import Any, NamedTuple
 
 from bailong.reader.record import needs
 from bailong.text.superscript import written
-from bailong.text.wiki.hole import close
+from bailong.text.wiki import template
+from bailong.text.wiki.hole import HOLE, close
 from bailong.text.wiki.variants import resolve
 
 #: what wikis call files and categories besides their own words for them
@@ -19,7 +20,7 @@ notes sources bibliography footnotes"""
 #: headings of sections that hold no prose
 APPENDICES = frozenset(_APPENDICES.split()) | {"external links", "see also", "further reading"}
 
-_SILENT = """ref references table gallery timeline math chem ce hiero score graph imagemap templatedata syntaxhighlight
+_SILENT = """ref references table gallery timeline hiero score graph imagemap templatedata syntaxhighlight
 source categorytree inputbox maplink mapframe section indicator noinclude style"""
 #: elements whose content is no prose
 SILENT = frozenset(_SILENT.split())
@@ -27,7 +28,9 @@ SILENT = frozenset(_SILENT.split())
 EDIT = re.compile(r"\[\s*(?:編輯|编辑|edit)\s*\]", re.IGNORECASE)
 SWITCH = re.compile(r"__[A-Z]{3,}__")
 HEADING = re.compile(r"^(={1,6})\s*(.*?)\s*\1\s*$", re.MULTILINE)
-FOREIGN = re.compile(r"lang(-[a-z-]+)?$")
+PAGE_NAME = re.compile(r"\{\{\s*(?:FULL|BASE|SUBJECT)?PAGENAME\s*\}\}")
+FORMULAS = frozenset(("math", "chem", "ce"))
+PLAIN_FORMULA = re.compile(r"[\w\s+\-−*/=<>.,()^!|']{1,60}")
 MARK = "\x02"
 #: a note within a superscript would hide its end
 REFERENCE = re.compile(r"<ref\b[^<>]*/>|<ref\b[^<>]*>.{0,4000}?</ref\s*>", re.DOTALL | re.IGNORECASE)
@@ -57,11 +60,13 @@ class Cleaner:
         self._skip_sections = skip_sections
         self._hidden = {name.lower() for name in (*FILES, *CATEGORIES, wiki.files, wiki.categories) if name}
 
-    def __call__(self, markup: str) -> str:
+    def __call__(self, markup: str, title: str = "") -> str:
+        """The text of a page; `title` is its name, for what it says of itself."""
         markup = resolve(HTML_COMMENT.sub("", markup), self._variant)
         if self._skip_sections:
             markup = _without_appendices(markup)
-        code = self._parse(written(SWITCH.sub("", REFERENCE.sub("", markup))))
+        markup = template.resolve(REFERENCE.sub("", PAGE_NAME.sub(lambda _: title, markup)))
+        code = self._parse(written(SWITCH.sub("", markup)))
         self._prune(code)
         text = code.strip_code(normalize=True, collapse=False)
         return _tidy(text)
@@ -79,7 +84,11 @@ class Cleaner:
                     self._prune(node.text)
             elif kind == "Tag":
                 tag = str(node.tag).strip().lower()
-                if tag in SILENT:
+                if tag in FORMULAS:
+                    # a plain one reads as it is typed; any other leaves its sentence without its point
+                    formula = str(node.contents).strip()
+                    code.replace(node, formula if PLAIN_FORMULA.fullmatch(formula) else HOLE)
+                elif tag in SILENT:
                     code.remove(node)
                 elif tag == "br":
                     code.replace(node, "\n")
@@ -88,11 +97,6 @@ class Cleaner:
             elif kind == "Heading":
                 # strip_code keeps the words alone; the mark lets `_tidy` see headings that nothing follows
                 code.replace(node, f"\n{MARK}{node.level}{node.title.strip_code().strip()}\n")
-            elif kind == "Template":
-                # words of another language stand in a template: {{lang|en|word}}, {{lang-en|word}}
-                if (name := str(node.name).strip().lower()).startswith("lang") and (words := FOREIGN.match(name)):
-                    position = "1" if words[1] else "2"
-                    code.replace(node, str(node.get(position).value) if node.has(position) else "")
             elif kind == "ExternalLink" and (node.title is None or not node.brackets):
                 code.remove(node)
 

@@ -14,7 +14,7 @@ FALLBACKS = {
 }
 
 _MARK = re.compile(r"-\{((?:(?!-\{|\}-).)*)\}-", re.DOTALL)
-_SHORT_MARK = re.compile(r"-\{((?:(?!-\{|\}-|\n\n).){0,600})\}-", re.DOTALL)
+_SHORT_MARK = re.compile(r"-\{([^{}]{0,600})\}-")
 _FLAGS = re.compile(r"^\s*([A-Za-z;\s-]*)\|", re.DOTALL)
 _CODE = r"[a-z]{2,3}(?:-[a-z]{2,4})?"
 _RULE = re.compile(rf"\s*({_CODE})\s*[:：]\s*(.*)", re.DOTALL)
@@ -43,9 +43,9 @@ def resolve(text: str, variant: str) -> str:
     order = FALLBACKS.get(variant, (variant,))
     for _ in range(8):
         text, found = _MARK.subn(lambda match: _shown(match[1], order), text)
-        if not found:
+        if not found or "-{" not in text:
             break
-    return _STRAY.sub("", _UNCLOSED.sub(HOLE, text))
+    return _ended(text)
 
 
 def resolve_certain(text: str, variant: str) -> str:
@@ -69,10 +69,16 @@ def resolve_certain(text: str, variant: str) -> str:
 
     for _ in range(8):
         before, text = text, _SHORT_MARK.sub(replace, text)
-        if text == before:
+        if text == before or "-{" not in text:
             break
-    text, unclosed = _UNCLOSED.subn(HOLE, text)
-    return _STRAY.sub("", text) if known or unclosed else text
+    return _ended(text) if known or _UNCLOSED.search(text) else text
+
+
+def _ended(text: str) -> str:
+    """Text in which marks that were only begun, or only ended, leave a hole or nothing."""
+    if "-{" in text:
+        text = _UNCLOSED.sub(HOLE, text)
+    return _STRAY.sub("", text) if "-{" in text or "}-" in text else text
 
 
 def _shown(inside: str, order: tuple[str, ...]) -> str:
