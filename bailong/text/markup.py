@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 
 from bailong.text.superscript import written, written_bbcode
-from bailong.text.wiki.variants import resolve_certain
+from bailong.text.wiki.strip import strip_wiki
 
 _words = re.compile(r"\S+").findall
 
@@ -101,114 +101,6 @@ def _character(match: re.Match[str]) -> str:
         return html.entities.html5.get(name, match.group())
     code = int(name[2:-1], 16) if name[1] in "xX" else int(name[1:-1])
     return match.group() if code == 0 or 0xD800 <= code <= 0xDFFF or code > 0x10FFFF else chr(code)
-
-
-# --- wiki text ---------------------------------------------------------------------------------------
-
-_MARKER = re.compile(
-    r"[\[［](?:編輯|编辑|隱藏|隐藏|顯示|显示|來源請求|来源请求|查證請求|查证请求"
-    r"|需要解釋|失效連結|失效链接|永久失效連結|編輯原始碼|编辑源代码"
-    r"|(?:原創研究|原创研究|何時|何时|誰|谁|哪裡)[？?]"
-    r"|edit|hide|show|citation needed|clarification needed|(?:permanent )?dead link"
-    r"|(?:who|when|where|according to whom|original research)\?"
-    r"|better source needed|need quotation to verify|update)"
-    r"(?: *[|｜] *(?:編輯|编辑)?(?:原始碼|源代码|edit source)? *)?[\]］]",
-    re.I,
-)
-_HAN = "\u3400-\u4dbf\u4e00-\u9fff"
-_NOTE = r"(?:[1-9][0-9]{0,2}|(?:註|注|注釋|註釋|note|nb|N) ?[0-9]{1,3})\]"
-#: [1], [註 2] behind a word or a stop (the bracket first, so that the scan looks for one character)
-_CITATION = re.compile(rf"\[(?<=[{_HAN}。，、；：？！」』》）.,;:?!)\"”’%A-Za-z0-9]\[){_NOTE}(?:\[{_NOTE})*")
-_CODE_LINE = re.compile(
-    r"[={}]|;\s*$|\(\)|^\s{4,}|^\s*(?:def|for|if|return|print|import)\b|\w\[\w*\]\[|\]\s*[+*/-]", re.M
-)
-_TEMPLATE = re.compile(r"(?<![\\A-Za-z0-9_}{^$])\{\{(?=[^\s{}\\])[^{}]{0,2000}\}\}")
-_FILE = re.compile(
-    r"\[\[ ?(?:檔案|文件|圖像|图像|File|Image|Category|分類|分类|Media) ?[:：](?:[^\[\]]|\[\[[^\[\]]*\]\])*\]\]", re.I
-)
-_LINK = re.compile(rf"\[\[:?([A-Za-z{_HAN}][^\[\]|\n\"'=]*)(?:\|([^\[\]\n]*))?\]\]")
-_REF = re.compile(r"<ref\b[^<>]*(?<!/)>.{0,4000}?</ref\s*>|<ref\b[^<>]*/>|<references\b[^<>]*/?>", re.S | re.I)
-_TABLE = re.compile(r"^[ :]*\{\|.{0,20000}?^ *\|\}", re.S | re.M)
-_HEADING = re.compile(r"^ *(={2,6}) *([^=\n].*?) *\1 *$", re.M)
-_BOLD = re.compile(r"'''''([^'\n]+)'''''|'''([^\n]+?)'''|''([^'\n]+)''")
-_MAGIC = re.compile(r"__(?:NOTOC|TOC|NOEDITSECTION|FORCETOC|NOINDEX)__")
-#: whole lines that only a wiki's frame has
-_FRAME = re.compile(
-    r"^(?:\^ .*|(?:(?:隱藏|隐藏)?(?:分類|分类)|Categories|Category)[：:] ?(?![ \n]).{1,200}"
-    r"|(?:目錄|目录|Contents) ?[\[［](?:隱藏|隐藏|顯示|显示|hide|show)[\]］].*)\n?",
-    re.M,
-)
-
-
-def strip_wiki(text: str, variant: str = "zh-tw") -> str:
-    """Text without edit links, citation marks, templates, file links, references and table marks.
-
-    Links keep their label, tables their cells, `-{…}-` the words of `variant`. Markdown tables and code stay as they
-    are. What cannot be rendered leaves a hole (`bailong.text.wiki.hole`), for the caller to close.
-    """
-    text = resolve_certain(text, variant)
-    if "<" in text:
-        text = _REF.sub("", text)
-    wiki = False
-    if "{{" in text or "[[" in text or "{|" in text:
-        before = text
-        for _ in range(8):
-            inner = _TEMPLATE.sub("", text)
-            if inner == text:
-                break
-            text = inner
-        text = _LINK.sub(lambda match: match.group(2) or match.group(1), _FILE.sub("", text))
-        text = _TABLE.sub(_table, text)
-        wiki = text != before
-    if wiki or "\n==" in text or text.startswith("=="):
-        headed = _HEADING.sub(r"\2", text)
-        if wiki or headed != text:
-            text = _BOLD.sub(lambda match: match.group(1) or match.group(2) or match.group(3), headed)
-            text = _MAGIC.sub("", text)
-    if ("分類" in text or "分类" in text or "Categor" in text or "\n^ " in text or "[" in text) and _framed(text):
-        text = _FRAME.sub("", text)
-    if "[" in text or "［" in text:
-        text = _citations(_MARKER.sub("", text))
-    return text
-
-
-def _framed(text: str) -> bool:
-    """A line such as `分類：古道` is a wiki's only beside another mark of a wiki."""
-    return _MARKER.search(text) is not None or "\n^ " in text or _CITATION.search(text) is not None
-
-
-def _citations(text: str) -> str:
-    if _CITATION.search(text) is None:
-        return text
-
-    def strip(match: re.Match[str]) -> str:
-        before = text[match.start() - 1]
-        if before.isascii() and (before.isalnum() or before == ")"):
-            head = text.rfind("\n", 0, match.start()) + 1
-            tail = text.find("\n", match.end())
-            if _CODE_LINE.search(text[head : len(text) if tail < 0 else tail]):
-                return match.group()
-        return ""
-
-    return _CITATION.sub(strip, text)
-
-
-def _table(match: re.Match[str]) -> str:
-    rows: list[list[str]] = [[]]
-    for line in match.group().split("\n")[1:-1]:
-        line = line.strip()
-        if line.startswith("|-"):
-            rows.append([])
-        elif line.startswith("|+"):
-            rows.append([line[2:].strip()])
-            rows.append([])
-        elif line[:1] in ("|", "!"):
-            # `attributes | content`: the attributes hold an equals sign
-            cells = re.split(r"\|\||!!", line[1:])
-            rows[-1] += [re.sub(r"^[^|]*=[^|]*\|(?!\|)", "", cell).strip() for cell in cells]
-        elif line:
-            rows[-1].append(line)
-    return "\n".join("\t".join(row) for row in rows if any(row))
 
 
 # --- BBCode ------------------------------------------------------------------------------------------
