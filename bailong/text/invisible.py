@@ -41,7 +41,7 @@ def stripped(text: str) -> str:
     """Without what shows nothing and means nothing.
 
     What stays: joiners and non-joiners beside letters that join (Persian, Hindi), joiners of emoji, one variation
-    selector behind an emoji, a symbol or a Han character, the tags of a flag.
+    selector behind an emoji or a symbol, the tags of a flag.
     """
     if _ANY.search(text) is None and _ANY_ASTRAL.search(text) is None:
         return text
@@ -68,8 +68,8 @@ def _joiner(match: re.Match[str]) -> str:
 
 def _selector(match: re.Match[str]) -> str:
     before, first = _around(match)[0], match[0][0]
-    if first >= "\U000e0100":
-        return first if HAN.match(before) else ""
+    if first >= "\U000e0100" or HAN.match(before):
+        return ""  # which glyph of a character: a font's matter, and four bytes to a tokenizer
     if first < "\ufe00":
         return first if _MONGOLIAN.match(before) else ""
     return first if before and _seen(before) and not (before.isascii() and before.isalpha()) else ""
