@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
+from bailong.reader import charset
 from bailong.reader.record import HEAD, Bad, Item, Record, Skipped
 from bailong.reader.stream import Input
 
@@ -106,12 +107,11 @@ def _chapter(book: zipfile.ZipFile, name: str, row: int) -> Item:
         data = book.read(name)
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
         return Bad(row, -1, "bad_epub", f"{name}: {error}".encode()[:HEAD], 0)
-    try:
-        page = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
-    except UnicodeDecodeError:
-        return Bad(row, -1, "bad_utf8", data[:HEAD], len(data))
+    page = charset.page(data)
+    if page is None:
+        return Bad(row, -1, "bad_charset", data[:HEAD], len(data))
     parser = PageText()
-    parser.feed(page)
+    parser.feed(page.text)
     parser.close()
     text = parser.text()
     return Record(row, -1, text) if text else Skipped("blank_page")  # a cover, a picture

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 from urllib.robotparser import RobotFileParser
 
+from bailong.reader import charset
 from bailong.reader.record import HEAD, Bad, Item, Record
 from bailong.reader.stream import Input, Line, lines
 from bailong.reader.web import PAGES, Extractor
@@ -141,7 +142,8 @@ class HostCrawler:
                 with self.opener.open(request, timeout=self.politeness.timeout) as response:
                     body = response.read(self.max_bytes + 1)
                     reason = "too_large" if len(body) > self.max_bytes else ""
-                    return _answer(response.url, reason, response.headers.get_content_type(), body)
+                    kind, said = response.headers.get_content_type(), response.headers.get("Content-Type", "")
+                    return _answer(response.url, reason, kind, body, header=said)
             except urllib.error.HTTPError as error:
                 with error:
                     if error.code not in BUSY or not left:
@@ -188,27 +190,29 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 def _page(line: Line, url: str, kept: Path, extractor: Extractor) -> Item:
     head, _, body = kept.read_bytes().partition(b"\n")
-    answer = json.loads(head)
+    answer = {"header": ""} | json.loads(head)  # pages kept by an earlier version lack it
     if answer["reason"]:
         return Bad(line.row, line.offset, answer["reason"], url.encode()[:HEAD], answer["bytes"])
     if answer["kind"] in PAGES:
-        item = extractor.item(body, line.row, line.offset, answer["url"])
+        item = extractor.item(body, line.row, line.offset, answer["url"], answer["header"])
         return item._replace(head=url.encode()[:HEAD]) if isinstance(item, Bad) else item
     if answer["kind"] != "text/plain":
         return Bad(line.row, line.offset, "not_html", url.encode()[:HEAD], len(body))
-    try:
-        return Record(line.row, line.offset, body.decode("utf-8-sig"), answer["url"])
-    except UnicodeDecodeError:
-        return Bad(line.row, line.offset, "bad_utf8", body[:HEAD], len(body))
+    found = charset.plain(body, answer["header"])
+    if found is None:
+        return Bad(line.row, line.offset, "bad_charset", body[:HEAD], len(body))
+    return Record(line.row, line.offset, found.text, answer["url"])
 
 
-def _answer(url: str, reason: str, kind: str = "", body: bytes = b"", said: str = "") -> dict[str, Any]:
-    return {"url": url, "reason": reason, "kind": kind, "body": body, "said": said}
+def _answer(
+    url: str, reason: str, kind: str = "", body: bytes = b"", said: str = "", header: str = ""
+) -> dict[str, Any]:
+    return {"url": url, "reason": reason, "kind": kind, "body": body, "said": said, "header": header}
 
 
 def _keep(path: Path, answer: dict[str, Any]) -> None:
     body = b"" if answer["reason"] else answer["body"]
-    head = {name: answer[name] for name in ("url", "reason", "kind")} | {"bytes": len(answer["body"])}
+    head = {name: answer[name] for name in ("url", "reason", "kind", "header")} | {"bytes": len(answer["body"])}
     write(path, json.dumps(head).encode() + b"\n" + body)
 
 

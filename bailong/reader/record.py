@@ -27,9 +27,10 @@ class Bad(NamedTuple):
     """A record without text, and why.
 
     Attributes:
-        reason: one word: `bad_utf8`, `bad_json`, `not_object`, `no_text`, `empty`, `lone_surrogate`, `too_large`,
-            `trunc_tail`, `corrupt`, `bad_xml`, `bad_html`, `bad_warc`, `bad_epub`, `bad_parquet`, `encrypted`,
-            `bad_url`, `http_<status>`, `unreachable`, or one of `HARMLESS`.
+        reason: one word: `bad_utf8`, `bad_charset` (no likely reading of its bytes), `bad_json`, `not_object`,
+            `no_text`, `empty`, `lone_surrogate`, `too_large`, `trunc_tail`, `corrupt`, `bad_xml`, `bad_html`,
+            `bad_warc`, `bad_epub`, `bad_parquet`, `encrypted`, `bad_url`, `http_<status>`, `unreachable`,
+            or one of `HARMLESS`.
         head: its first bytes.
         size: all its bytes, as far as they were seen.
     """

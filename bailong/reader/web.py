@@ -6,9 +6,11 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from bailong.reader import charset
 from bailong.reader.record import HEAD, Bad, Item, Record, Skipped, needs
 from bailong.reader.stream import Input, Unpacked
 
+GZIP = b"\x1f\x8b\x08"
 PAGES = ("text/html", "application/xhtml+xml")
 
 
@@ -25,10 +27,12 @@ class Extractor:
     def __init__(self, favour: str, tables: bool, comments: bool, fast: bool, language: str | None) -> None:
         try:
             from trafilatura import extract
+            from trafilatura.utils import handle_compressed_file
         except ImportError:
             raise needs("trafilatura", "web") from None
         logging.getLogger("trafilatura").setLevel(logging.CRITICAL)  # it reports every page without main text
         self._extract: Callable[..., str | None] = extract
+        self._unpack: Callable[[bytes], bytes] = handle_compressed_file
         self._knobs: dict[str, Any] = {
             "favor_precision": favour == "precision",
             "favor_recall": favour == "recall",
@@ -39,10 +43,20 @@ class Extractor:
             "target_language": language,
         }
 
-    def item(self, page: bytes, row: int, offset: int, url: str) -> Item:
-        """A page as a record: what trafilatura finds, `no_content` where it finds nothing."""
+    def item(self, page: bytes, row: int, offset: int, url: str, header: str = "") -> Item:
+        """A page as a record: what trafilatura finds, `no_content` where it finds nothing.
+
+        Args:
+            header: the Content-Type of the answer, which may name the charset.
+        """
+        if page.startswith(GZIP):  # a server that packs a page need not say so
+            page = self._unpack(page)
+        # trafilatura's own guess looks at the two ends of a page and takes what decodes
+        found = charset.page(page, header)
+        if found is None:
+            return Bad(row, offset, "bad_charset", page[:HEAD], len(page))
         try:
-            text = self._extract(page, url=url or None, **self._knobs)
+            text = self._extract(found.text, url=url or None, **self._knobs)
         except (ValueError, TypeError, AttributeError, RecursionError, AssertionError, LookupError):
             return Bad(row, offset, "bad_html", page[:HEAD], len(page))
         if not text:
@@ -108,7 +122,8 @@ def warc(source: Input, extractor: Extractor, max_bytes: int) -> Iterator[Item]:
 
 def _record(record: Any, row: int, offset: int, extractor: Extractor, max_bytes: int) -> Item:
     headers = record.http_headers
-    kind = (headers or record.rec_headers).get_header("Content-Type", "").partition(";")[0].strip().lower()
+    said = (headers or record.rec_headers).get_header("Content-Type", "")
+    kind = said.partition(";")[0].strip().lower()
     url = record.rec_headers.get_header("WARC-Target-URI", "").strip("<>")
     plain = record.rec_type == "conversion" and kind == "text/plain"
     if not plain and record.rec_type != "response":
@@ -123,7 +138,7 @@ def _record(record: Any, row: int, offset: int, extractor: Extractor, max_bytes:
     if record.raw_stream.limit > 0:
         return Bad(row, offset, "trunc_tail", data[:HEAD], len(data))  # the file ends within the record
     if not plain:
-        return extractor.item(data, row, offset, url)
+        return extractor.item(data, row, offset, url, said)
     try:
         return Record(row, offset, data.decode("utf-8"), url)
     except UnicodeDecodeError:

@@ -54,7 +54,16 @@ def test_a_bad_chapter_costs_itself(tmp_path):
       </EncryptedData></encryption>"""
     source = book(tmp_path, chapters, order="abcde", more=[("META-INF/encryption.xml", sealed)])
     found = [i.reason if isinstance(i, Bad) else i.text for i in read(source, "chapter", 10_000)]
-    assert found == ["一", "bad_utf8", "too_large", "二", "encrypted"]
+    assert found == ["一", "bad_charset", "too_large", "二", "encrypted"]
+
+
+def test_a_chapter_may_say_its_charset(tmp_path):
+    old = '<?xml version="1.0" encoding="gb2312"?><html><body><p>他说好，然后走了。</p></body></html>'.encode("gb2312")
+    chapters = {"a": old, "b": page("他說好，然後走了。").decode().encode("utf-16")}
+    assert [i.text for i in read(book(tmp_path, chapters), "chapter", 9999)] == [
+        "他说好，然后走了。",
+        "他說好，然後走了。",
+    ]
 
 
 def test_what_is_no_book(tmp_path):

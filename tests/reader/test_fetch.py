@@ -34,6 +34,10 @@ class Site(BaseHTTPRequestHandler):
             self.end_headers()
         elif path == "/plain":
             self.answer(200, "純文字。".encode(), "text/plain; charset=utf-8")
+        elif path == "/big5":
+            self.answer(200, page(charset="big5").replace(b"big5", b"utf8"), "text/html; charset=big5")
+        elif path == "/plain-big5":
+            self.answer(200, "純文字。".encode("big5"), "text/plain; charset=big5")
         elif path == "/image":
             self.answer(200, b"\x89PNG", "image/png")
         elif path == "/down":
@@ -112,3 +116,9 @@ def test_a_silent_host_is_asked_once_and_for_all(tmp_path):
     assert [i.reason for i in found] == ["unreachable"] * 50
     assert time.monotonic() - began < 3
     assert not list((tmp_path).glob("pages/*/*"))
+
+
+def test_what_a_host_says_of_the_charset_counts_and_is_kept(tmp_path, site):
+    for _ in range(2):  # fetched, then from the pages that were kept
+        html, plain = fetch(tmp_path, [f"{site}/big5", f"{site}/plain-big5"])
+        assert html.text.count(MAIN) == 4 and plain.text == "純文字。"

@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("trafilatura")
 pytest.importorskip("warcio")
 
-from bailong.reader.record import Bad
+from bailong.reader.record import Bad, Record
 from bailong.reader.stream import Damaged, Input
 from bailong.reader.web import Extractor, html, warc
 from tests.reader.files import put
@@ -32,6 +32,40 @@ def test_the_main_text_of_a_page(tmp_path, extractor):
         (found,) = html(Input(put(tmp_path / "a.html", page(charset=charset))), extractor, 100_000)
         assert found.text.count(MAIN) == 4
         assert NAV not in found.text and "版權所有" not in found.text
+
+
+SIMPLE = "社区图书室在周六办了换书会，三十多位邻居抱着纸箱来，最抢手的是一套旧漫画。馆员说，剩下的书会送到山区的小学。"
+
+
+def simple(head="", before=""):
+    body = "".join(f"<p>{SIMPLE}（{i}）</p>" for i in range(4))
+    return f"{before}<html><head>{head}<title>x</title></head><body><article><h1>x</h1>{body}</article></body></html>"
+
+
+def test_a_page_says_its_charset_behind_a_long_script(tmp_path, extractor):
+    script = "<script>" + "var a = 1;" * 4000 + "</script>"
+    data = simple(script + '<meta charset="gb2312">').encode("gb2312")
+    (found,) = html(Input(put(tmp_path / "a.html", data)), extractor, 100_000)
+    assert found.text.count(SIMPLE) == 4
+
+
+def test_a_page_says_its_charset_in_an_xml_declaration(tmp_path, extractor):
+    data = simple(before='<?xml version="1.0" encoding="gb2312"?>\n').encode("gb2312")
+    (found,) = html(Input(put(tmp_path / "a.xhtml", data)), extractor, 100_000)
+    assert found.text.count(SIMPLE) == 4
+
+
+def test_an_answer_of_an_archive_says_its_charset_in_its_header(tmp_path, extractor):
+    kinds = ("text/html; charset=gb2312", "text/html;charset=iso-8859-1", "text/html")
+    data, _ = archive([(f"http://a.tw/{i}", 200, kind, simple().encode("gb2312")) for i, kind in enumerate(kinds)])
+    found = [i for i in warc(Input(put(tmp_path / "a.warc.gz", data)), extractor, 100_000) if isinstance(i, Record)]
+    assert [i.text.count(SIMPLE) for i in found] == [4, 4, 4]
+
+
+def test_a_page_that_cannot_be_read_is_bad(tmp_path, extractor):
+    data = b'<html><head><meta charset="gb2312"></head><body>' + bytes(range(128, 256)) * 9 + b"</body></html>"
+    (bad,) = html(Input(put(tmp_path / "a.html", data)), extractor, 100_000)
+    assert isinstance(bad, Bad) and bad.reason == "bad_charset"
 
 
 def test_pages_without_text(tmp_path, extractor):
