@@ -7,7 +7,7 @@ from omegaconf import MISSING
 
 from bailong.run.checks import Knobs
 
-KINDS = ("auto", "jsonl", "text", "parquet", "wiki", "html", "warc", "epub", "hub", "urls")
+KINDS = ("auto", "jsonl", "csv", "text", "parquet", "wiki", "html", "warc", "epub", "hub", "urls")
 #: what the records of a source of dialogues look like (bailong.prepare.dialogue.shapes)
 SHAPES = ("dialogue", "sharegpt", "alpaca", "moss", "squad", "gsm8k")
 
@@ -16,16 +16,17 @@ SHAPES = ("dialogue", "sharegpt", "alpaca", "moss", "squad", "gsm8k")
 class Source(Knobs, group="data.sources[]"):
     """One body of text.
 
-    `path` is a file or glob (JSONL or TXT, plain, `.gz` or `.zst`, or Parquet), `sample:<file>` for text inside
-    the package, or `hub:<dataset id>` (or `hub:<dataset id>#<config>`, of which `split` is read). `text`
-    names the field that holds the text (TXT has none: there a blank line ends a document), or two as `a+b`, which
-    are joined. `fraction`
+    `path` is a file or glob (JSONL, a JSON array of objects, CSV, TSV or TXT, plain, `.gz` or `.zst`, or Parquet),
+    `sample:<file>` for text inside the package, or `hub:<dataset id>` (or `hub:<dataset id>#<config>`, of which
+    `split` is read). `text` names the field or column that holds the text (TXT has none: there a blank line ends a
+    document), `a.b` the field b within a, `a+b` two that are joined. `fraction`
     keeps that share of the documents, chosen by the hash of their text, so that the choice never depends
     on their order. `language` is a label; `bailong-extend` trains on the sources that carry the language
     of its tokenizer.
 
     The rest is for `bailong-prepare`: `name` labels the source in the ledger (empty: the file's name), `kind` says
-    what the files are (`auto`: by their suffix), `revision` fixes a Hub dataset, `licence` is recorded with
+    what the files are (`auto`: by their suffix; `jsonl` is any layout of JSON objects, `csv` a table as text with a row
+    of names, whatever stands between its columns), `revision` fixes a Hub dataset, `licence` is recorded with
     every document, `url` names the field that holds a document's address, `limit` stops reading after so many
     documents. `process: false` passes the text through every cleaning and deduplication step as it is (the
     paper's RefinedWeb); `steps` overrides knobs of single steps, as in `{convert: {mode: "off"}}`.

@@ -10,10 +10,14 @@ from typing import Any
 
 from bailong.data.settings import SHAPES, Source
 from bailong.data.turns import serialised, turns_of
-from bailong.reader import stream, table
+from bailong.reader import delimited, jsonl, stream, table
 from bailong.reader.record import Bad, Fields, Item, Record
 from bailong.run.files import write
 
+#: files that training reads as they are
+FORMS = ".jsonl, .json, .csv, .tsv, .txt"
+#: bytes of one document: no bound, for what is read as it is
+LONGEST = sys.maxsize // 4
 SAMPLE = Path(__file__).parent / "sample"
 
 
@@ -86,15 +90,19 @@ def file_digest(path: Path, cache: Path) -> str:
     return value
 
 
-def lines(path: Path) -> Iterator[str]:
-    """The lines of a UTF-8 file, plain or compressed, without their ends and without a byte-order mark.
+def lines(path: Path, carriages: bool = False) -> Iterator[str]:
+    """The lines of a UTF-8 file (or UTF-16), plain or compressed, without their ends and without a byte-order mark.
+
+    Args:
+        carriages: a carriage return that no newline follows ends a line, too.
 
     Raises:
         ValueError: it is damaged or not UTF-8, with the place.
     """
     offset = 0
+    source = stream.in_utf8(stream.Input(path))
     try:
-        for line in stream.lines(stream.Input(path), sys.maxsize):
+        for line in stream.lines(source, sys.maxsize, carriages or stream.only_carriages(stream.head(source))):
             offset = line.offset
             yield line.data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -104,15 +112,21 @@ def lines(path: Path) -> Iterator[str]:
 
 
 def _read(path: Path, source: Source) -> Iterator[str]:
-    suffix = path.suffixes[-2] if path.suffix in (".gz", ".zst") and len(path.suffixes) > 1 else path.suffix
-    if suffix == ".parquet":
-        yield from _texts(table.parquet(stream.Input(path), Fields(source.text)), str(path))
-    elif suffix in (".jsonl", ".json"):
-        yield from _jsonl(path, source.text)
-    elif suffix == ".txt":
+    suffixes = [s for s in path.suffixes if s not in stream.COMPRESSED] or [""]
+    fields, file = Fields(source.text), stream.in_utf8(stream.Input(path))
+    if suffixes[-1] == ".parquet":
+        yield from _texts(table.parquet(stream.Input(path), fields), str(path))
+    elif suffixes[-1] in (".csv", ".tsv"):
+        yield from _texts(delimited.read(file, fields, LONGEST), str(path))
+    elif suffixes[-1] in (".jsonl", ".ndjson", ".json"):
+        if jsonl.apart(stream.head(file)):
+            yield from _texts(jsonl.read(file, fields, LONGEST), str(path))
+        else:
+            yield from _jsonl(path, source.text)
+    elif suffixes[-1] == ".txt":
         yield from _text(path)
     else:
-        raise ValueError(f"{path}: unknown kind of file (.jsonl, .txt, either with .gz or .zst, or .parquet)")
+        raise ValueError(f"{path}: unknown kind of file ({FORMS}, plain or compressed, or .parquet)")
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Any]]:
@@ -164,7 +178,7 @@ def _jsonl(path: Path, name: str) -> Iterator[str]:
 
 def _text(path: Path) -> Iterator[str]:
     gathered: list[str] = []
-    for line in lines(path):
+    for line in lines(path, carriages=True):
         if line.strip():
             gathered.append(line.rstrip("\r"))
         elif gathered:

@@ -1,20 +1,26 @@
 """Bytes of a file, decompressed, in bounded blocks and lines. Damage ends them at a known place, not before."""
 
 import bz2
+import codecs
 import io
 import lzma
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from bailong.reader.record import HEAD
+from bailong.reader.charset import marked, unmarked
+from bailong.reader.record import HEAD, Bad, Item, Skipped
 
 #: bytes handed on at once
 BLOCK = 1 << 20
 #: compressed bytes fed at once; small, because zstd may blow each of them up thousands of times
 PIECE = 1 << 13
 BOM = b"\xef\xbb\xbf"
+
+#: carriage returns that end lines by themselves; a newline behind them would end one line with them all
+LONE = re.compile(rb"\r+(?![\r\n])")
 
 COMPRESSED = {".gz": "gzip", ".zst": "zstd", ".bz2": "bzip2", ".xz": "xz"}
 
@@ -42,11 +48,13 @@ class Input:
         name: its path relative to the source's folder.
         size: bytes on disk.
         consumed, produced: bytes on disk read so far, and the decompressed bytes they gave.
+        codec: its charset; of one that is not UTF-8 blocks are recoded to it (`in_utf8`).
     """
 
     def __init__(self, path: Path, name: str = "") -> None:
         self.path, self.name, self.size = path, name or path.name, path.stat().st_size
         self.consumed = self.produced = 0
+        self.codec = "utf-8"
 
     def share(self, offset: int) -> float:
         """About which part of the file lies before a decompressed offset (below 0: before what was read)."""
@@ -63,7 +71,8 @@ class Input:
         """
         form = COMPRESSED.get(self.path.suffix)
         with self.path.open("rb", buffering=BLOCK) as file:
-            for block in self._plain(file) if form is None else self._decompressed(file, form):
+            blocks = self._plain(file) if form is None else self._decompressed(file, form)
+            for block in blocks if self.codec == "utf-8" else _recoded(blocks, self.codec):
                 self.produced += len(block)
                 yield block
 
@@ -110,6 +119,70 @@ class Input:
             raise Damaged(form, damage, self.produced)
 
 
+def in_utf8(source: Input, encoding: str = "utf-8") -> Input:
+    """The same file, read as UTF-8 from here on: by its byte-order mark, as UTF-16 where its zero bytes show it, else
+    from `encoding`. A byte that is none of its charset comes through as one that is no UTF-8 either, and so costs the
+    record it stands in."""
+    source.codec = marked(head(source)) or encoding
+    return source
+
+
+def written(source: Input, found: Iterator[Item]) -> Iterator[Item]:
+    """Records of a file with what is true of the file as it was written: in one that is recoded bytes were counted in
+    UTF-8, so that its records have no offset."""
+    return found if source.codec == "utf-8" else _written(source, found)
+
+
+def _written(source: Input, found: Iterator[Item]) -> Iterator[Item]:
+    try:
+        for item in found:
+            if isinstance(item, Bad):
+                reason = f"bad_{source.codec.replace('-', '')}" if item.reason == "bad_utf8" else item.reason
+                yield item._replace(offset=-1, reason=reason)
+            else:
+                yield item if isinstance(item, Skipped) else item._replace(offset=-1)
+    except Damaged as damage:
+        damage.start = -1
+        raise
+
+
+def _recoded(blocks: Iterator[bytes], codec: str) -> Iterator[bytes]:
+    handler = "surrogatepass" if codec.startswith("utf-") else "surrogateescape"
+    machine = codecs.getincrementaldecoder(codec)(handler)
+    for number, block in enumerate(blocks):
+        yield machine.decode(block if number else unmarked(block, codec)).encode("utf-8", handler)
+    if machine.getstate()[0]:
+        yield b"\xff"  # it ends within a character
+
+
+def head(source: Input) -> bytes:
+    """The first bytes of a file, decompressed; nothing is counted as read."""
+    glance = Input(source.path)
+    glance.codec = source.codec
+    try:
+        return next(glance.blocks(), b"")
+    except Damaged:
+        return b""
+
+
+def only_carriages(head: bytes) -> bool:
+    """Whether the lines of a file that begins so end with carriage returns alone."""
+    return b"\r" in head[:-1] and b"\n" not in head
+
+
+def refuse_packed(path: Path) -> None:
+    """Refuse a compressed file of a form that must be read from its end.
+
+    Raises:
+        ValueError: it is one.
+    """
+    if path.suffix.lower() in COMPRESSED:
+        form = Path(path.stem).suffix.removeprefix(".")
+        raise ValueError(
+            f"{path}: a .{form} file is compressed within and is read from its end: unpack it to {path.stem}"
+        )
+
+
 class Line(NamedTuple):
     """A line without its end.
 
@@ -126,8 +199,11 @@ class Line(NamedTuple):
     size: int
 
 
-def lines(source: Input, limit: int) -> Iterator[Line]:
+def lines(source: Input, limit: int, carriages: bool = False) -> Iterator[Line]:
     """Lines that end with a newline (a carriage return before it stays). A line above `limit` bytes is never held.
+
+    Args:
+        carriages: a carriage return that no newline follows ends a line, too.
 
     Raises:
         Damaged: after the last whole line, with the beginning of the cut one in it.
@@ -135,7 +211,7 @@ def lines(source: Input, limit: int) -> Iterator[Line]:
     row, offset, held = 1, 0, 0
     pending: list[bytes] = []  # pieces of the line that is not complete yet
     try:
-        for i, block in enumerate(source.blocks()):
+        for i, block in enumerate(_with_newlines(source.blocks()) if carriages else source.blocks()):
             if i == 0 and block.startswith(BOM):
                 block, offset = block[len(BOM) :], len(BOM)
             parts = block.split(b"\n")
@@ -157,6 +233,18 @@ def lines(source: Input, limit: int) -> Iterator[Line]:
         raise
     if held:
         yield Line(row, offset, b"".join(pending), held)
+
+
+def _with_newlines(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Blocks in which a newline stands for each lone carriage return, at its place."""
+    held = b""  # carriage returns at the end of a block, of which the next one tells what they are
+    for block in blocks:
+        whole = held + block
+        held = whole[len(whole.rstrip(b"\r")) :]
+        whole = whole.removesuffix(held)
+        yield LONE.sub(lambda found: b"\n" * len(found[0]), whole) if b"\r" in whole else whole
+    if held:
+        yield b"\n" * len(held)
 
 
 def _taken(pieces: list[bytes], short: bool) -> bytes:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bailong.reader.record import HEAD, Bad, Fields, Item, Record
-from bailong.reader.stream import Input
+from bailong.reader.stream import Input, refuse_packed
 
 #: rows of a Parquet file decoded at once
 BATCH = 256
@@ -21,14 +21,14 @@ def parquet(source: Input, fields: Fields) -> Iterator[Item]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    refuse_packed(source.path)
     row = 0
     try:
         with pq.ParquetFile(source.path) as file:
             has = file.schema_arrow.names
-            columns = [name for name in ([fields.text] if fields.text in has else fields.names()) if name in has]
-            if not columns or columns == [fields.url]:
+            columns = fields.columns(has)
+            if not columns:
                 raise no_field(str(source.path), fields, has)
-            columns += [fields.url] if fields.url in has and fields.url not in columns else []
             total = max(file.metadata.num_rows, 1)
             for batch in file.iter_batches(batch_size=BATCH, columns=columns, use_threads=False):
                 for found in batch.to_pylist():
@@ -51,7 +51,7 @@ def hub(path: str, split: str, revision: str | None, fields: Fields) -> Iterator
         ValueError: no such dataset, or no such column.
     """
     for row, found in enumerate(hub_rows(path, split, revision), 1):
-        if row == 1 and not any(name in found for name in [fields.text, *fields.parts]):
+        if row == 1 and not fields.columns(list(found)):
             raise no_field(path, fields, list(found))
         yield item(found, row, fields)
 
@@ -80,7 +80,7 @@ def hub_rows(path: str, split: str, revision: str | None = None) -> Iterator[dic
         ) from error
 
 
-def item(found: dict[str, Any], row: int, fields: Fields) -> Item:
+def item(found: dict[str, Any], row: int, fields: Fields) -> Record | Bad:
     """A row of a table as a record."""
     text = fields.text_of(found)
     if text is None:

@@ -7,7 +7,8 @@ from bailong.reader.stream import Damaged, Input, lines
 
 
 def read(source: Input, unit: str, encoding: str, max_bytes: int) -> Iterator[Item]:
-    """The documents of a text file: a `unit` is a `paragraph` or the `file`. A carriage return before a newline goes.
+    """The documents of a text file: a `unit` is a `paragraph` or the `file`. Lines end with a
+    newline, a carriage return or both.
 
     `encoding` must be one in which a newline is one byte that is no part of another character.
 
@@ -29,7 +30,7 @@ def read(source: Input, unit: str, encoding: str, max_bytes: int) -> Iterator[It
             return Bad(row, offset, f"bad_{encoding.replace('-', '')}", data[:HEAD], size)
 
     damaged = None
-    stream = lines(source, max_bytes)
+    stream = lines(source, max_bytes, carriages=True)
     while True:
         try:
             line = next(stream, None)
@@ -47,7 +48,7 @@ def read(source: Input, unit: str, encoding: str, max_bytes: int) -> Iterator[It
             first = (line.row, line.offset)
         size += line.size + bool(gathered)
         if size <= max_bytes:
-            gathered.append(line.data.removesuffix(b"\r"))
+            gathered.append(line.data.rstrip(b"\r"))
         else:
             gathered = [b"\n".join([*gathered, line.data])[:HEAD]]  # too large: only the beginning is of use
     if gathered:

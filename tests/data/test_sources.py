@@ -65,7 +65,11 @@ def test_parquet(tmp_path):
         ("a.jsonl", b'["x"]\n', r"no text field 'text' \(it has: list\)"),
         ("a.jsonl", b'{"text": "\xff"}\n', "not UTF-8 at byte 10"),
         ("a.jsonl.gz", b"plain", "damaged gzip"),
-        ("a.csv", b"x", "unknown kind of file"),
+        ("a.doc", b"x", "unknown kind of file"),
+        ("a.parquet.gz", b"x", "a .parquet file is compressed within .* unpack it to a.parquet"),
+        ("a.csv", b"a;b\n1;2\n", r"a\.csv: no text field 'text' \(it has: a, b\)"),
+        ("a.json", b'{"data": [{"text": "x"}]}', r"it has: data"),
+        ("a.json", b'[{"text": "x"}, {"text": 1}]', r"a\.json:2: no_text"),
     ],
 )
 def test_bad_files_are_named_with_place_and_remedy(tmp_path, name, content, message):

@@ -18,6 +18,13 @@ def test_parquet_in_batches(tmp_path):
     assert source.share(-1) == 1
 
 
+def test_a_column_within_a_column(tmp_path):
+    pq.write_table(pa.table({"data": [{"text": "a", "url": "u"}], "own.name": ["b"]}), tmp_path / "a.parquet")
+    for field, text in (("data.text", "a"), ("own.name", "b"), ("data.text+own.name", "a\n\nb")):
+        (found,) = parquet(Input(tmp_path / "a.parquet"), Fields(field, "data.url"))
+        assert (found.text, found.url) == (text, "u")
+
+
 def test_a_missing_column_names_the_others(tmp_path):
     pq.write_table(pa.table({"body": ["x"]}), tmp_path / "a.parquet")
     with pytest.raises(ValueError, match=r"a\.parquet: no text field 'text' \(it has: body\)"):

@@ -10,11 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import orjson
-
-from bailong.reader.jsonl import parse_leniently
+from bailong.reader.parse import parse
 from bailong.reader.record import HEAD, Bad
-from bailong.reader.stream import BOM, Damaged, Input, lines
+from bailong.reader.stream import BOM, Damaged, Input, in_utf8, lines, refuse_packed
 
 _BETWEEN = re.compile(r"[\s,]*")
 _FIRST_KEY = re.compile(r'\{\s*("(?:[^"\\]|\\.)*")\s*:')
@@ -35,7 +33,8 @@ class FoundRecord(NamedTuple):
 
 def local(path: Path) -> Iterator[FoundRecord | Bad]:
     """The objects of a file, plain or compressed (`.gz`, `.zst`, ...)."""
-    if path.suffix == ".parquet":
+    if ".parquet" in path.suffixes:
+        refuse_packed(path)
         yield from _parquet(path)
     elif _first(path) == b"[":
         yield from _array(path)
@@ -74,10 +73,10 @@ def _lines(path: Path) -> Iterator[FoundRecord | Bad]:
     """JSON lines, or one object over many lines."""
     begun = False
     try:
-        for row, offset, data, size in lines(Input(path), sys.maxsize):
+        for row, offset, data, size in lines(in_utf8(Input(path)), sys.maxsize):
             if not data or data.isspace():
                 continue
-            found, reason = _parsed(data)
+            found, reason = parse(data)
             if not begun and reason == "bad_json" and (whole := _object(path)) is not None:
                 yield FoundRecord(row, offset, whole)
                 return
@@ -161,24 +160,17 @@ def _opens_messages(text: str, at: int) -> bool:
         return False
 
 
-def _parsed(data: bytes) -> tuple[Any, str]:
-    try:
-        return orjson.loads(data), "not_object"
-    except orjson.JSONDecodeError:
-        return parse_leniently(data)
-
-
 def _object(path: Path) -> dict[str, Any] | None:
     """The whole file as one object, if it is one."""
     data, _ = _whole(path)
-    found, _ = _parsed(data.removeprefix(BOM))
+    found, _ = parse(data.removeprefix(BOM))
     return found if isinstance(found, dict) else None
 
 
 def _whole(path: Path) -> tuple[bytes, Damaged | None]:
     blocks: list[bytes] = []
     try:
-        for block in Input(path).blocks():
+        for block in in_utf8(Input(path)).blocks():
             blocks.append(block)
     except Damaged as damage:
         return b"".join(blocks), damage
@@ -188,7 +180,7 @@ def _whole(path: Path) -> tuple[bytes, Damaged | None]:
 def _first(path: Path) -> bytes:
     """The first byte that is no white space."""
     try:
-        for block in Input(path).blocks():
+        for block in in_utf8(Input(path)).blocks():
             if bare := block.removeprefix(BOM).lstrip():
                 return bare[:1]
     except Damaged:

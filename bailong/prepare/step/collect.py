@@ -23,6 +23,8 @@ KINDS = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".json": "jsonl",
+    ".csv": "csv",
+    ".tsv": "csv",
     ".txt": "text",
     ".parquet": "parquet",
     ".xml": "wiki",
@@ -33,6 +35,11 @@ KINDS = {
     ".wet": "warc",
     ".epub": "epub",
 }
+#: charsets of text files in which a newline is one byte that is no part of another character
+ENCODINGS = (
+    *("utf-8", "big5", "big5hkscs", "cp950", "gbk", "gb18030"),
+    *("shift_jis", "cp932", "euc_jp", "euc_kr", "cp949", "cp1252"),
+)
 #: small files that follow each other are read by one task, up to so many bytes
 UNIT_BYTES = 64_000_000
 #: records that `expected_bytes` looks at
@@ -56,8 +63,10 @@ class Collect(CorpusStep):
     `max_doc_bytes` is dropped. A file, or a run of small ones, of which more than `max_bad_ratio` is bad stops the
     run; `on_truncated` says whether a compressed file that breaks off does (`fail`) or gives what is whole (`keep`).
 
-    Text files: `text_unit` is `paragraph` (a blank line ends a document) or `file` (a book), `text_encoding` one of
-    utf-8, big5, big5hkscs, cp950, gbk, gb18030. EPUB: a document a `chapter` or a `book`. MediaWiki dumps:
+    Text files: `text_unit` is `paragraph` (a blank line ends a document) or `file` (a book). `text_encoding`, of text
+    files, JSON and tables as text, is one of utf-8, big5, big5hkscs, cp950, gbk, gb18030, shift_jis, cp932, euc_jp,
+    euc_kr, cp949, cp1252; UTF-16 and what begins with a byte-order mark are read as what they are. EPUB: a document a
+    `chapter` or a `book`. MediaWiki dumps:
     `wiki_variant` is read out of `-{...}-`, `wiki_title` begins each text with its title, `wiki_skip_sections`
     leaves out references, links and the like. Web pages: trafilatura favours `precision`, `recall` or `balance`,
     with or without tables and comments; `web_fast` leaves out its second opinions; `web_language` keeps one language.
@@ -98,7 +107,7 @@ class Collect(CorpusStep):
         self.require(0 <= self.max_bad_ratio <= 1, "max_bad_ratio", "in [0, 1]")
         self.one_of("on_truncated", ("keep", "fail"))
         self.one_of("text_unit", ("paragraph", "file"))
-        self.one_of("text_encoding", ("utf-8", "big5", "big5hkscs", "cp950", "gbk", "gb18030"))
+        self.one_of("text_encoding", ENCODINGS)
         self.one_of("epub_unit", ("chapter", "book"))
         self.one_of("web_favour", ("precision", "recall", "balance"))
         self.require(self.fetch_delay >= 0, "fetch_delay", "0 or more")
@@ -146,8 +155,12 @@ def kind_of(source: Source, path: Path) -> str:
     """The kind of a file, of `KINDS`.
 
     Raises:
-        ValueError: its name does not say.
+        ValueError: its name does not say, or it is packed and cannot be read so.
     """
+    from bailong.reader.stream import refuse_packed
+
+    if source.kind in ("parquet", "epub") or re.search(r"\.(parquet|epub)\.\w+$", path.name, re.IGNORECASE):
+        refuse_packed(path)
     if source.kind != "auto":
         return source.kind
     suffixes = [s.lower() for s in path.suffixes if s.lower() not in (".gz", ".zst", ".bz2", ".xz")]

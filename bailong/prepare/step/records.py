@@ -14,9 +14,9 @@ from bailong.data.sources import share
 from bailong.prepare.work import shard
 from bailong.prepare.work.books import Flow
 from bailong.prepare.work.shard import Document
-from bailong.reader import epub, fetch, jsonl, table, text, web, wiki
+from bailong.reader import delimited, epub, fetch, jsonl, table, text, web, wiki
 from bailong.reader.record import HARMLESS, HEAD, Bad, Fields, Item, Record
-from bailong.reader.stream import Damaged, Input
+from bailong.reader.stream import Damaged, Input, in_utf8, written
 
 if TYPE_CHECKING:
     from bailong.data.settings import Source
@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 ENOUGH_RECORDS = 20
 #: a file whose first so many records are all bad is not read to its end
 HOPELESS = 10_000
+
+#: what helps where much is bad for a reason
+ADVICE = {
+    "no_text": "set data.sources[].text to the field that holds the text",
+    "not_object": 'records are objects, as {"text": "..."}',
+    "bad_utf8": "set collect.text_encoding to the charset of the files",
+    "ragged": "every row has as many columns as there are names",
+}
 
 
 class RecordReader:
@@ -67,10 +75,13 @@ class RecordReader:
         knobs, limit, fields = self.settings, self.settings.max_doc_bytes, self.fields
         if file is None:
             return table.hub(self.source.path, self.source.split, self.source.revision, fields)
-        if kind == "jsonl":
-            return jsonl.read(file, fields, limit)
+        if kind in ("jsonl", "csv"):
+            read = {"jsonl": jsonl.read, "csv": delimited.read}[kind]
+            return written(file, read(in_utf8(file, knobs.text_encoding), fields, limit))
         if kind == "text":
-            return text.read(file, knobs.text_unit, knobs.text_encoding, limit)
+            # a charset in which a newline is one byte is decoded document by document, with offsets in the file
+            encoding = knobs.text_encoding if in_utf8(file).codec == "utf-8" else "utf-8"
+            return written(file, text.read(file, knobs.text_unit, encoding, limit))
         if kind == "parquet":
             return table.parquet(file, fields)
         if kind == "wiki":
@@ -97,9 +108,7 @@ class RecordReader:
         all_bad = count == self.read > 0 and self.settings.max_bad_ratio < 1
         if all_bad or (self.read >= ENOUGH_RECORDS and ratio > self.settings.max_bad_ratio):
             reasons = ", ".join(f"{reason} {n:,}" for reason, n in sorted(damaged.items(), key=lambda item: -item[1]))
-            advice = (
-                "set data.sources[].text to the field that holds the text" if "no_text" in damaged else "look at it"
-            )
+            advice = next((said for reason, said in ADVICE.items() if reason in damaged), "look at it")
             raise ValueError(
                 f"data source {self.name}: {count:,} of {self.read:,} records are bad ({reasons}), the "
                 f"first at {self.example}; {advice}, or go on without them: collect.max_bad_ratio={_above(ratio)}"

@@ -209,10 +209,10 @@ def test_large_files_are_units_of_their_own(tmp_path, monkeypatch):
 
 def test_kinds_and_refusals(tmp_path):
     assert units(Source(path="hub:a/b#c")) == [Unit("hub")]
-    put(tmp_path / "a.csv", b"x")
-    with pytest.raises(ValueError, match=r"a\.csv: unknown kind of file \(.jsonl"):
-        units(Source(path=str(tmp_path / "a.csv")))
-    assert units(Source(path=str(tmp_path / "a.csv"), kind="text"))[0].kind == "text"
+    put(tmp_path / "a.doc", b"x")
+    with pytest.raises(ValueError, match=r"a\.doc: unknown kind of file \(.jsonl"):
+        units(Source(path=str(tmp_path / "a.doc")))
+    assert units(Source(path=str(tmp_path / "a.doc"), kind="text"))[0].kind == "text"
     with pytest.raises(ValueError, match="data source not found"):
         units(Source(path=str(tmp_path / "none*.jsonl")))
     with pytest.raises(ValueError, match=r"collect\.on_truncated=drop is not accepted"):
@@ -302,3 +302,58 @@ def test_real_wikipedia_is_read_whole(tmp_path, real_data):
     facts, found, _ = collect(tmp_path, source)
     assert facts["bad"] == {}
     assert [d.text.strip() for d in found] == list(documents(source))
+
+
+def table_of(texts, delimiter=","):
+    rows = "".join(f'{i}{delimiter}"{text}"\n' for i, text in enumerate(texts))
+    return f"id{delimiter}text\n{rows}"
+
+
+WRITTEN = [f"第{i}份文件，說的是「換書會」。" for i in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "encoding"),
+    [
+        ("a.json", json.dumps([{"text": t} for t in WRITTEN]).encode(), "utf-8"),
+        ("a.csv", table_of(WRITTEN).encode("utf-8-sig"), "utf-8"),
+        ("a.csv", table_of(WRITTEN, ";").encode("utf-16"), "utf-8"),
+        ("a.tsv", table_of(WRITTEN, "\t").encode(), "utf-8"),
+        ("a.csv", table_of(WRITTEN).encode("big5"), "big5"),
+        ("a.jsonl", b"".join(row(t).decode().encode("gb18030") for t in WRITTEN), "gb18030"),
+        ("a.jsonl", b"".join(row(t).decode().encode("big5") for t in WRITTEN), "big5"),
+        ("a.jsonl", "".join(row(t).decode() for t in WRITTEN).encode("utf-16"), "utf-8"),
+        ("a.jsonl", "".join(row(t).decode() for t in WRITTEN).encode("utf-16-be"), "utf-8"),
+        ("a.jsonl", b"".join(map(row, WRITTEN)).replace(b"\n", b"\r"), "utf-8"),
+        ("a.jsonl.gz", gzip.compress("".join(row(t).decode() for t in WRITTEN).encode("utf-16-le")), "utf-8"),
+        ("a.txt", "\r\r".join(WRITTEN).encode(), "utf-8"),
+        ("a.txt", "\r\r".join(WRITTEN).encode("big5"), "big5"),
+        ("a.txt", "\n\n".join(WRITTEN).encode("utf-16"), "utf-8"),
+        ("a.txt", ("\n\n".join(WRITTEN[:20]) + "\r\r" + "\r\n\r\n".join(WRITTEN[20:])).encode(), "utf-8"),
+    ],
+)
+def test_forms_of_files(tmp_path, name, data, encoding):
+    source = Source(path=str(put(tmp_path / name, data)))
+    facts, found, _ = collect(tmp_path, source, text_encoding=encoding)
+    assert [d.text for d in found] == WRITTEN
+    assert facts["bad"] == {} and facts["bytes_read"] == len(data)
+    if encoding == "utf-8":
+        assert list(documents(source)) == WRITTEN  # training reads the same
+
+
+def test_a_bad_byte_of_another_charset_costs_its_record(tmp_path):
+    lines = [row(t).decode().encode("big5") for t in WRITTEN]
+    lines[7] = lines[7].replace("第".encode("big5"), b"\xff\xff")
+    source = Source(path=str(put(tmp_path / "a.jsonl", b"".join(lines))))
+    facts, found, (bad,) = collect(tmp_path, source, text_encoding="big5")
+    assert len(found) == 39 and facts["bad"] == {"bad_big5": 1} and (bad["row"], bad["offset"]) == (8, -1)
+    with pytest.raises(ValueError, match=r"bad_utf8 40.* set collect\.text_encoding to the charset of the files"):
+        collect(tmp_path, source)
+
+
+def test_packed_parquet_is_refused(tmp_path):
+    put(tmp_path / "a.parquet.gz", b"x")
+    with pytest.raises(
+        ValueError, match=r"a\.parquet\.gz: a \.parquet file is compressed within.*unpack it to a\.parquet"
+    ):
+        units(Source(path=str(tmp_path / "*.gz")))

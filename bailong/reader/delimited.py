@@ -1,0 +1,117 @@
+"""Tables as text: CSV and TSV with a row of names first. A row that is broken costs itself."""
+
+import csv
+from collections.abc import Iterator
+
+from bailong.reader.record import HEAD, Bad, Fields, Item
+from bailong.reader.stream import BLOCK, Input, Line, head, lines, only_carriages
+from bailong.reader.table import item, no_field
+
+#: what may stand between two columns
+DELIMITERS = ",;\t|"
+
+
+class Rows:
+    """The lines of a file for `csv`, with the place of the row that is being read.
+
+    Attributes:
+        first: its first line; None before it.
+        size: its bytes so far.
+    """
+
+    def __init__(self, found: Iterator[Line]) -> None:
+        self.found = found
+        self.first: Line | None = None
+        self.size = 0
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self.found:
+            self.first = self.first or line
+            self.size += line.size + 1
+            # a byte that is no UTF-8 costs the row that it stands in
+            yield line.data.decode("utf-8", "surrogateescape") + "\n"
+
+
+def read(source: Input, fields: Fields, max_bytes: int) -> Iterator[Item]:
+    """The rows of a table. Its first line names the columns and shows what stands between them.
+
+    Raises:
+        ValueError: there is no such column.
+        Damaged: after the last whole row.
+    """
+    start = head(source)
+    longest = 2 * max_bytes + (1 << 16)
+    csv.field_size_limit(longest)
+    found = lines(source, longest, carriages=only_carriages(start))
+    names = next(found, None)
+    if names is None:
+        return
+    title = names.data.decode("utf-8", "replace").rstrip("\r")
+    delimiter = delimiter_of(title, fields)
+    if title.startswith("sep=") and len(title) == 5:  # a line that spreadsheets write for themselves
+        names, delimiter = next(found, names), title[4]
+        title = names.data.decode("utf-8", "replace")
+    quoting = csv.QUOTE_MINIMAL if delimiter != "\t" or _quoted(start) else csv.QUOTE_NONE
+    columns = [name.strip() for name in next(csv.reader([title], delimiter=delimiter, quoting=quoting))]
+    if not fields.columns(columns):
+        raise no_field(str(source.path), fields, columns)
+    rows = Rows(found)
+    table = csv.reader(rows, delimiter=delimiter, quoting=quoting, strict=True)
+    while True:
+        rows.first, rows.size = None, 0
+        reason, values = "", []
+        try:
+            values = next(table)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            reason = "too_large" if "limit" in str(error) else "bad_csv"
+        first = rows.first
+        assert first is not None
+        if not reason and not values:
+            continue
+        if rows.size > longest:
+            reason = "too_large"
+        elif any(not value.isascii() and not _whole(value) for value in values):
+            reason = "bad_utf8"
+        elif not reason and len(values) != len(columns):
+            reason = "ragged"
+        if reason:
+            yield Bad(first.row, first.offset, reason, first.data[:HEAD], rows.size)
+        else:
+            yield item(dict(zip(columns, values, strict=True)), first.row, fields)._replace(offset=first.offset)
+
+
+def delimiter_of(title: str, fields: Fields) -> str:
+    """What stands between the columns of a table, by its row of names: what makes the text a column, else what is
+    commonest."""
+
+    def fit(delimiter: str) -> tuple[bool, int]:
+        columns = [name.strip().strip('"') for name in title.split(delimiter)]
+        return bool(fields.columns(columns)), len(columns)
+
+    return max(DELIMITERS, key=fit)
+
+
+def _quoted(start: bytes) -> bool:
+    """Whether quotation marks enclose columns in a table of tabs that begins so. In some they are signs like any."""
+    rows = csv.reader(start.decode("utf-8", "replace").splitlines(keepends=True), delimiter="\t", strict=True)
+    names, good, bad = len(next(rows, [])), 0, 0
+    while True:
+        try:
+            row = next(rows)
+        except StopIteration:
+            # the beginning of a longer file ends within a row
+            return bad <= good // 20 + (len(start) >= BLOCK)
+        except csv.Error:
+            bad += 1
+        else:
+            good, bad = good + (len(row) == names), bad + (len(row) not in (0, names))
+
+
+def _whole(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
