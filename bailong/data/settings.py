@@ -16,10 +16,10 @@ SHAPES = ("dialogue", "sharegpt", "alpaca", "moss", "squad", "gsm8k")
 class Source(Knobs, group="data.sources[]"):
     """One body of text.
 
-    `path` is a file or glob (JSONL, a JSON array of objects, CSV, TSV or TXT, plain, `.gz` or `.zst`, or Parquet),
-    `sample:<file>` for text inside the package, or `hub:<dataset id>` (or `hub:<dataset id>#<config>`, of which
-    `split` is read). `text` names the field or column that holds the text (TXT has none: there a blank line ends a
-    document), `a.b` the field b within a, `a+b` two that are joined. `fraction`
+    `path` is a file, a folder (all its files) or a glob: JSONL, a JSON array of objects, CSV, TSV or TXT, plain, `.gz`
+    or `.zst`, or Parquet. It may also be `sample:<file>` for text inside the package, or `hub:<dataset id>` (or
+    `hub:<dataset id>#<config>`, of which `split` is read). `text` names the field or column that holds the text (TXT
+    has none: there a blank line ends a document), `a.b` the field b within a, `a+b` two that are joined. `fraction`
     keeps that share of the documents, chosen by the hash of their text, so that the choice never depends
     on their order. `language` is a label; `bailong-extend` trains on the sources that carry the language
     of its tokenizer.
@@ -58,7 +58,8 @@ class Data(Knobs, group="data"):
 
     `folder` is what `bailong-prepare` fills from `sources`, and what training then reads; null: training reads the
     sources as they are. `held_out` is the share of documents kept from training, in every source, chosen by the
-    hash of their text: every config that shares a text holds out the same documents. `evaluation_bytes` bounds the
+    hash of their text: every config that shares a text holds out the same documents; 0 is for a corpus that is only
+    prepared, since every run is evaluated. `evaluation_bytes` bounds the
     evaluation text in bytes, which makes it the same text under any tokenizer; `evaluate_on` is the position of the
     source that is evaluated. `expected_tokens` (of text) and `expected_dialogues` serve `plan=true` alone, where no
     data is read. `kind` is `text`,
@@ -77,7 +78,7 @@ class Data(Knobs, group="data"):
 
     def __post_init__(self) -> None:
         self.one_of("kind", ("text", "dialogue"))
-        self.require(0 < self.held_out < 1, "held_out", "between 0 and 1")
+        self.require(0 <= self.held_out < 1, "held_out", "at least 0 and below 1")
         self.require(self.evaluation_bytes > 0, "evaluation_bytes", "above 0")
         if shape := next((s.kind for s in self.sources if self.kind == "text" and s.kind in SHAPES), None):
             raise ValueError(f"data.sources[].kind={shape} is a shape of dialogues, which need data.kind=dialogue")

@@ -1,6 +1,5 @@
 """Where text comes from: local files, the sample inside the package, the Hub. One document at a time."""
 
-import glob
 import hashlib
 import json
 import sys
@@ -8,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from bailong.data import paths
 from bailong.data.settings import SHAPES, Source
 from bailong.data.turns import serialised, turns_of
 from bailong.reader import delimited, jsonl, stream, table
@@ -43,17 +43,23 @@ def documents(source: Source) -> Iterator[str]:
 
 
 def files(source: Source) -> list[Path]:
-    """The local files of a source, sorted; none for a Hub dataset."""
+    """The local files of a source, sorted, each once under whatever names and links; none for a Hub dataset.
+
+    Raises:
+        ValueError: there are none, or one cannot be read.
+    """
     if source.path.startswith("hub:"):
         return []
-    inside = source.path.startswith("sample:")
-    pattern = str(SAMPLE / source.path.removeprefix("sample:")) if inside else source.path
-    found = sorted(Path(p) for p in glob.glob(pattern, recursive=True))
-    if not found:
-        raise ValueError(
-            f"data source not found: {source.path} (a JSONL, TXT or Parquet file or glob, sample:<file>, or hub:<id>)"
-        )
-    return found
+    return paths.find(str(SAMPLE / source.path.removeprefix("sample:")) if _inside(source) else source.path)
+
+
+def root(source: Source) -> Path:
+    """The folder that the names of a source's files are relative to: what stands before the first wildcard."""
+    return SAMPLE if _inside(source) else paths.root(source.path)
+
+
+def _inside(source: Source) -> bool:
+    return source.path.startswith("sample:")
 
 
 def share(text: str, purpose: str) -> float:

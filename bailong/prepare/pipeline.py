@@ -159,7 +159,9 @@ class Pipeline:
                 flat[f"{name}: {key} (version)"] = knobs.version
             flat |= {f"{name}: {key} (content)": value for key, value in facts.items() if value}
         for unit in collected:
-            flat[f"{unit.name} (content)"] = [unit.arguments, unit.version]
+            flat[f"{unit.name} (content)"] = [unit.arguments | {"files": []}, unit.version]
+            name = unit.arguments["source"]["name"]
+            flat |= {f"{name}: file {file['name']}": file["sha256"] for file in unit.arguments["files"]}
         for key in ("mix", "pack"):
             flat |= {f"{key}.{knob}": value for knob, value in self.settings.step(key).recipe().items()}
             flat[f"{key} (version)"] = self.settings.step(key).version

@@ -19,6 +19,11 @@ from bailong.train.settings import Train
 
 def prepare(settings: Train, say: Callable[[str], None]) -> Corpus:
     """Tokenize the data of a run, or open what an earlier job tokenized."""
+    if not settings.data.held_out:
+        raise ValueError(
+            "data.held_out=0 keeps no text to evaluate a run on: add data.held_out=0.01, which also holds for a corpus "
+            "that was prepared with 0"
+        )
     tokenizer, _ = open_tokenizer(settings)
     markers = settings.stage.markers(tokenizer.bos_token_id, tokenizer.eos_token_id)
     if ready := prepared.packed(settings.data, identity.tokenizer_digest(settings), markers):

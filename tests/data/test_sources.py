@@ -128,3 +128,20 @@ def test_a_command_ends_at_a_lone_surrogate_in_one_line(bench, tmp_path, command
     )
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
     assert done.stderr.splitlines()[-1].startswith(f"error: {path}:81: lone surrogate")
+
+
+@pytest.mark.parametrize("command", ["train", "extend"])
+def test_nothing_held_out(bench, tmp_path, command):
+    """A tokenizer may learn from all of a text; a run is told that it needs some to be evaluated on."""
+    path = write(tmp_path / "a.jsonl", GOOD * 40)
+    (tmp_path / "tokenizers").symlink_to(bench / "tokenizers")
+    (tmp_path / "models").symlink_to(bench / "models")
+    data = f"data.sources=[{{path: {path}, language: zh-Hant}}]"
+    if command == "train":
+        rest = ("tokenizer.folder=tokenizers/extended", "model.path=models/tied", "tracking=local")
+        done = call("train", *rest, "data.folder=null", data, "data.held_out=0", cwd=tmp_path)
+        assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+        assert "data.held_out=0 keeps no text to evaluate a run on: add data.held_out=0.01" in done.stderr
+    else:
+        done = call("extend", "data.folder=null", data, "data.held_out=0", "plan=true", cwd=tmp_path)
+        assert "held_out" not in done.stderr, done.stderr

@@ -302,3 +302,20 @@ def test_the_order_of_the_sources_is_part_of_a_corpus(tmp_path):
     assert made.returncode == 0, made.stderr
     turned = prepare(tmp_path, "data=sample", "data.name=o", f"data.sources=[{two},{one}]")
     assert turned.returncode == 2 and "made with other settings (data.sources" in turned.stderr, turned.stderr
+
+
+def test_a_source_that_changed_is_named(tmp_path):
+    sources = "data.sources=[{name: mine, path: texts}]"
+    (tmp_path / "texts/in").mkdir(parents=True)
+    sample = list(lines(ROOT / "bailong/data/sample/corpus.jsonl"))
+    for name, some in (("a[1].jsonl", sample[:20]), ("in/b.jsonl", sample[20:40])):
+        text = "\n".join(json.dumps({"text": json.loads(line)["zht"]}, ensure_ascii=False) for line in some)
+        (tmp_path / "texts" / name).write_text(text, encoding="utf-8")
+    made = prepare(tmp_path, "data=sample", "data.name=m", sources, "data.held_out=0")
+    assert made.returncode == 0, made.stderr
+    assert ledger(tmp_path, "m")["held_out"]["documents"] == 0 and len(rows(tmp_path, "documents", "m")) == 40
+    assert (tmp_path / "data/m/report.html").stat().st_size > 10_000
+    (tmp_path / "texts/in/b.jsonl").write_text(text.replace("。", "！"), encoding="utf-8")
+    again = prepare(tmp_path, "data=sample", "data.name=m", sources, "data.held_out=0")
+    assert again.returncode == 2 and "Traceback" not in again.stderr
+    assert "mine: file in/b.jsonl: " in again.stderr and "a[1]" not in again.stderr, again.stderr

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import glob
-import itertools
 import re
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -184,7 +182,7 @@ def units(source: Source) -> list[Unit]:
 
     if source.kind == "hub" or source.path.startswith("hub:"):
         return [Unit("hub")]
-    root = _root(source)
+    root = sources.root(source)
     found: list[Unit] = []
     size = 0
     for path in sources.files(source):
@@ -258,6 +256,7 @@ def tasks(sources: list[Source], settings: list[Collect], cache: Path, first: in
                 arguments["files"].append({"name": relative, "bytes": path.stat().st_size, "sha256": content})
             local = {
                 "paths": [str(path.resolve()) for path, _ in unit.files],
+                "modified": [path.stat().st_mtime_ns for path, _ in unit.files],
                 "local_knobs": knobs.chosen(knobs.local),
                 "pages": str((cache / "pages").resolve()),
             }
@@ -273,8 +272,8 @@ def collect_file(target: Path, inputs: list[Path], arguments: dict[str, Any]) ->
 
     Args:
         inputs: none.
-        arguments: `source`, `kind`, `files` (name, size and hash of each), `knobs`; `paths` of the files, `pages` and
-            `local_knobs` where they are on this machine.
+        arguments: `source`, `kind`, `files` (name, size and hash of each), `knobs`; `paths` of the files and when they
+            were `modified`, `pages` and `local_knobs`, as they are on this machine.
 
     Returns:
         `parts` (documents, characters and bytes of each shard; none where nothing could be read), `read` (records
@@ -283,7 +282,7 @@ def collect_file(target: Path, inputs: list[Path], arguments: dict[str, Any]) ->
         with its bytes and no characters.
 
     Raises:
-        ValueError: too much is bad, a field is missing, or a file breaks off and may not.
+        ValueError: too much is bad, a field is missing, a file breaks off and may not, or changes meanwhile.
     """
     from bailong.data.settings import Source
     from bailong.prepare.step.records import RecordReader, write
@@ -295,6 +294,9 @@ def collect_file(target: Path, inputs: list[Path], arguments: dict[str, Any]) ->
         reader = RecordReader(source, settings, quarantine, Path(arguments["pages"]))
         files = [(Path(p), f["name"]) for p, f in zip(arguments["paths"], arguments["files"], strict=True)]
         parts = write(target, reader.documents(arguments["kind"], files), settings.shard_mb * 1e6)
+    for (path, _), before in zip(files, arguments["modified"], strict=True):
+        if path.stat().st_mtime_ns != before:
+            raise ValueError(f"{path} changed while it was read: run again when nobody writes to it")
     reader.check()
     flow = reader.flow()
     flow.check(f"collect, {given['name']}")
@@ -306,13 +308,3 @@ def collect_file(target: Path, inputs: list[Path], arguments: dict[str, Any]) ->
         "limited": reader.limited,
         "flow": flow.to_json(),
     }
-
-
-def _root(source: Source) -> Path:
-    """The folder that the names of a source's files are relative to: what stands before the first wildcard."""
-    from bailong.data.sources import SAMPLE
-
-    if source.path.startswith("sample:"):
-        return SAMPLE
-    fixed = itertools.takewhile(lambda part: not glob.has_magic(part), Path(source.path).parts[:-1])
-    return Path(*fixed)

@@ -1,6 +1,7 @@
 import dataclasses
 import gzip
 import json
+import os
 import subprocess
 import sys
 
@@ -357,3 +358,11 @@ def test_packed_parquet_is_refused(tmp_path):
         ValueError, match=r"a\.parquet\.gz: a \.parquet file is compressed within.*unpack it to a\.parquet"
     ):
         units(Source(path=str(tmp_path / "*.gz")))
+
+
+def test_a_file_that_changes_while_it_is_read_is_named(tmp_path):
+    (only,) = tasks([Source(path=str(put(tmp_path / "a.jsonl", b"".join(GOOD))))], [Collect()], tmp_path / "cache")
+    put(tmp_path / "a.jsonl", b"".join(GOOD[:50]))
+    os.utime(tmp_path / "a.jsonl", ns=(1, 1))
+    with pytest.raises(ValueError, match=r"a\.jsonl changed while it was read: run again when nobody writes to it"):
+        task.run(only, tmp_path / "work")
