@@ -36,7 +36,8 @@ class Prepare:
     language model goes to `api`, and is estimated at `prices`.
 
     What is written goes to `data.folder` (null: `data/<name>`). `overwrite` replaces a corpus made with other
-    settings; `keep_work` keeps what makes a later change of settings cheap (about twice the size of the corpus).
+    settings; `keep_work` keeps what makes a later change of settings cheap (eight to nine times the
+    published documents, which are compressed).
     `plan` tries the steps on `plan_documents` of each source, in a temporary folder, and says what all would take.
     """
 
