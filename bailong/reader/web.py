@@ -9,6 +9,7 @@ from typing import Any
 from bailong.reader import charset
 from bailong.reader.record import HEAD, Bad, Item, Record, Skipped, needs
 from bailong.reader.stream import Input, Unpacked
+from bailong.text import superscript
 
 GZIP = b"\x1f\x8b\x08"
 PAGES = ("text/html", "application/xhtml+xml")
@@ -55,8 +56,8 @@ class Extractor:
         found = charset.page(page, header)
         if found is None:
             return Bad(row, offset, "bad_charset", page[:HEAD], len(page))
-        try:
-            text = self._extract(found.text, url=url or None, **self._knobs)
+        try:  # it drops the tags, and 10<sup>8</sup> would be 108
+            text = self._extract(superscript.written(found.text), url=url or None, **self._knobs)
         except (ValueError, TypeError, AttributeError, RecursionError, AssertionError, LookupError):
             return Bad(row, offset, "bad_html", page[:HEAD], len(page))
         if not text:

@@ -68,6 +68,13 @@ def test_a_page_that_cannot_be_read_is_bad(tmp_path, extractor):
     assert isinstance(bad, Bad) and bad.reason == "bad_charset"
 
 
+def test_what_is_raised_in_a_page_is_written(tmp_path, extractor):
+    text = "光在真空中每秒走3×10<sup>8</sup>公尺，一杯H<sub>2</sub>O約重0.25公斤，這些都是館員在講座上說的。"
+    (tmp_path / "page.html").write_bytes(page(text + MAIN))
+    (found,) = html(Input(tmp_path / "page.html"), extractor, 1_000_000)
+    assert "3×10⁸公尺" in found.text and "H₂O" in found.text
+
+
 def test_pages_without_text(tmp_path, extractor):
     for data, reason in (
         (b"<html><body></body></html>", "no_content"),
