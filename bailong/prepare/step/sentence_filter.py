@@ -26,6 +26,16 @@ EMOJI = (
 _HINTS = ("://", "：//", "：／／", ":／／", "www", "WWW", "Www", "@", "＠")
 _BARE = re.compile(r"[.．。](?:com|net|org|edu|gov|idv|info|io|tw|cn|hk|jp|me|co|tv|cc|ly|gl)(?![A-Za-z0-9_])")
 
+#: signs that names are written with, between letters or inside the marks of a title; arrows and ※ are in none
+_STARS = "☆★✩✪✰⭐♡♥❤♪♫♬♠♣♦◆◇●◎▲▼✿❀☀☂☁✕✖"
+_TITLE = re.compile(r"《[^《》\n]{1,60}》|〈[^〈〉\n]{1,60}〉|「[^「」\n]{1,60}」|『[^『』\n]{1,60}』")
+_WITHIN = re.compile(rf"(?<=\w) ?[{_STARS}] ?(?=\w)|(?<=[A-Za-z0-9\u3041-\u30fa])[{_STARS}](?!\s*[{_STARS}])")
+#: what comes before an address that the reader is sent to, which has no scheme and no path
+_SENT = re.compile(
+    r"(?:網址|官網|网址|官网|詳見|详见|請見|参见|參見|請上|请上|請至|请至|請到|點擊|点击|點選|連結|链接|登入|登录|造訪|瀏覽|轉自|轉載自|"
+    r"来源|來源|加入|訂購|洽詢)[在是為为於于至到：:（(「 ]{0,3}\Z"
+)
+
 
 @dataclass
 class SentenceFilter(TextStep):
@@ -35,6 +45,12 @@ class SentenceFilter(TextStep):
     expressions of one's own, reason -> expression. A document of which less than `min_keep_ratio` of the characters
     stay is dropped, with the reason `mostly_<kind>`; so is one of which nothing stays. A URL takes its whole
     sentence with it: what is left of the sentence rarely is one.
+
+    With `names` a sentence keeps what is part of a name: a domain without scheme, `www.` and path (socket.io), unless
+    words send the reader there (請上 a.com) or little else stands beside it; one star, heart or note between letters
+    (幽☆遊☆白書) or behind a Latin letter or kana (M♡), or any of them in 《》〈〉「」『』 with none in front.
+    A sentence with four such signs outside of titles is decoration, and so is one with another sign or at its edge
+    (☆加LINE☆). The paper drops all of them: `names: false`.
     """
 
     url: bool = True
@@ -43,9 +59,11 @@ class SentenceFilter(TextStep):
     symbol: bool = True
     symbols: str | None = None
     patterns: dict[str, str] = field(default_factory=dict)
+    names: bool = True
     min_keep_ratio: float = 0.0
 
     name: ClassVar[str] = "sentence_filter"
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         self.require(0 <= self.min_keep_ratio <= 1, "min_keep_ratio", "in [0, 1]")
@@ -64,17 +82,20 @@ class SentenceFilter(TextStep):
         from bailong.text.sentences import split
         from bailong.text.spans import EMAIL, URL
 
+        named = _named_sites if self.names else str
+        plain = _without_names if self.names and self.symbols is None else str
         signs = self._signs()
         own = [(reason, re.compile(pattern).search) for reason, pattern in sorted(self.patterns.items())]
         tests: list[tuple[str, Callable[[str], Any]]] = []
         if self.email:
             tests.append(("email", lambda text: ("@" in text or "＠" in text) and EMAIL.search(text)))
         if self.url:
-            tests.append(("url", lambda text: hinted(text) and URL.search(EMAIL.sub("", text))))
+            tests.append(("url", lambda text: hinted(text) and URL.search(named(EMAIL.sub("", text)))))
         if self.emoji:
             tests.append(("emoji", re.compile(f"[{EMOJI}]").search))
         if self.symbol:
-            tests.append(("symbol", re.compile(f"[{self.symbols or SYMBOLS}]").search))
+            symbol = re.compile(f"[{self.symbols or SYMBOLS}]").search
+            tests.append(("symbol", lambda text: symbol(text) and symbol(plain(text))))
         tests += own
 
         def suspicious(text: str) -> bool:
@@ -116,6 +137,34 @@ class SentenceFilter(TextStep):
         """One set for emoji and symbols: a single scan at the speed of a table."""
         signs = (EMOJI if self.emoji else "") + ((self.symbols or SYMBOLS) if self.symbol else "")
         return re.compile(f"[{signs}]").search if signs else None
+
+
+def _named_sites(sentence: str) -> str:
+    """The sentence without the domains that are names in it."""
+    from bailong.text.spans import URL
+
+    def bare(match: re.Match[str]) -> bool:
+        address = match.group()
+        return not (
+            "/" in address
+            or "：" in address
+            or address[:4].lower() in ("www.", "www．", "www。")
+            or _SENT.search(sentence, max(0, match.start() - 12), match.start())
+        )
+
+    rest = URL.sub("", sentence)
+    if len(re.findall(r"\w", rest)) < 4:
+        return sentence
+    return URL.sub(lambda match: "" if bare(match) else match.group(), sentence)
+
+
+def _without_names(sentence: str) -> str:
+    """The sentence without the signs that are part of a name."""
+    sentence = _TITLE.sub(
+        lambda title: title[0] if title[0][1] in _STARS else re.sub(f"[{_STARS}]", "", title[0]), sentence
+    )
+    rest, count = _WITHIN.subn("", sentence)
+    return rest if count < 4 else sentence
 
 
 def hinted(text: str) -> bool:

@@ -41,6 +41,54 @@ def test_ordinary_text_stays(text):
     assert SentenceFilter().open()(text) == (text, "", (), ())
 
 
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "這個伺服器以 socket.io 與瀏覽器連線，速度很快。",
+        "遊戲在 DMM.com 上推出完整版。",
+        "他最喜歡的漫畫是《幽☆遊☆白書》。",
+        "Node.js 與 Vue.js 都是常用的工具。",
+        "台積電.com 是假的名稱。",
+        "偶像團體K☆S出了新歌，專輯M♡。",
+        "首張單曲以「Becky♪」名義發行。",
+        "《Healin' Good ♥ 光之美少女》的片尾曲。",
+        "她加入モーニング娘。後，演出【推しの子】和《Re:從零開始》。",
+        "亞馬遜公司（Amazon.com, Inc.）是美國公司。",
+    ],
+)
+def test_names_stay(sentence):
+    text = f"好的。{sentence}再見。"
+    assert SentenceFilter().open()(text) == (text, "", (), ())
+
+
+@pytest.mark.parametrize("name", ["socket.io", "DMM.com", "《幽☆遊☆白書》", "M♡"])
+def test_the_paper_drops_names_too(name):
+    text = f"好的。他也喜歡用{name}。再見。"
+    assert SentenceFilter().open()(text).text == text
+    assert SentenceFilter(names=False).open()(text).text == "好的。再見。"
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "★★★ 限時 ★★★",
+        "☆加LINE☆",
+        "超值☆限量☆特價☆快搶☆下殺",
+        "【★限時特價★】全館五折。",
+        "《★★★★★》評價",
+        "詳見 https://socket.io/docs。",
+        "更多在 pchome.com.tw/abc 這裡。",
+        "請上 abc.com.tw 訂購商品。",
+        "官網：shop.com.tw",
+        "首頁→新聞→政治",
+        "abc.com",
+        "寄信到 a@b.com 詢問。",
+    ],
+)
+def test_decoration_and_addresses_go(sentence):
+    assert SentenceFilter().open()(f"好的。\n{sentence}\n再見。").removed
+
+
 def test_drops():
     assert SentenceFilter().open()("★☆★") == (None, "mostly_symbol", (), ())
     assert SentenceFilter().open()("OK 👌") == (None, "mostly_emoji", (), ())
