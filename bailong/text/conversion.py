@@ -11,6 +11,9 @@ OpenCC cuts text greedily from the left, so a phrase of its dictionaries takes c
 - `variants`: Traditional forms that OpenCC writes, inside its phrases too, with the form that Taiwan prefers.
 - `patterns`: what depends on more context than a phrase can hold: regular expressions over the converted text, each
   with a substring without which it cannot match; those of `term_patterns` are for configurations with phrases.
+
+`overlaps.json` holds more joins, counted in Traditional text: where a rare phrase of the dictionaries ends in the
+beginning of a common word (上覆 in 网上复制), the word is kept whole.
 """
 
 import hashlib
@@ -26,6 +29,8 @@ from typing import Any
 CONFIGS = ("s2twp", "s2tw")
 
 OVERLAY = Path(__file__).with_name("overlay.json")
+#: joins learned by `benchmarks/conversion.py`: [heads, beginning, ends], the words being the beginning and one end each
+OVERLAPS = Path(__file__).with_name("overlaps.json")
 
 
 @cache
@@ -42,6 +47,8 @@ def converter(config: str = "s2twp", *, overlay: bool = True) -> Callable[[str],
     saved = json.loads(OVERLAY.read_text(encoding="utf-8"))
     terms = saved["terms"] if config.endswith("p") else {}
     shields = dict(zip(map(opencc.OpenCC("s2t").convert, terms), terms.values(), strict=True))
+    for heads, beginning, ends in json.loads(OVERLAPS.read_text(encoding="utf-8")):
+        saved["joins"].insert(0, [heads, " ".join(beginning + end for end in ends)])
     corrected = _with_entries(config, _entries(saved, plain.convert, terms), saved["variants"] | shields)
     patterns = [
         (hint, re.compile(pattern).sub, replacement)
@@ -67,7 +74,7 @@ def facts(config: str, *, overlay: bool = True) -> dict[str, Any]:
         digest.update((_dictionaries() / name).read_bytes())
     found = {"opencc": opencc.__version__, "dictionaries": digest.hexdigest()[:16]}
     if overlay:
-        found["overlay"] = hashlib.sha256(OVERLAY.read_bytes()).hexdigest()[:16]
+        found["overlay"] = hashlib.sha256(OVERLAY.read_bytes() + OVERLAPS.read_bytes()).hexdigest()[:16]
     return found
 
 
@@ -75,11 +82,13 @@ def _entries(saved: dict[str, Any], plain: Callable[[str], str], terms: dict[str
     """Phrase -> final form; joins give way to phrases, and words to both."""
     known = saved["script"] | terms
     known = {word: plain(word) for line in saved["words"] for word in line.split()} | known
+
+    @cache
+    def form(text: str) -> str:
+        return known.get(text) or saved["variants"].get(plain(text), plain(text))
+
     joined = {
-        a + b: known.get(a, plain(a)) + known.get(b, plain(b))
-        for firsts, seconds in saved["joins"]
-        for a in firsts.split()
-        for b in seconds.split()
+        a + b: form(a) + form(b) for firsts, seconds in saved["joins"] for a in firsts.split() for b in seconds.split()
     }
     return joined | known
 

@@ -32,14 +32,29 @@ MANY = """皇后在后面→皇后在後面 后来皇后发了头发→後來皇
 系鞋带→繫鞋帶 关系→關係 系统→系統 历史→歷史 日历→日曆 风采→風采 采访→採訪 海淀→海淀 淀粉→澱粉 划船→划船"""
 
 
+#: a common word behind a character with which its first one makes a rare phrase
+OVERLAPS = """
+网上复制→網上複製 粉丝发送→粉絲發送 不干燥→不乾燥 台湾台风→臺灣颱風 早上复习→早上複習 飞机制造商→飛機製造商
+木材干燥→木材乾燥 被干燥→被乾燥 广大台风→廣大颱風 境外面包→境外麵包 首秀发生→首秀發生 推迟回应→推遲回應
+记录机上复制→記錄機上複製 巴西历史→巴西歷史 年里约→年里約 合并若干→合併若干 展示复杂→展示複雜 伟大斗争→偉大鬥爭
+没采用→沒採用 满地核准→滿地核准 虚开发票→虛開發票 丝发送达→絲發送達 第二出线→第二出線 下摆动→下擺動
+激素发泄→激素發洩 看钟表→看鐘錶 说尽快→說儘快 不尽早→不儘早 大台灯→大檯燈 老干粮→老乾糧 有面条→有麵條
+他向往→他嚮往 在核准→在核准 小克星→小剋星"""
+
+#: the phrase before the word
+PHRASES = """上覆→上覆 丝发→絲髮 不干了→不幹了 太后来访→太后來訪 头发生长→頭髮生長 恢复制度→恢復制度 反复发生→反覆發生
+人参茶→人參茶 一出戏→一齣戲 制药品→製藥品 提干的→提幹的"""
+
+
 def pairs(text: str) -> list[tuple[str, str]]:
     return [(a, b) for a, _, b in (pair.partition("→") for pair in text.split())]
 
 
-@pytest.mark.parametrize(("simplified", "traditional"), pairs(WRONG) + pairs(MANY))
+@pytest.mark.parametrize(("simplified", "traditional"), pairs(WRONG) + pairs(MANY) + pairs(OVERLAPS) + pairs(PHRASES))
 def test_phrases(simplified, traditional):
     assert converter()(simplified) == traditional
     assert converter()(f"据说{simplified}。") == f"據說{traditional}。"
+    assert converter()(f"谁都可以看{simplified}。") == f"誰都可以看{traditional}。"
 
 
 def test_the_overlay_is_what_corrects_them():

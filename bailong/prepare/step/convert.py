@@ -23,7 +23,7 @@ class Convert(TextStep):
     Attributes:
         mode: `guarded`; `always` converts everything, as the paper; `off` nothing.
         config: `s2twp` also puts Taiwan's words for those of the mainland (软件 -> 軟體); `s2tw` only its characters.
-        overlay: corrections of OpenCC's known errors (bailong/text/overlay.json).
+        overlay: corrections of OpenCC's known errors (`overlay.json` and `overlaps.json` of bailong/text).
         mixed: what is done to Simplified characters in a paragraph that is Traditional: `leave` them (names,
             quotations, words talked about) or replace them one by one (`characters`).
         max_kana: share of kana among Han and kana above which a paragraph is looked at part by part, and a part of
@@ -33,6 +33,7 @@ class Convert(TextStep):
     """
 
     name: ClassVar[str] = "convert"
+    version: ClassVar[int] = 2
     mode: str = "guarded"
     config: str = "s2twp"
     overlay: bool = True
