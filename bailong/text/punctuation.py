@@ -4,6 +4,7 @@ import re
 from itertools import islice
 from typing import TypeAlias
 
+from bailong.text.code_lines import is_code
 from bailong.text.script import HAN
 from bailong.text.spans import protected, replaced
 
@@ -46,12 +47,15 @@ _ABBREVIATION = re.compile(
 )
 _TO_FULL = str.maketrans(",;:!?", "，；：！？")
 
+#: a command of LaTeX with its arguments
+_COMMAND = re.compile(r"\\[A-Za-z]+\*?(?:\[[^\]\n]*\])?(?:\{[^{}\n]*\})+")
+
 #: start -> (end, new text)
 Edits: TypeAlias = dict[int, tuple[int, str]]
 
 
 def contextual(text: str, *, quotes: str = "corner", ellipsis: bool = True) -> str:
-    """Convert a document line by line; a second time changes nothing.
+    """Convert a document line by line, code aside (`bailong.text.code_lines`); a second time changes nothing.
 
     Args:
         quotes: `corner`, `curly` or `keep` (see `Punctuate`).
@@ -61,9 +65,10 @@ def contextual(text: str, *, quotes: str = "corner", ellipsis: bool = True) -> s
         return text
     # code and comments of several lines are only seen as a whole; anything else is looked for in single lines
     masked = _masked(text).split("\n") if "```" in text or "<!--" in text else None
-    lines = text.split("\n")
-    for i, line in enumerate(lines):
-        if _CANDIDATE.search(line):
+    given = text.split("\n")
+    lines = given.copy()
+    for i, line in enumerate(given):
+        if _CANDIDATE.search(line) and not is_code(given, i):
             lines[i] = _line(line, masked[i] if masked else _masked(line), quotes, ellipsis)
     return "\n".join(lines)
 
@@ -71,7 +76,8 @@ def contextual(text: str, *, quotes: str = "corner", ellipsis: bool = True) -> s
 def _masked(text: str) -> str:
     """The text with low lines for what is protected: its signs are not seen, and its edges are not Chinese."""
     spans = protected(text, numbers=False)
-    return replaced(text, ((start, end, re.sub(r"[^\n]", "_", text[start:end])) for start, end, _ in spans))
+    masked = replaced(text, ((start, end, re.sub(r"[^\n]", "_", text[start:end])) for start, end, _ in spans))
+    return _COMMAND.sub(lambda match: "_" * len(match[0]), masked) if "\\" in masked else masked
 
 
 def _line(line: str, masked: str, quotes: str, ellipsis: bool) -> str:

@@ -21,6 +21,7 @@ class Punctuate(TextStep):
     """
 
     name: ClassVar[str] = "punctuate"
+    version: ClassVar[int] = 2
     mode: str = "contextual"
     quotes: str = "corner"
     ellipsis: bool = True

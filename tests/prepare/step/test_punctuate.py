@@ -53,7 +53,7 @@ a) 重灌驅動程式 -> a) 重灌驅動程式
 自序......................1 -> 自序......................1
 說。。。。昨天.....又去⋯⋯⋯看到…然後﹍﹍就這樣.. -> 說……昨天……又去……看到……然後……就這樣……
 print("你好", x) 會印出 -> print("你好", x) 會印出
-{"名稱": "值,值"} -> {"名稱": "值，值"}
+{"名稱": "值,值"} -> {"名稱": "值,值"}
 Blanch 汆燙: to dip food in hot water, e.g., 30 s. -> Blanch 汆燙: to dip food in hot water, e.g., 30 s.
 他說“OK”嗎 -> 他說「OK」嗎
 “我說‘好’嗎?”她問。 -> 「我說『好』嗎？」她問。
@@ -88,6 +88,57 @@ def test_english_sentences_in_a_chinese_line(punctuate):
 def test_code_of_several_lines_stays(punctuate):
     text = "如下:\n```\nprint(名稱, 值);  # 註解,說明\n```\n完成."
     assert punctuate(text).text == "如下：\n```\nprint(名稱, 值);  # 註解,說明\n```\n完成。"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def 函式(參數=1, 其他=2):",
+        "def 函式(參數=1, 其他=2):\n    做事(參數, 其他)\n    return 參數, 其他",
+        'print("你好", end="")',
+        "SELECT 姓名, 年齡 FROM 使用者 WHERE 城市='台北';",
+        "if (年齡 > 18) {",
+        '#include "標頭.h"',
+        "for 項目 in 清單:",
+        "總和 += 項目['價格'] * 數量;",
+        "var 結果 = 計算(甲, 乙);",
+        "function 相加(甲, 乙) { return 甲 + 乙; }",
+        '字典 = {"鍵": 值, "另一": 值}',
+        '"姓名": "小明, 小華",',
+        '.標題 { color: red; font-family: "微軟正黑體", sans-serif; }',
+        "$ echo 你好, 世界! > 檔案.txt",
+        '>>> 問候("小明", 早=True, 名=甲)',
+        'git commit -m "修正錯誤, 新增測試"',
+        "from 模組 import 甲, 乙",
+        "姓名,年齡,城市\n小明,18,台北\n小華,20,高雄",
+        "[區段]\n名稱=值;其他",
+        "server:\n  名稱: 台北\n  說明: 主要, 備用",
+        "| 姓名 | 年齡, 歲 |\n|---|---|\n| 王(明) | 三 |",
+    ],
+)
+def test_unfenced_code_stays(punctuate, code):
+    assert punctuate(code).text == code
+    assert punctuate(f"如下:\n{code}\n完成了,謝謝.").text == f"如下：\n{code}\n完成了，謝謝。"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("他說f(x)是函數,所以要先定義.", "他說f(x)是函數，所以要先定義。"),
+        ("class 這個字的意思是班級,也是類別.", "class 這個字的意思是班級，也是類別。"),
+        ("for 迴圈很常用,while 迴圈也是.", "for 迴圈很常用，while 迴圈也是。"),
+        ("select 是選擇的意思,from 是來自.", "select 是選擇的意思，from 是來自。"),
+        ("return 是回傳,不是返回.", "return 是回傳，不是返回。"),
+        ("蘋果(紅);香蕉(黃);", "蘋果（紅）；香蕉（黃）；"),
+        ("姓名:王小明\n年齡:18\n性別:男", "姓名：王小明\n年齡：18\n性別：男"),
+        ("注意事項:\n  第一: 先到先贏\n  第二: 售完為止", "注意事項：\n  第一：先到先贏\n  第二：售完為止"),
+        ("床前明月光,疑是地上霜,\n舉頭望明月,低頭思故鄉.", "床前明月光，疑是地上霜，\n舉頭望明月，低頭思故鄉。"),
+        ("如果(他)來,就說:", "如果（他）來，就說："),
+        ("如 \\ref{圖:一} 所示,很好.", "如 \\ref{圖:一} 所示，很好。"),
+    ],
+)
+def test_prose_beside_code_is_converted(punctuate, text, expected):
+    assert punctuate(text).text == expected
 
 
 def test_knobs():
