@@ -26,6 +26,7 @@ _JOINING = re.compile(
 )
 _EMOJI = re.compile("[\u2190-\u21ff\u2600-\u27bf\u2b00-\u2bff\ufe0f\U0001f000-\U0001faff]")
 _SELECTORS = re.compile("[\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]+")
+_IDEOGRAPH = re.compile(rf"{HAN.pattern}|[\u2e80-\u2fd5]")
 _MONGOLIAN = re.compile("[\u1820-\u18aa]")
 #: tags say which region's flag is meant; language tags are not used any more
 _TAGS = re.compile("(\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f)|[\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]+")
@@ -68,7 +69,7 @@ def _joiner(match: re.Match[str]) -> str:
 
 def _selector(match: re.Match[str]) -> str:
     before, first = _around(match)[0], match[0][0]
-    if first >= "\U000e0100" or HAN.match(before):
+    if first >= "\U000e0100" or _IDEOGRAPH.match(before):
         return ""  # which glyph of a character: a font's matter, and four bytes to a tokenizer
     if first < "\ufe00":
         return first if _MONGOLIAN.match(before) else ""
