@@ -139,6 +139,11 @@ def register() -> None:
 GROUPS = ("experiments", "sweeps")
 
 
+def bundled(group: str) -> list[str]:
+    """The options of a group that come with the installation."""
+    return sorted(path.stem for path in (root() / "conf" / group).glob("*.yaml"))
+
+
 #: overrides that say how a job is run rather than what it is; they never name a folder
 UNNAMED = ("experiments", "sweeps", "extend_run", "tracking", "trainer.threads", "plan", "rerun", "outputs", "hydra")
 
