@@ -10,7 +10,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from bailong.app import launcher, loader, schema, workspace
+from bailong.app import help, launcher, loader, schema, workspace
 from bailong.app.explain import accepted_keys, guarded, option, stop
 from bailong.app.request import request
 from bailong.run.parse import parse
@@ -128,6 +128,7 @@ def main(command: str, task: Callable[[DictConfig], None]) -> None:
     workspace.register()
     launcher.register()
     loader.register()
+    help.register()
     app = hydra.main(version_base="1.3", config_path=str(workspace.root() / "conf"), config_name=command)
 
     def guarded_task(cfg: DictConfig) -> None:

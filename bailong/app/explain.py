@@ -187,6 +187,9 @@ def guarded(work: Callable[[], Any], command: str = "train") -> None:
             work()
     except (HydraException, OmegaConfBaseException) as error:
         stop(explain(error, accepted_keys(command), command))
+    except BrokenPipeError:  # `| head`: the reader has what it wanted; what is still held back goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(128 + signal.SIGPIPE) from None
     except (ValueError, OSError, ModuleNotFoundError) as error:
         if isinstance(error, OSError) and error.errno not in (None, *BARRED):
             raise  # without a number it is a library's sentence, as of a model that the Hub does not give
