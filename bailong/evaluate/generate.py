@@ -11,6 +11,7 @@ from bailong.evaluate import model_folder
 from bailong.evaluate.prompt import Fitted, Prompt, fit, renderer
 from bailong.evaluate.sampler import processors, seed_of
 from bailong.evaluate.settings import Generator, Sampling
+from bailong.run import hub
 from bailong.run.process import quiet
 
 
@@ -53,7 +54,8 @@ class LocalModel:
         self.batch = 1 if generator.strict else generator.batch
         local = model_folder.is_local(path)
         try:
-            self.tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=local)
+            with hub.asked():
+                self.tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=local)
             self.render = renderer(self.tokenizer, path, generator.template)
             config = AutoConfig.from_pretrained(path, local_files_only=local)
             if self.device.type == "cpu":

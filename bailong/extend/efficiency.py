@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bailong.run import hub
 from bailong.tokenizer import merge
 
 TEXT = "# text = "
@@ -130,7 +131,7 @@ def _hub(name: str, error: ValueError) -> Callable[[list[str]], list]:
     from transformers import AutoTokenizer
 
     try:
-        with merge.quiet_hub():
+        with hub.asked():
             tokenizer = AutoTokenizer.from_pretrained(name)
     except Exception:  # not found, gated, offline, ...: the first message says what is accepted
         raise error from None

@@ -10,6 +10,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, L
 
 from bailong.model.architecture import require_plain
 from bailong.model.settings import Model
+from bailong.run import hub
 
 warnings.filterwarnings("ignore", message="Paged optimizers are not supported on CPU")
 
@@ -69,7 +70,8 @@ def configuration(settings: Model) -> Any:
         ValueError: there is none, or it is of an architecture that is not read rightly here.
     """
     try:
-        config = AutoConfig.from_pretrained(str(settings.path), local_files_only=Path(str(settings.path)).exists())
+        with hub.asked():
+            config = AutoConfig.from_pretrained(str(settings.path), local_files_only=Path(str(settings.path)).exists())
     except (OSError, ValueError) as error:
         raise _unreadable(settings, error) from error
     require_plain(settings.path, config.to_dict())

@@ -5,6 +5,7 @@ from typing import Any
 
 from bailong.reader.record import HEAD, Bad, Fields, Item, Record
 from bailong.reader.stream import Input, refuse_packed
+from bailong.run.hub import asked
 
 #: rows of a Parquet file decoded at once
 BATCH = 256
@@ -66,12 +67,13 @@ def hub_rows(path: str, split: str, revision: str | None = None) -> Iterator[dic
 
     name, _, part = path.removeprefix("hub:").partition("#")
     try:
-        if "*" in part or "/" in part:  # files by name: some repositories hold a script, which is never run
-            builder = next((b for suffix, b in BUILDERS.items() if suffix in part), "json")
-            files = f"hf://datasets/{name}@{revision or 'main'}/{part}"
-            yield from load_dataset(builder, data_files=files, split="train", streaming=True)
-        else:
-            yield from load_dataset(name, part or None, split=split, revision=revision, streaming=True)
+        with asked():
+            if "*" in part or "/" in part:  # files by name: some repositories hold a script, which is never run
+                builder = next((b for suffix, b in BUILDERS.items() if suffix in part), "json")
+                files = f"hf://datasets/{name}@{revision or 'main'}/{part}"
+                yield from load_dataset(builder, data_files=files, split="train", streaming=True)
+            else:
+                yield from load_dataset(name, part or None, split=split, revision=revision, streaming=True)
     except Exception as error:  # the Hub client raises a dozen kinds: not found, gated, offline, no such config, ...
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
         raise ValueError(

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from bailong.run import hub
 from bailong.run.files import write_json
 from bailong.tokenizer import fast, merge
 from bailong.tokenizer.own import Own
@@ -146,7 +147,7 @@ def load_tokenizer(path: str | Path) -> PreTrainedTokenizerFast:
         if not (local / "tokenizer.json").is_file() and (local.exists() or len(local.parts) != 2):
             raise
         try:
-            with merge.quiet_hub():
+            with hub.asked():
                 return AutoTokenizer.from_pretrained(str(path))
         except Exception:  # transformers raises many kinds here; the first message says what is accepted
             raise error from None

@@ -1,14 +1,14 @@
 """Base SentencePiece models, and new pieces appended to them (paper, section 3.1)."""
 
-import logging
 import unicodedata
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from google.protobuf.message import DecodeError
 from sentencepiece import SentencePieceProcessor, sentencepiece_model_pb2
+
+from bailong.run import hub
 
 # protobuf makes its classes at import time, out of a type checker's sight
 _proto: Any = sentencepiece_model_pb2
@@ -39,7 +39,7 @@ def model_file(base: str, key: str = "tokenizer.base") -> Path:
     from huggingface_hub.utils import LocalEntryNotFoundError
 
     try:
-        with quiet_hub():
+        with hub.asked():
             with suppress(LocalEntryNotFoundError):
                 return Path(hf_hub_download(base, "tokenizer.model", local_files_only=True))
             return Path(hf_hub_download(base, "tokenizer.model"))
@@ -48,18 +48,6 @@ def model_file(base: str, key: str = "tokenizer.base") -> Path:
             f"{key}={base} is no file or folder here, and the Hub gives no tokenizer.model for it "
             f"({type(error).__name__}): give the path of a SentencePiece tokenizer.model"
         ) from None
-
-
-@contextmanager
-def quiet_hub() -> Iterator[None]:
-    """Keep the Hub client from reporting each of its retries when there is no network."""
-    client = logging.getLogger("huggingface_hub")
-    level = client.level
-    client.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        client.setLevel(level)
 
 
 def read_model(path: Path) -> Model:

@@ -10,6 +10,7 @@ from bailong.data.settings import Source
 from bailong.data.sources import SAMPLE, documents
 from bailong.evaluate.benchmark.settings import Benchmark
 from bailong.reader.stream import COMPRESSED, Damaged, Input
+from bailong.run import hub
 from bailong.run.checks import one_of
 
 KINDS = (".json", ".jsonl", ".csv", ".tsv", ".parquet", ".txt")
@@ -97,9 +98,14 @@ def _hub(benchmark: Benchmark) -> list[Row]:
 
     name, _, config = benchmark.path.removeprefix("hub:").partition("#")
     try:
-        found = load_dataset(
-            name, config or None, split=benchmark.split, data_files=benchmark.data_files, revision=benchmark.revision
-        )
+        with hub.asked():
+            found = load_dataset(
+                name,
+                config or None,
+                split=benchmark.split,
+                data_files=benchmark.data_files,
+                revision=benchmark.revision,
+            )
         return [dict(row) for row in found]  # type: ignore[call-overload]
     except Exception as error:  # a dozen kinds: not found, gated, offline, no such config or split, columns that vary
         reason = next(iter(str(error).strip().splitlines()), "no reason given")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from bailong.prepare.work.shard import Shard, alive
+from bailong.run import hub
 
 #: characters a token are looked at: bounds the work on a 100 MB document; what is longer is truncated in any case
 CHARACTERS = 16
@@ -35,7 +36,8 @@ def locate(model: str, revision: str | None = None) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(model, revision=revision, ignore_patterns=OTHER_FORMS))
+        with hub.asked():
+            return Path(snapshot_download(model, revision=revision, ignore_patterns=OTHER_FORMS))
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise ValueError(
             f"semdedup.model={model} is not accepted: it must be a folder of a sentence-transformers model, or a Hub "
