@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from bailong.app import help, launcher, loader, schema, workspace
-from bailong.app.explain import accepted_keys, guarded, option, stop
+from bailong.app.explain import accepted_keys, guarded, option, refuse_resolvers, stop
 from bailong.app.request import request
 from bailong.run.parse import parse
 from bailong.run.process import child_environment
@@ -141,7 +141,7 @@ def main(command: str, task: Callable[[DictConfig], None]) -> None:
     def run() -> None:
         parser = get_args_parser()
         parser.error = lambda message: stop(option(message, accepted_keys(command)))  # type: ignore[method-assign]
-        parser.parse_args()  # Hydra's own would print its usage
+        refuse_resolvers(parser.parse_args().overrides)  # Hydra's own parser would print its usage
         app(guarded_task)()
 
     guarded(run, command)

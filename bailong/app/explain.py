@@ -7,7 +7,7 @@ import re
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -118,6 +118,10 @@ def explain(error: Exception, keys: set[str], command: str = "train") -> str:
         if key in keys and owner:
             return f"unknown key {key}: {owner[1]} has no {key.split('.')[-1]}; --cfg job prints every key"
         return f"unknown key {key}{_nearest(key, keys)}"
+    if found := re.search(r"Interpolation key '([^']*)' not found[\s\S]*?full_key: (\S+)", text):
+        return f"{found[2]}=${{{found[1]}}} is not accepted: no setting is called {found[1]}{_nearest(found[1], keys)}"
+    if found := re.search(r"Error resolving interpolation '(\$\{[^']*\})', possible interpolation keys", text):
+        return f"{found[1]} is not accepted where an option is chosen: give its name, as in tokenizer=none"
     if "Value '" in text:
         return _value(text, "")
     if found := re.search(r"Key '([^']+)' (?:is )?not in (?:struct|'\w+')[\s\S]*?full_key: (\S+)", text):
@@ -137,6 +141,21 @@ def _unread(override: str, command: str) -> str:
     if value[:1] in ("[", "{"):
         return f"cannot read {override}: quote what holds = or letters beyond ASCII, as in '{key}=[\"a=b\"]'"
     return f"cannot read {override}: quote the value twice, as in '{key}=\"{value}\"'"
+
+
+def refuse_resolvers(overrides: Sequence[str]) -> None:
+    """Refuse `${word:...}` in what is typed, but for OmegaConf's own: Hydra's know less there than they seem to.
+
+    Raises:
+        ValueError: the first such override.
+    """
+    for override in overrides:
+        found = re.search(r"(?<!\\)\$\{(?!oc\.)(\w[\w.]*):", override)
+        if found and not override.lstrip("+~").startswith("hydra."):
+            raise ValueError(
+                f"{override} is not accepted: ${{{found[1]}:}} cannot be given on the command line; accepted: "
+                "${group.key}, the value of a setting, and ${oc.env:NAME,default}, a variable of the environment"
+            )
 
 
 def option(words: str, keys: set[str]) -> str:
