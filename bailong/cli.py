@@ -124,7 +124,7 @@ def _with_hydra(cfg: DictConfig) -> DictConfig:
 
 def main(command: str, task: Callable[[DictConfig], None]) -> None:
     """Run one Hydra app; every user error becomes one line on standard error and exit code 2."""
-    schema.register()
+    guarded(schema.register, command)
     workspace.register()
     launcher.register()
     loader.register()

@@ -19,7 +19,7 @@ from hydra.core.override_parser.types import Override
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf
 
-from bailong.app.workspace import GROUPS, bundled
+from bailong.app.workspace import GROUPS, bundled, has_option, own_conf
 
 #: groups whose files speak of other groups, after those and before the command line
 SPEAKING = (*GROUPS, "local")
@@ -39,8 +39,14 @@ class Loader(ConfigLoaderImpl):
         return parsed, repo
 
     def _load_single_config(self, default: ResultDefault, repo: IConfigRepository) -> ConfigResult:
+        group, _, name = str(default.config_path).partition("/")
+        if group not in SPEAKING and has_option(group, name) and name in bundled(group):
+            raise ValueError(
+                f"{own_conf()}/{group}/{name}.yaml is not accepted: {group}={name} comes with Bailong; give yours "
+                f"another name, and take the other in with `defaults: [{name}, _self_]`"
+            )
         loaded = super()._load_single_config(default, repo)
-        if str(default.config_path).split("/")[0] not in SPEAKING:
+        if group not in SPEAKING:
             return loaded
         taken = [group for group in self.typed if isinstance(OmegaConf.select(loaded.config, group), DictConfig)]
         if taken:

@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from bailong import initializer
 from bailong.api.settings import Api, Prices
+from bailong.app import workspace
 from bailong.compare.settings import Compare
 from bailong.data.settings import Data, Source
 from bailong.evaluate.settings import Benchmark, Chat, Evaluate, Generator, Judge, Sampling
@@ -64,6 +65,8 @@ def register() -> None:
     for group in CHOICES:
         for name, cls in choices(CHOICES[group]).items():
             store.store(group=f"schema/{group}", name=name, node=cls)
+            if group == "initializer" and initializer.own_file(cls) and not workspace.has_option(group, name):
+                store.store(group=group, name=name, node=cls)  # a user's own is its own preset
 
 
 def _open_dicts(cls: Any) -> DictConfig:

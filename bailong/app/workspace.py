@@ -25,14 +25,17 @@ from bailong.train.extension import ENDS
 class WorkspaceSource(ConfigSource):
     """Config source `workspace://`: only experiments/ and sweeps/, from here and from the installation.
 
-    Beside them the corpora that were made here, as `data=<name>` (`data/<name>.yaml`). A plain `file://` entry would
-    offer every folder of the repository as a config group.
+    Beside them the corpora that were made here, as `data=<name>` (`data/<name>.yaml`), and the user's own options of
+    the bundled groups (`conf/<group>/<name>.yaml`). A plain `file://` entry would offer every folder of the repository
+    as a config group.
     """
 
     def __init__(self, provider: str, path: str) -> None:
         super().__init__(provider, path)
         places = dict.fromkeys([Path.cwd().resolve(), root()])
         self.places = [FileConfigSource(provider, f"file://{place}") for place in places]
+        own = own_conf()
+        self.own = [FileConfigSource(provider, f"file://{own}")] if own else []
 
     @staticmethod
     def scheme() -> str:
@@ -40,9 +43,10 @@ class WorkspaceSource(ConfigSource):
 
     def _places(self, config_path: str) -> list[FileConfigSource]:
         group = config_path.strip("/").split("/")[0]
-        if group == MADE:
-            return self.places[:1]  # its folder is relative to here
-        return self.places if group in GROUPS else []
+        if group in GROUPS:
+            return self.places
+        made = self.places[:1] if group == MADE else []  # its folder is relative to here
+        return made + (self.own if (root() / "conf" / group).is_dir() or group == "local" else [])
 
     def available(self) -> bool:
         return True
@@ -61,7 +65,8 @@ class WorkspaceSource(ConfigSource):
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         if config_path.strip("/") == "":
-            return [] if results_filter == ObjectType.CONFIG else [g for g in (*GROUPS, MADE) if self.is_group(g)]
+            groups = {*GROUPS, MADE, *(path.name for path in (root() / "conf").iterdir())}
+            return [] if results_filter == ObjectType.CONFIG else [g for g in sorted(groups) if self.is_group(g)]
         kind = ObjectType.CONFIG if config_path.strip("/") == MADE else results_filter
         found = [p.list(config_path, kind) for p in self._places(config_path) if p.is_group(config_path)]
         return sorted(set().union(*found))
@@ -137,6 +142,18 @@ def register() -> None:
 
 #: top-level folders that are config groups of their own
 GROUPS = ("experiments", "sweeps")
+
+
+def own_conf() -> Path | None:
+    """The user's own `conf/`, beside their experiments/; None in the repository itself, where it is the bundled one."""
+    place = Path.cwd().resolve() / "conf"
+    return place if place.is_dir() and place != (root() / "conf").resolve() else None
+
+
+def has_option(group: str, name: str) -> bool:
+    """Whether the user has a `conf/<group>/<name>.yaml` of their own."""
+    place = own_conf()
+    return place is not None and (place / group / f"{name}.yaml").is_file()
 
 
 def bundled(group: str) -> list[str]:

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import pkgutil
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -13,14 +14,38 @@ from bailong.run.checks import did_you_mean
 
 
 def choices(package: ModuleType) -> dict[str, Any]:
-    """Every dataclass of a choice group by name: one per module `<package>/<name>.py` whose `name` is the module's."""
-    found = {}
-    for module in pkgutil.iter_modules(package.__path__):
-        contents = vars(importlib.import_module(f"{package.__name__}.{module.name}"))
-        for cls in contents.values():
-            if dataclasses.is_dataclass(cls) and getattr(cls, "name", None) == module.name:
-                found[module.name] = cls
+    """Every dataclass of a choice group by name: one per module `<package>/<name>.py` whose `name` is the module's.
+
+    Raises:
+        ValueError: a file of the user's own, in a further folder of the package's path, holds none, cannot be
+            imported, or has the name of a module of the package.
+    """
+    bundled, *own = package.__path__
+    names = [module.name for module in pkgutil.iter_modules([bundled])]
+    found = {name: cls for name in names if (cls := _choice(package, name))}
+    for place in own:
+        for module in pkgutil.iter_modules([place]):
+            if not module.name.startswith("_"):
+                found[module.name] = _own(package, module.name, Path(place) / f"{module.name}.py", names)
     return found
+
+
+def _choice(package: ModuleType, name: str) -> Any:
+    contents = vars(importlib.import_module(f"{package.__name__}.{name}")).values()
+    return next((cls for cls in contents if dataclasses.is_dataclass(cls) and getattr(cls, "name", None) == name), None)
+
+
+def _own(package: ModuleType, name: str, file: Path, taken: list[str]) -> Any:
+    if name in taken:
+        raise ValueError(f"{file} is not accepted: {name} is a name of {package.__name__}; give the file another")
+    try:
+        cls = _choice(package, name)
+    except Exception as error:
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        raise ValueError(f"{file}{line} cannot be imported: {type(error).__name__}: {error}") from error
+    if cls is None:
+        raise ValueError(f"{file} holds no dataclass whose `name` is {name}, the name of the file (see conf/README.md)")
+    return cls
 
 
 def parse(cfg: DictConfig) -> Any:

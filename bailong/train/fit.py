@@ -11,6 +11,7 @@ import torch
 
 from bailong.data.batches import Sequences, Steps
 from bailong.data.tokens import Corpus
+from bailong.initializer import own_file
 from bailong.model import adapters, backbone
 from bailong.model.agreement import require_own_loss
 from bailong.run import files, metrics, provenance
@@ -64,7 +65,7 @@ def fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) ->
         reporter.say(f"resumed at step {counters.step} of {total}")
 
     if rank() == 0:
-        _write_provenance(run)
+        _write_provenance(run, settings)
     with Observer(settings, run, built, corpus.evaluation, counters, total, reporter) as observer:
         module = Training(settings, built, counters, total, observer, path, content)
         reporter.begin(total, counters.step)
@@ -135,9 +136,11 @@ def _facts(settings: Train, built: Assembled) -> dict[str, Any]:
     }
 
 
-def _write_provenance(run: Run) -> None:
+def _write_provenance(run: Run, settings: Train) -> None:
     """Which code this is: `provenance.json`, and `git.diff` where it differs from its commit."""
     origin, diff = provenance.collect(provenance.root())
+    if file := own_file(settings.initializer):
+        origin["initializer"] = {"file": str(file), "code": file.read_text(encoding="utf-8")}
     files.write_json(run.folder / "provenance.json", origin)
     (run.folder / "git.diff").unlink(missing_ok=True)
     if diff:

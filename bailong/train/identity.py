@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bailong.data import prepared, sources
+from bailong.initializer import own_code
 from bailong.run.folder import IGNORED
 from bailong.train.settings import Train
 
@@ -93,6 +94,8 @@ def identity(settings: Train) -> dict[str, Any]:
         for key, value in _flatten(dataclasses.asdict(settings))
         if not any(key == word or key.startswith(word + ".") for word in ignored)
     }
+    if "initializer" not in ignored and (code := own_code(settings.initializer)):
+        flat["initializer.code"] = code
     return flat | {
         "data": data_digest(settings),
         "tokenizer": tokenizer_digest(settings),

@@ -175,6 +175,7 @@ def load(folder: Path) -> Train:
         name = saved[group]["name"]
         options = choices(package)
         if name not in options:
-            raise ValueError(f"{folder}/config.yaml asks for {group}={name}, which this version does not have")
+            own = f"; one of your own is looked for in {Path.cwd() / initializer.OWN}" * (group == "initializer")
+            raise ValueError(f"{folder}/config.yaml asks for {group}={name}, which is not here{own}")
         cfg[group] = OmegaConf.structured(options[name])
     return parse(OmegaConf.merge(cfg, saved))  # type: ignore[arg-type]
