@@ -36,11 +36,14 @@ class Outcome:
             `500`, `timeout`, ...).
         language: of the answer, one of bailong.evaluate.judge.language.LABELS, and `ruling`, which says whether it is
             the right one (`ok`, `violation`, `exempt`, `undetermined`); both empty without an answer.
+        trace: of Simplified Chinese in an answer that is to be in Traditional Chinese and is in no other language
+            (`words`, `characters`, `share`: bailong.evaluate.judge.trace.Trace); None for every other one.
         measures: of the metrics, each in [0, 1]; none of an answer that failed.
         keys: of the verdicts that the score rests on.
         flags: `partial` (some of its verdicts have no score), `cut` (an answer stopped at its length limit),
             `cut_context` (something of a prompt was left out), `judge_only` (the judge gave 0 and the language is
-            right), `rule_only` (the rule sees another language and the judge gave points all the same).
+            right), `rule_only` (the rule sees another language and the judge gave points all the same), `trace` (a
+            trace of Simplified Chinese).
     """
 
     benchmark: str
@@ -54,6 +57,7 @@ class Outcome:
     language: str = ""
     ruling: str = ""
     reason: str = ""
+    trace: Mapping[str, Any] | None = None
     measures: dict[str, float] = field(default_factory=dict)
     finish: str = ""
     keys: tuple[str, ...] = ()
@@ -85,7 +89,9 @@ def outcome(benchmark: Benchmark, item: Item, answer: Row | None, verdicts: Sequ
     ruling = language.verdict(item, texts)
     metrics = _measures(benchmark, item, texts[-1])
     known = {"language": ruling.label, "ruling": ruling.status, "reason": ruling.reason}
+    known |= {"trace": ruling.trace._asdict() if ruling.trace else None}
     flags = ["cut"] * ("length" in reasons)
+    flags += ["trace"] * bool(ruling.trace and ruling.trace.words)
     flags += ["cut_context"] * any(turn.get("truncated") for turn in answer["turns"])
     if not judged:
         return replace(blank, status="measured", measures=metrics, finish=finish, flags=tuple(flags), **known)

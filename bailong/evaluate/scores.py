@@ -35,6 +35,8 @@ from bailong.run import files, journal
 VERSION = 1
 #: of a benchmark, that scores.json repeats
 FACTS = ("template", "paper", "shape", "language", "path", "revision", "limit", "seed", "expected", "source", "licence")
+#: the mean that a rule of language makes the headline
+AS_ZERO = {"zero": "language_as_zero", "strict": "traces_as_zero"}
 PAPER = Path(__file__).with_name("paper_scores.yaml")
 
 
@@ -57,7 +59,8 @@ def collect(
         models: names, in the order of the tables; each is a folder of `to`.
         benchmarks: by name, in the order of the tables; each has a file in `items/`.
         enforce: what the language rule does (`Judge.enforce`): with `zero` it is the headline that counts a violation
-            as 0; both numbers stand in the tables unless it is `off`.
+            as 0, with `strict` a trace of Simplified Chinese too; the judge's own mean and the one with violations as 0
+            stand in the tables unless it is `off`.
         samples: `Judge.samples`; 0 where no judge is asked.
         keys: per model, the keys of the verdicts that count, on answers and on pairs; None takes the last of each
             question. Without a judge none counts.
@@ -249,6 +252,7 @@ def _benchmark(outcomes: Sequence[Outcome], labels: tuple[str, ...], resampling:
         "language": {
             "labels": _counts(one.language for one in outcomes),
             "rulings": _counts(one.ruling for one in outcomes),
+            "traces": _traces(outcomes),
         },
     }
 
@@ -265,16 +269,17 @@ def _judged(
         "errors": _summed(one.errors for one in outcomes),
         "failed": len(settled) - len(scored),
         "failures_as_zero": float(np.mean(settled)) if settled else None,
-        **dict.fromkeys(("mean", "headline", "language_as_zero")),
+        **dict.fromkeys(("mean", "headline", *AS_ZERO.values())),
         "categories": {},
     }
     if not scored:
         return row, None
     drawn: dict[str, np.ndarray] = {}
-    for kind, rule in (("mean", "off"), ("language_as_zero", "zero"))[: 1 if enforce == "off" else 2]:
+    rules = {"off": "mean"} | (AS_ZERO if enforce != "off" else {})
+    for rule, kind in rules.items():
         mean, drawn[kind] = resampling.interval([headline(one, rule) for one in scored], *labels, kind)
         row[kind] = mean.row()
-    chosen = "language_as_zero" if enforce == "zero" else "mean"
+    chosen = AS_ZERO.get(enforce, "mean")
     row["headline"] = row[chosen]
     row["zeros"] = sum(one.score == 0 for one in scored)
     row["zero_rate"] = row["zeros"] / len(scored)
@@ -282,6 +287,16 @@ def _judged(
         inside = [headline(one, enforce) for one in scored if one.category == name]
         row["categories"][name] = resampling.interval(inside, *labels, "category", name)[0].row()
     return row, drawn[chosen]
+
+
+def _traces(outcomes: Sequence[Outcome]) -> dict[str, int]:
+    """Answers that were looked at for Simplified Chinese, those with a trace, and the characters of all traces."""
+    found = [one.trace for one in outcomes if one.trace is not None]
+    return {
+        "answers": len(found),
+        "traced": sum(trace["characters"] > 0 for trace in found),
+        "characters": sum(trace["characters"] for trace in found),
+    }
 
 
 def _disagreement(outcomes: Sequence[Outcome]) -> dict[str, int]:
@@ -296,9 +311,10 @@ def _disagreement(outcomes: Sequence[Outcome]) -> dict[str, int]:
 
 
 def headline(one: Outcome, enforce: str) -> float:
-    """The score that counts: the judge's, or 0 on a violation where the rule is enforced."""
+    """The score that counts: the judge's, or 0 on a violation where the rule is enforced (strict: on a trace too)."""
     assert one.score is not None
-    return 0.0 if enforce == "zero" and one.ruling == "violation" else one.score
+    wrong = enforce in AS_ZERO and one.ruling == "violation"
+    return 0.0 if wrong or (enforce == "strict" and "trace" in one.flags) else one.score
 
 
 def _average(

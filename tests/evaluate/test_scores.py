@@ -97,6 +97,24 @@ def test_the_judge_and_the_rule_beside_each_other() -> None:
     assert numbers["flag"]["language"]["disagreement"] == {"both": 1, "judge_only": 1, "rule_only": 1, "scored": 4}
 
 
+def test_a_trace_of_simplified_is_stored_and_scores_0_only_when_strict() -> None:
+    leaked = came([verdict(item(), 8.0)], "這是臺灣經濟發展的歷史，其中经历许多變遷與挑戰，從荷蘭時期到現代。")
+    clean = came([verdict(item(), 6.0)])
+    foreign = came([verdict(item(), 4.0)], ANSWERS["english"])
+    row = json.loads(json.dumps(leaked.row()))
+    assert row["trace"] == {"words": ["经历许"], "characters": 3, "share": 0.1}
+    assert (row["ruling"], row["flags"], row["score"]) == ("ok", ["trace"], 8.0)
+    assert clean.trace == {"words": (), "characters": 0, "share": 0.0} and clean.flags == ()
+    assert foreign.trace is None
+    for enforce, mean in (("off", 6.0), ("flag", 6.0), ("zero", 14 / 3), ("strict", 2.0)):
+        found = {"m": {"drcd": [leaked, clean, foreign]}}
+        made = tabulate(found, {"drcd": DRCD}, enforce=enforce, resamples=50)["models"]["m"]["benchmarks"]["drcd"]
+        assert made["headline"]["mean"] == pytest.approx(mean), enforce
+        assert made["mean"]["mean"] == 6.0
+        assert made["language"]["traces"] == {"answers": 2, "traced": 1, "characters": 3}
+    assert made["traces_as_zero"]["mean"] == 2.0 and made["language_as_zero"]["mean"] == pytest.approx(14 / 3)
+
+
 def test_only_current_verdicts_count() -> None:
     old, new = verdict(item(), 2.0), verdict(item(), 8.0) | {"key": "other"}
     of = ("drcd", "0000")

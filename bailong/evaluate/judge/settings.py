@@ -7,7 +7,7 @@ from omegaconf import MISSING
 from bailong.api.settings import Api
 from bailong.run.checks import Knobs
 
-ENFORCE = ("off", "flag", "zero")
+ENFORCE = ("off", "flag", "zero", "strict")
 
 
 @dataclass
@@ -16,8 +16,9 @@ class Judge(Knobs, group="judge"):
 
     `temperature: null` leaves it to the server. `samples` verdicts a question are averaged; `reask` asks once more when
     no rating can be read. `enforce` says what the deterministic language rule does beside the judge: `off`, `flag`
-    (reported), or `zero` (scores 0 as well). `pairwise` names the model against which every other is also compared, in
-    both orders.
+    (reported), `zero` (an answer in another language scores 0 as well), or `strict` (so does one with a trace of
+    Simplified Chinese, as the prompts of the paper's appendix A tell its judge). `pairwise` names the model against
+    which every other is also compared, in both orders.
     """
 
     name: str = MISSING

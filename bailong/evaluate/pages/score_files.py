@@ -14,7 +14,12 @@ from bailong.report.terminal import columns
 from bailong.report.units import NONE
 
 #: columns of table.csv for the means of `judged`
-MEANS = {"mean": "judge_mean", "failures as 0": "failures_as_zero", "language as 0": "language_as_zero"}
+MEANS = {
+    "mean": "judge_mean",
+    "failures as 0": "failures_as_zero",
+    "language as 0": "language_as_zero",
+    "traces as 0": "traces_as_zero",
+}
 PAPER_AVERAGE = "average of the columns of Table 6"
 #: of a cell whose benchmark is not finished
 OPEN = "*"
@@ -53,9 +58,16 @@ def markdown(scores: Scores) -> str:
 def _failures(scores: Scores) -> str:
     """Every status of every benchmark, and the means that count otherwise."""
     found = score_table.judged(scores)
-    head = ["model", "benchmark", "questions", "pending", "zero rate", *scores["statuses"], "no answer"]
+    head = ["model", "benchmark", "questions", "pending", "zero rate", "traces", *scores["statuses"], "no answer"]
     rows = [
-        [_md(one.model), _md(one.benchmark), f"{one.questions:,}", f"{one.pending:,}", share(one.zero_rate)]
+        [
+            _md(one.model),
+            _md(one.benchmark),
+            f"{one.questions:,}",
+            f"{one.pending:,}",
+            share(one.zero_rate),
+            share(one.trace_rate),
+        ]
         + [f"{count:,}" for count in (*one.verdicts.values(), one.no_answer)]
         + [number(mean) for mean in one.means.values()]
         for one in found
@@ -86,9 +98,10 @@ def csv_text(scores: Scores) -> str:
     """A row per model and benchmark, with every number there is; the paper's rows are `printed`."""
     statuses = scores["statuses"]
     head = ["model", "origin", "benchmark", "paper_column", "metric", "questions", "pending", "scored"]
-    head += ["score", "low", "high", "judge_mean", "failures_as_zero", "language_as_zero", "zero_rate"]
+    head += ["score", "low", "high", *MEANS.values(), "zero_rate"]
     head += [*(f"verdicts_{status}" for status in statuses), "no_answer"]
     head += [*(f"answers_{label}" for label in LANGUAGES), *(f"rule_{ruling}" for ruling in RULINGS)]
+    head += ["traced", "traced_of", "trace_characters"]
     every = [row for of in scores["models"].values() for row in of["benchmarks"].values()]
     head += [*dict.fromkeys(measure for row in every for measure in row["measures"]), "bits_per_byte"]
     behind = {(one.model, one.benchmark): one for one in score_table.judged(scores)}
@@ -108,6 +121,8 @@ def csv_text(scores: Scores) -> str:
                 shown |= {f"verdicts_{status}": count for status, count in one.verdicts.items()}
             shown |= {f"answers_{label}": labels.get(label, 0) for label in LANGUAGES}
             shown |= {f"rule_{ruling}": rulings.get(ruling, 0) for ruling in RULINGS}
+            looked, traced, characters = score_table.traces([row])
+            shown |= {"traced": traced, "traced_of": looked, "trace_characters": characters}
             shown |= {measure: found["mean"] for measure, found in row["measures"].items()}
             shown["bits_per_byte"] = of["measured"].get(name, {}).get("bits_per_byte", "")
             writer.writerow(shown)
@@ -208,17 +223,21 @@ def show(scores: Scores, console: Console) -> None:
 
 
 def _by_judge(scores: Scores) -> Table:
-    table = columns(["benchmark", "model"], ["score", "95 % interval", "zeros", "no score", "pending"])
+    table = columns(["benchmark", "model"], ["score", "95 % interval", "zeros", "traces", "no score", "pending"])
     made = score_table.score_table(scores)
     averages = made.columns[len(scores["columns"]) :]
     for place, name in enumerate([*scores["columns"], *(" · ".join(filter(None, column)) for column in averages)]):
         for line in made.evaluated:
             cell, row = line.cells[place], scores["models"][line.name]["benchmarks"].get(name)
-            more = (share(row.get("zero_rate")), f"{row['failed']:,}", f"{row['pending']:,}") if row else ("", "", "")
+            more = ("", "", "", "")
+            if row:
+                looked, traced, _ = score_table.traces([row])
+                more = (share(row.get("zero_rate")), share(traced / looked if looked else None))
+                more += (f"{row['failed']:,}", f"{row['pending']:,}")
             value = Text(number(cell.value), "" if row else "bold")
             table.add_row(Text(name), Text(line.name), value, cell.between("{} to {}"), *more)
         printed = [value for line in made.printed if (value := line.cells[place].value) is not None]
         if printed:
             told = f"{min(printed):.2f} to {max(printed):.2f}"
-            table.add_row(Text(""), Text("(paper)"), "", told, "", "", "", style="dim")
+            table.add_row(Text(""), Text("(paper)"), "", told, "", "", "", "", style="dim")
     return table

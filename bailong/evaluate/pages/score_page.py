@@ -165,7 +165,12 @@ def _verdicts(scores: Scores) -> str:
     sub = (
         "How many verdicts have which status. <b>repaired</b>: an unusual spelling of a rating was read. All others "
         "but <b>ok</b> have no score, and are never taken for 0 in the mean. Beside it, the mean if they were"
-        + (", and if every answer in another language than asked for had 0." if scores["enforce"] != "off" else ".")
+        + (
+            ", and if every answer in another language than asked for had 0, and every one with a trace of Simplified "
+            "Chinese too."
+            if scores["enforce"] != "off"
+            else "."
+        )
     )
     return section("Zeros and failures", _counts(rows, [*numbers, *means]), sub, "verdicts")
 
@@ -189,19 +194,27 @@ def _language(scores: Scores) -> str:
             cells: list[str] = [f"{labels.get(language, 0):,}" for language in LANGUAGES]
             cells += [f"{rulings.get('ok', 0):,}", _bad(rulings.get("violation", 0))]
             cells += [f"{rulings.get(ruling, 0):,}" for ruling in ("undetermined", "exempt")]
+            looked, traced, characters = score_table.traces([found])
+            cells += [_bad(traced), share(traced / looked if looked else None)]
+            cells += [f"{characters / traced:.1f}" if traced else ""]
             if judged:
                 apart = found["language"].get("disagreement", {})
                 cells += [f"{apart[key]:,}" if apart else "" for key in ("both", "judge_only", "rule_only")]
             rows.append([_ranged(model, label), *cells])
-    numbers = [*LANGUAGES, "as asked", "another", "cannot tell", "exempt"]
+    numbers = [*LANGUAGES, "as asked", "another", "cannot tell", "exempt", "a trace", "share", "characters each"]
     numbers += ["0 and another", "0, as asked", "points, another"] if judged else []
     rule = {
         "off": "It is off: nothing follows from it.",
         "flag": "It is reported and changes no score (judge.enforce=flag).",
         "zero": "An answer in another language counts as 0 (judge.enforce=zero); the judge’s own mean stands in “Zeros "
         "and failures”.",
+        "strict": "An answer in another language counts as 0, and so does one with a trace of Simplified Chinese "
+        "(judge.enforce=strict); the judge’s own mean stands in “Zeros and failures”.",
     }[scores["enforce"]]
-    sub = f"By counting characters and words, whatever the judge thought. {rule}" + (
+    sub = (
+        f"By counting characters and words, whatever the judge thought. {rule} <b>A trace</b>: Simplified characters "
+        "in an answer that is in Traditional Chinese, quotations left out; the share is of answers in no other one."
+    ) + (
         " The last three columns compare it with the judge: both object; only the judge gives 0 (which may be for the "
         "answer itself); only the rule objects."
         if judged

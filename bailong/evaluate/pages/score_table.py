@@ -69,13 +69,17 @@ class ScoreTable:
 
 @dataclass(frozen=True)
 class Judged:
-    """What the judge's failures did to one benchmark. `means` are the mean, and those that count otherwise."""
+    """What the judge's failures did to one benchmark. `means` are the mean, and those that count otherwise.
+
+    `trace_rate` is the share of answers with a trace of Simplified Chinese; None where none is to be in Traditional.
+    """
 
     model: str
     benchmark: str
     questions: int
     pending: int
     zero_rate: float | None
+    trace_rate: float | None
     verdicts: dict[str, int]
     no_answer: int
     means: dict[str, float | None]
@@ -132,12 +136,21 @@ def judged(scores: Scores) -> list[Judged]:
         for name in scores["columns"]:
             row = of["benchmarks"][name]
             means = {"mean": row["mean"], "failures as 0": {"mean": row["failures_as_zero"]}}
-            means |= {"language as 0": row["language_as_zero"]} if scores["enforce"] != "off" else {}
+            if scores["enforce"] != "off":
+                means |= {"language as 0": row["language_as_zero"], "traces as 0": row.get("traces_as_zero")}
             verdicts = {status: row["verdicts"].get(status, 0) for status in scores["statuses"]}
             shown = {label: (mean or {}).get("mean") for label, mean in means.items()}
-            counts = row["questions"], row["pending"], row.get("zero_rate"), verdicts
+            looked, traced, _ = traces([row])
+            rates = row.get("zero_rate"), traced / looked if looked else None
+            counts = row["questions"], row["pending"], *rates, verdicts
             rows.append(Judged(model, name, *counts, row["statuses"].get("no_answer", 0), shown))
     return rows
+
+
+def traces(rows: Iterable[Mapping[str, Any]]) -> tuple[int, int, int]:
+    """Of benchmarks: answers looked at for Simplified Chinese, those with a trace, its characters in all of them."""
+    found = _sum(row["language"].get("traces", {}) for row in rows)
+    return found["answers"], found["traced"], found["characters"]
 
 
 def measures(scores: Scores) -> list[list[str]]:
@@ -209,8 +222,15 @@ def _warnings(of: Mapping[str, Any], enforce: str) -> Iterator[str]:
         yield f"its verdicts come from several judges: {told}. Scores of two judges do not compare."
     disagreeing = sum(row["language"].get("disagreement", {}).get("rule_only", 0) for row in rows)
     if disagreeing and enforce != "off":
-        counted = ", and count as 0 here." if enforce == "zero" else "; judge.enforce=zero would count them 0."
+        counted = "; judge.enforce=zero would count them 0." if enforce == "flag" else ", and count as 0 here."
         yield f"{disagreeing:,} answers in another language than asked for got points from the judge{counted}"
+    looked, traced, characters = traces(rows)
+    if traced:
+        counted = "; they count as 0 here" if enforce == "strict" else ""
+        yield (
+            f"{traced:,} of {plural(looked, 'answer')} in Traditional Chinese ({share(traced / looked)}) hold a trace "
+            f"of Simplified Chinese, {characters / traced:.1f} characters each{counted}."
+        )
 
 
 def notes(scores: Scores) -> Iterator[str]:
@@ -222,6 +242,11 @@ def notes(scores: Scores) -> Iterator[str]:
     yield "Avg is the unweighted mean of the columns, as in Table 6."
     if scores["enforce"] == "zero":
         yield "An answer in another language than asked for counts as 0 (judge.enforce=zero), whatever the judge said."
+    if scores["enforce"] == "strict":
+        yield (
+            "An answer in another language than asked for, or with any Simplified Chinese in Traditional, counts as 0 "
+            "(judge.enforce=strict), whatever the judge said."
+        )
     if other := [name for name in scores["columns"] if name not in scores["paper_columns"]]:
         yield f"{', '.join(other)}: no column of Table 6; no row of the paper belongs there."
     drawn = {n: b for n, b in scores["benchmarks"].items() if b["expected"] and b["items"] < b["expected"]}

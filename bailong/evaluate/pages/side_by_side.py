@@ -34,6 +34,7 @@ FLAGS = {
     "rule_only": "in another language, yet the judge gave points",
     "cut": "cut at the length limit",
     "cut_context": "a part of the prompt was left out",
+    "trace": "a trace of Simplified Chinese",
     "partial": "some verdicts have no score",
 }
 
@@ -116,6 +117,7 @@ def _apart(of: Of) -> bool:
 KINDS: dict[str, Callable[[Of], bool]] = {
     "no score": lambda of: any(row["status"] not in CALM for row in of.values()),
     "judge and rule disagree": lambda of: any(flag in row["flags"] for row in of.values() for flag in DISAGREE),
+    "a trace of Simplified Chinese": lambda of: any("trace" in row["flags"] for row in of.values()),
     "models far apart": _apart,
     "scored 0": lambda of: any(row["score"] == 0 for row in of.values()),
 }
@@ -186,7 +188,7 @@ def _head(model: str, row: Mapping[str, Any]) -> str:
     labels = [(f"badge {row['ruling']}", row["language"])] if row["language"] else []
     labels += [("badge", FLAGS.get(flag) or flag) for flag in row["flags"]]
     badges = "".join(f'<span class="{escape(kind)}">{visible(text)}</span>' for kind, text in labels)
-    reason = _origin(row["reason"]) if row["ruling"] == "violation" else ""
+    reason = _origin(row["reason"]) if row["ruling"] == "violation" or "trace" in row["flags"] else ""
     return f"<h5>{visible(model)} <b>{_mark(row)}</b> {badges}</h5>{reason}"
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 from pathlib import Path
 
@@ -126,6 +127,45 @@ def test_the_terminal_says_it_in_80_columns(tmp_path: Path) -> None:
     text = " ".join(" ".join(lines).split())
     assert "5.81 5.28 to 6.32" in re.sub(r"5\.2\d to 6\.3\d", "5.28 to 6.32", text)
     assert "is above llama-tiny by" in text and "(paper) 0.50 to 7.23" in text
+
+
+def test_traces_of_simplified_chinese_are_a_column_everywhere(tmp_path: Path) -> None:
+    three = questions("drcd", 3)
+    drcd = Benchmark(name="drcd", path="x", shape="squad", template="single", paper="DRCD")
+    texts = ["這是臺灣的歷史，其中经历許多變遷。", "這門學問研究選擇，发展很快。", ANSWERS["traditional"]]
+    write(tmp_path / "items" / "drcd.jsonl", [item.row() for item in three])
+    answers = [answer(item, [text]) for item, text in zip(three, texts, strict=True)]
+    write(tmp_path / "m" / "answers.jsonl", answers)
+    write(tmp_path / "m" / "verdicts.jsonl", [verdict(item, 6.0) for item in three])
+    for enforce, mean in (("flag", 6.0), ("strict", 2.0)):
+        scores = collect(tmp_path, ["m"], {"drcd": drcd}, resamples=50, enforce=enforce)
+        report = score_report.write(tmp_path).read_text(encoding="utf-8")
+        assert scores["models"]["m"]["benchmarks"]["drcd"]["headline"]["mean"] == mean
+        (said,) = (line for line in warnings(scores) if "trace" in line)
+        assert said.startswith(
+            "m: 2 of 3 answers in Traditional Chinese (66.7%) hold a trace of Simplified Chinese, 1.5 "
+        )
+        assert said.endswith("; they count as 0 here.") == (enforce == "strict")
+    out = io.StringIO()
+    score_files.show(scores, Console(file=out, width=80))
+    assert re.search(r"traces", out.getvalue()) and "66.7%" in out.getvalue()
+    assert "| traces |" in score_files.markdown(scores) and "traces as 0" in score_files.markdown(scores)
+    (row, *_) = csv.DictReader(io.StringIO(score_files.csv_text(scores)))
+    assert (row["traced"], row["traced_of"], row["trace_characters"], row["traces_as_zero"]) == ("2", "3", "3", "2.0")
+    assert ">a trace</th>" in report and "a trace of Simplified Chinese: 发 (" in report
+
+
+def test_scores_of_before_traces_are_read(tmp_path: Path) -> None:
+    scores = evaluation(tmp_path)
+    for of in scores["models"].values():
+        for row in of["benchmarks"].values():
+            row["language"].pop("traces")
+            row.pop("traces_as_zero", None)
+    (tmp_path / "scores.json").write_text(json.dumps(scores), encoding="utf-8")
+    outcomes = tmp_path / "bailong-tiny" / "outcomes.jsonl"
+    rows = [json.loads(line) for line in outcomes.read_text(encoding="utf-8").splitlines()]
+    write(outcomes, [{name: value for name, value in row.items() if name != "trace"} for row in rows])
+    assert score_report.write(tmp_path).is_file()
 
 
 def test_all_files_are_written_from_the_folder(tmp_path: Path) -> None:
