@@ -113,7 +113,7 @@ _TURKISH = _set(
 )
 _CASE = re.compile(r"\w{2,}'(?:n?[iu]n|[dt][ae]n?|n[dt][ae]n?|y?[aeiu]|[dt][iu]r|y?l[ae])")
 _SUFFIXED = re.compile(
-    r"\w{2,}(?:[iu]yor\w*|[ae]c[ae][gk]\w*|[dt][iu]l[ae]r\w*|m[ae]d[iu](?:m|k|l[ae]r)?|l[ae]r[iu]\w*|[mnryz]l[ae]r)"
+    r"\w{2,}(?:[iu]yor\w*|[ae]c[ae][gk]\w*|[dt]il[ae]r\w*|m[ae]d[iu](?:m|k|l[ae]r)?|l[ae]r[iu](?!t)\w*|[mnryz]l[ae]r)"
 )
 _AFFIXED = re.compile(
     r"(?:meng|meny|memper)\w{3,}|mem[bp][aiou]\w{2,}|men[cdj][aeiou]\w{3,}|(?:ber|ter)[bdgjklpt][aeiou]\w{3,}"
@@ -128,7 +128,7 @@ _PARTICLE = _set(
     "shi de wo ni ta hao le zai you bu zhe na yi ge men women nimen tamen ma ye dou hen he shenme zenme xiexie"
     " qing hui neng yao xiang zhongguo hanyu xihuan jintian mingtian pengyou laoshi xuesheng"
 )
-_ENGLISH_TOO = _set("he me men you can a an the i is are was she her long sun fan pan")
+_ENGLISH_TOO = _set("he me men you can a an the i is are was she her long sun fan pan guru once gore main kimi hala")
 
 
 def titled(words: Sequence[str], most: int = 12) -> bool:
@@ -144,7 +144,8 @@ def foreign_name(words: Sequence[str]) -> str:
     """The name of the language, other than English, that words in Latin letters are in; empty where none is told.
 
     Two different signs of it at least that are no English, a share of the words, and more than there are small words of
-    English alone. A capital within the text makes a name, not a sign, unless all are in capitals.
+    English alone; one sign of Turkish or Indonesian where no word is English. A capital within the text makes a name,
+    not a sign, unless all are in capitals.
 
     Args:
         words: as they are written, in order.
@@ -169,6 +170,9 @@ def foreign_name(words: Sequence[str]) -> str:
     found = hits.get(best, [])
     apart = sum(best not in _LANGUAGES.get(word, ()) for word in english)
     own = len({*found} - {*english}) >= _FEWEST
+    if not own and not english and best in ("Turkish", "Indonesian"):
+        # their sentences need few small words: in a short one a longer sign is enough
+        own = any(len(word) >= 4 and word not in _ENGLISH_TOO for word in found)
     return best if own and len(found) >= _SHARE * len(words) and len(found) > apart else ""
 
 

@@ -201,6 +201,8 @@ LATIN = [
     ("Turkiye'nin baskenti Ankara'dir ve en kalabalik sehri Istanbul'dur.", "Turkish"),
     ("Bu sorunun cevabini bilmiyorum.", "Turkish"),
     ("Lutfen daha yavas konusun.", "Turkish"),
+    ("Cocuklar parkta oynuyor.", "Turkish"),
+    ("Bumi mengelilingi matahari.", "Indonesian"),
     ("Die Hauptstadt von Taiwan ist Taipeh.", "German"),
     ("No conozco la respuesta a esa pregunta.", "Spanish"),
     ("La capitale de Taiwan est Taipei.", "French"),
@@ -225,6 +227,7 @@ def test_a_word_or_a_row_of_names_is_no_language(text):
 @pytest.mark.parametrize(
     "text",
     [
+        "Measure the popularity of clarity, for modular code.",
         "He can sing and dance.",
         "Ban Ki-moon met Kim Dae-jung in Beijing.",
         "A practical way for non-trivial algorithms.",
