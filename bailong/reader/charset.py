@@ -65,6 +65,8 @@ BROKEN = 0.05
 WINDOW = 12
 #: so many characters beyond ASCII are read to judge a page
 ENOUGH = 4000
+#: so many bytes of a file are looked at to guess its charset, of which fewer than `FEW` beyond ASCII say nothing
+GLANCE, FEW = 1 << 16, 16
 
 _HIDDEN = re.compile(rb"<!--.*?-->|<script\b.*?</script\s*>|<style\b.*?</style\s*>", re.DOTALL | re.IGNORECASE)
 _META = re.compile(rb"<meta[\s/][^>]*>", re.IGNORECASE)
@@ -141,6 +143,18 @@ def marked(head: bytes) -> str | None:
     return codec if 4 * ascii[codec] >= len(head) // 2 or not _begins_utf8(head) else None
 
 
+def guessed(head: bytes) -> str:
+    """The codec of a text file that begins so and has no mark: UTF-8, unless hardly any of it is and a double-byte
+    charset reads it well. A few bad bytes of a UTF-8 file decide nothing."""
+    head = head[:GLANCE]
+    text = head.decode("utf-8", "replace")
+    broken, beyond = text.count("\ufffd"), sum(map(len, _BEYOND.findall(text)))
+    if 2 * broken <= beyond or len(_HIGH.findall(head)) < FEW:
+        return "utf-8"
+    found = _judged(head, [])
+    return found.codec if found and found.codec in WIDE and likely(found.text) >= GOOD else "utf-8"
+
+
 def _begins_utf8(head: bytes) -> bool:
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head)
@@ -205,10 +219,11 @@ def _judged(data: bytes, said: list[str]) -> Decoded | None:
             return found
         if score > highest:
             best, highest = found, score
+    least = max(GOOD, highest + MARGIN)
     for codec in GUESSES:
         found = _tolerantly(data, codec) if codec not in said else None
         score = likely(found.text) - _alien(found) if found else -math.inf
-        if score >= GOOD and score > highest + (MARGIN if best else 0):
+        if score >= least and score > highest:
             best, highest = found, score
     if best and (highest >= GOOD / 2 or ("\ufffd" not in best.text and len(_HIGH.findall(data)) < 8)):
         return best

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from bailong.reader.charset import marked, unmarked
+from bailong.reader.charset import guessed, marked, unmarked
 from bailong.reader.record import HEAD, Bad, Item, Skipped
 
 #: bytes handed on at once
@@ -119,11 +119,12 @@ class Input:
             raise Damaged(form, damage, self.produced)
 
 
-def in_utf8(source: Input, encoding: str = "utf-8") -> Input:
+def in_utf8(source: Input, encoding: str = "auto") -> Input:
     """The same file, read as UTF-8 from here on: by its byte-order mark, as UTF-16 where its zero bytes show it, else
-    from `encoding`. A byte that is none of its charset comes through as one that is no UTF-8 either, and so costs the
-    record it stands in."""
-    source.codec = marked(head(source)) or encoding
+    from `encoding` (`auto`: what it seems to be in). A byte that is none of its charset comes through as one that is
+    no UTF-8 either, and so costs the record it stands in."""
+    first = head(source)
+    source.codec = marked(first) or (guessed(first) if encoding == "auto" else encoding)
     return source
 
 

@@ -6,11 +6,9 @@ from bailong.reader.record import HEAD, Bad, Item, Record
 from bailong.reader.stream import Damaged, Input, lines
 
 
-def read(source: Input, unit: str, encoding: str, max_bytes: int) -> Iterator[Item]:
+def read(source: Input, unit: str, max_bytes: int) -> Iterator[Item]:
     """The documents of a text file: a `unit` is a `paragraph` or the `file`. Lines end with a
     newline, a carriage return or both.
-
-    `encoding` must be one in which a newline is one byte that is no part of another character.
 
     Raises:
         Damaged: after the last document, which then ends with the last whole line.
@@ -25,9 +23,9 @@ def read(source: Input, unit: str, encoding: str, max_bytes: int) -> Iterator[It
         if size > max_bytes:
             return Bad(row, offset, "too_large", data[:HEAD], size)
         try:
-            return Record(row, offset, data.decode(encoding))
+            return Record(row, offset, data.decode("utf-8"))
         except UnicodeDecodeError:
-            return Bad(row, offset, f"bad_{encoding.replace('-', '')}", data[:HEAD], size)
+            return Bad(row, offset, "bad_utf8", data[:HEAD], size)
 
     damaged = None
     stream = lines(source, max_bytes, carriages=True)

@@ -1,13 +1,14 @@
 import pytest
 
 from bailong.reader.record import Bad
-from bailong.reader.stream import Damaged, Input
+from bailong.reader.stream import Damaged, Input, in_utf8, written
 from bailong.reader.text import read
 from tests.reader.files import pack, put
 
 
 def items(path, data, unit="paragraph", encoding="utf-8", limit=1000, name="a.txt"):
-    return list(read(Input(put(path / name, data)), unit, encoding, limit))
+    file = in_utf8(Input(put(path / name, data)), encoding)
+    return list(written(file, read(file, unit, limit)))
 
 
 def test_a_blank_line_ends_a_document(tmp_path):
@@ -49,7 +50,7 @@ def test_a_cut_file_keeps_its_whole_lines(tmp_path):
     packed = pack(text, ".gz")
     found = []
     with pytest.raises(Damaged):
-        for item in read(Input(put(tmp_path / "a.txt.gz", packed[: len(packed) // 2])), "file", "utf-8", 10**6):
+        for item in read(Input(put(tmp_path / "a.txt.gz", packed[: len(packed) // 2])), "file", 10**6):
             found.append(item)
     assert len(found) == 1
     assert text.decode().startswith(found[0].text + "\n") and len(found[0].text) > 10_000

@@ -35,7 +35,7 @@ KINDS = {
 }
 #: charsets of text files in which a newline is one byte that is no part of another character
 ENCODINGS = (
-    *("utf-8", "big5", "big5hkscs", "cp950", "gbk", "gb18030"),
+    *("auto", "utf-8", "big5", "big5hkscs", "cp950", "gbk", "gb18030"),
     *("shift_jis", "cp932", "euc_jp", "euc_kr", "cp949", "cp1252"),
 )
 #: small files that follow each other are read by one task, up to so many bytes
@@ -62,9 +62,10 @@ class Collect(CorpusStep):
     run; `on_truncated` says whether a compressed file that breaks off does (`fail`) or gives what is whole (`keep`).
 
     Text files: `text_unit` is `paragraph` (a blank line ends a document) or `file` (a book). `text_encoding`, of text
-    files, JSON and tables as text, is one of utf-8, big5, big5hkscs, cp950, gbk, gb18030, shift_jis, cp932, euc_jp,
-    euc_kr, cp949, cp1252; UTF-16 and what begins with a byte-order mark are read as what they are. EPUB: a document a
-    `chapter` or a `book`. MediaWiki dumps:
+    files, JSON and tables as text, is `auto` (UTF-8, or the double-byte charset of East Asia in which the beginning of
+    a file reads well) or one of utf-8, big5, big5hkscs, cp950, gbk, gb18030, shift_jis, cp932, euc_jp, euc_kr, cp949,
+    cp1252; UTF-16 and what begins with a byte-order mark are read as what they are. EPUB: a document a `chapter` or a
+    `book`. MediaWiki dumps:
     `wiki_variant` is read out of `-{...}-`, `wiki_title` begins each text with its title, `wiki_skip_sections`
     leaves out references, links and the like. Web pages: trafilatura favours `precision`, `recall` or `balance`,
     with or without tables and comments; `web_fast` leaves out its second opinions; `web_language` keeps one language.
@@ -79,7 +80,7 @@ class Collect(CorpusStep):
     max_bad_ratio: float = 0.1
     on_truncated: str = "keep"
     text_unit: str = "paragraph"
-    text_encoding: str = "utf-8"
+    text_encoding: str = "auto"
     epub_unit: str = "chapter"
     wiki_variant: str = "zh-tw"
     wiki_title: bool = True

@@ -79,9 +79,7 @@ class RecordReader:
             read = {"jsonl": jsonl.read, "csv": delimited.read}[kind]
             return written(file, read(in_utf8(file, knobs.text_encoding), fields, limit))
         if kind == "text":
-            # a charset in which a newline is one byte is decoded document by document, with offsets in the file
-            encoding = knobs.text_encoding if in_utf8(file).codec == "utf-8" else "utf-8"
-            return written(file, text.read(file, knobs.text_unit, encoding, limit))
+            return written(file, text.read(in_utf8(file, knobs.text_encoding), knobs.text_unit, limit))
         if kind == "parquet":
             return table.parquet(file, fields)
         if kind == "wiki":

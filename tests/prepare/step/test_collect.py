@@ -348,8 +348,31 @@ def test_a_bad_byte_of_another_charset_costs_its_record(tmp_path):
     source = Source(path=str(put(tmp_path / "a.jsonl", b"".join(lines))))
     facts, found, (bad,) = collect(tmp_path, source, text_encoding="big5")
     assert len(found) == 39 and facts["bad"] == {"bad_big5": 1} and (bad["row"], bad["offset"]) == (8, -1)
+    facts, guessed, _ = collect(tmp_path, source)
+    assert [d.text for d in guessed] == [d.text for d in found] and facts["bad"] == {"bad_big5hkscs": 1}
     with pytest.raises(ValueError, match=r"bad_utf8 40.* set collect\.text_encoding to the charset of the files"):
-        collect(tmp_path, source)
+        collect(tmp_path, source, text_encoding="utf-8")
+
+
+@pytest.mark.parametrize("codec", ["big5", "gbk", "shift_jis", "euc_jp", "euc_kr"])
+def test_the_charset_of_a_file_is_seen(tmp_path, codec):
+    written = {"gbk": "社区图书室在周六办了换书会，第{}号。", "big5": WRITTEN[0] + "第{}號。"}.get(
+        codec, "地域の図書館で本の交換会がありました。第{}回です。"
+    )
+    written = written if codec != "euc_kr" else "동네 도서관에서 책을 바꾸는 모임이 열렸습니다. {} 번째입니다."
+    texts = [written.format(i) for i in range(9)]
+    for name, data in (("a.jsonl", "".join(row(t).decode() for t in texts)), ("b.txt", "\n\n".join(texts))):
+        source = Source(path=str(put(tmp_path / name, data.encode(codec))))
+        facts, found, _ = collect(tmp_path / name[0], source)
+        assert [d.text for d in found] == texts and facts["bad"] == {}
+        assert list(documents(source)) == texts
+
+
+def test_bad_bytes_of_utf8_do_not_make_it_another_charset(tmp_path):
+    lines = [row(t) for t in WRITTEN]
+    lines[0] = lines[0].replace("第".encode(), b"\xb2\xc4\xb2\xc4")
+    facts, found, _ = collect(tmp_path, Source(path=str(put(tmp_path / "a.jsonl", b"".join(lines)))))
+    assert len(found) == 39 and facts["bad"] == {"bad_utf8": 1}
 
 
 def test_packed_parquet_is_refused(tmp_path):
