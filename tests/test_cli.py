@@ -94,7 +94,7 @@ MISTAKES = {
     "missing text": (
         ["data.folder=null", "data.sources=[{path: nowhere.jsonl}]"],
         "data source not found: nowhere.jsonl",
-        "JSONL",
+        "a file, a folder or a pattern",
     ),
     "corpus not made": (["data.held_out=0.2"], "data.folder=data/sample holds no prepared corpus", "bailong-prepare"),
     "unreadable override": (["data.sources={a"], "cannot read", "quote"),
