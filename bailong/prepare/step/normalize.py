@@ -10,6 +10,7 @@ from bailong.prepare.step.base import Result, TextStep
 from bailong.text import mojibake
 from bailong.text.forms import plain
 from bailong.text.invisible import shows, stripped
+from bailong.text.wraps import unwrapped
 
 # NFKC is never used: it undoes full-width punctuation and turns ① into 1, ㎏ into kg, ½ into 1⁄2, 𝐓 into T.
 _NEWLINE = re.compile("\r\n?|[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
@@ -57,6 +58,8 @@ class Normalize(TextStep):
             stays, unless it is part of a number or address (`１０：００`). Half-width katakana are left alone.
         spaces: no-break, ideographic and typographic spaces become a space, or nothing between Chinese characters if
             they are no-break.
+        wraps: join lines that were broken at a fixed width, across the numbers and running heads of pages, and words
+            that were divided at them (`bailong.text.wraps`). Verse, lists, tables and code keep their lines.
         max_pua, spare_pua: private-use characters have no meaning outside one font, and are stripped. A document is
             dropped if there are more than the share `max_pua` of its characters and `spare_pua` on top (bullets and
             ornaments; in a short document a fifth of it).
@@ -67,6 +70,7 @@ class Normalize(TextStep):
     mojibake: bool = True
     fullwidth_ascii: bool = True
     spaces: bool = True
+    wraps: bool = True
     max_pua: float = 0.01
     spare_pua: int = 20
 
@@ -107,6 +111,8 @@ class Normalize(TextStep):
                 text = _counted("spaces", text, _spaced(text), counts)
         if not unicodedata.is_normalized("NFC", text):
             text = _counted("nfc", text, unicodedata.normalize("NFC", text), counts)
+        if self.wraps:
+            text = _counted("wraps", text, unwrapped(text), counts)
         return Result(text, counts=tuple(counts))
 
 
