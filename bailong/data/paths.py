@@ -7,6 +7,10 @@ from pathlib import Path
 
 #: what lies in a folder beside its data
 BESIDE = (".md", ".rst", ".md5", ".sha1", ".sha256", ".sha512", ".crc", ".yaml", ".yml")
+#: and under these names without a suffix
+NOTES = frozenset(
+    ("readme", "license", "licence", "copying", "notice", "changelog", "checksums", "md5sums", "sha256sums")
+)
 
 
 def find(path: str) -> list[Path]:
@@ -53,7 +57,10 @@ def _within(folder: Path) -> list[Path]:
     return [
         entry
         for entry in entries
-        if entry.name[0] not in "._" and entry.suffix.lower() not in BESIDE and not entry.is_dir()
+        if entry.name[0] not in "._"
+        and entry.suffix.lower() not in BESIDE
+        and entry.name.lower() not in NOTES
+        and not entry.is_dir()
     ]
 
 

@@ -40,7 +40,18 @@ def test_each_real_file_once(tmp_path):
 
 
 def test_a_folder_means_its_files(tmp_path):
-    tree(tmp_path, "d/b.jsonl", "d/a.jsonl.gz", "d/in/c.txt", "d/_SUCCESS", "d/.hidden", "d/.git/x.txt", "d/README.md")
+    tree(
+        tmp_path,
+        "d/b.jsonl",
+        "d/a.jsonl.gz",
+        "d/in/c.txt",
+        "d/_SUCCESS",
+        "d/.hidden",
+        "d/.git/x.txt",
+        "d/README.md",
+        "d/README",
+        "d/LICENSE",
+    )
     tree(tmp_path, "d/b.jsonl.md5", "e/.x")
     assert names(tmp_path, "d") == names(tmp_path, "d/") == ["d/a.jsonl.gz", "d/b.jsonl", "d/in/c.txt"]
     assert names(tmp_path, "d*") == ["d/a.jsonl.gz", "d/b.jsonl", "d/in/c.txt"]
