@@ -24,6 +24,11 @@ _SEPARATOR = re.compile(r" *[|>»›•→➔➜▸] *| +[/·-] +| {2,}|\t")
 _BLOB = re.compile(r"(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z])(?=\D*\d)[A-Za-z0-9+/_-]{60,}={0,2}")
 _SENTENCE = re.compile(r"[。！？!?；;]|\.(?:\s|$)|[，,].*[，,]")
 _LABELS = re.compile(r"^(?:[\[【] ?[^\[\]【】:]{1,12} ?[\]】] ?){2,}$")
+#: what introduces a breadcrumb
+_HERE = re.compile(
+    r"^(?:目前|當前|当前|現在|现在|所在|(?:您|你)(?:的|現在的|现在的|所在的)?)?(?:位置|頁面|页面)(?:是|在)? ?: *"
+    r"|^you are here ?: *"
+)
 #: lines of contact details: no sentence, and still worth keeping beside one
 _DETAIL = re.compile(
     r"^(?:(?:聯絡|联系|客服|服務|服务|營業|营业|洽詢|諮詢)?(?:電話|电话|專線|专线|熱線|热线|時間|时间)"
@@ -69,6 +74,7 @@ def _navigation(line: str) -> bool:
     """Menus and breadcrumbs: short labels between separators, some of them well known."""
     if len(line) > 300 or line[0] == line[-1] == "|" or _SENTENCE.search(line):
         return False
+    line = _HERE.sub("", line)
     pieces = line.split("/") if line.split("/")[0].strip() in frame().home else _SEPARATOR.split(line)
     parts = [part.strip(" []【】()：:*-") for part in pieces]
     parts = [part for part in parts if part]

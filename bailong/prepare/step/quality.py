@@ -27,6 +27,7 @@ _STOPS = re.compile(r"[。！？!?；;：:，、.]")
 _CAPITALS = re.compile(r"[A-Z]")
 _LATIN = re.compile(r"[A-Za-z]")
 _LETTER = re.compile(r"[^\W\d_]")
+_WORD = re.compile(r"[^\W_]")
 
 
 @dataclass
@@ -48,7 +49,8 @@ class Quality(TextStep):
         max_pair: largest share of the letters that one pair of Han characters, or one Latin word, covers in a text
             without a single stop, which no prose reaches and a list of search keywords does; `keywords` (Gopher: 0.2
             for all text).
-        max_signs: largest share of symbols among the characters; runs of one sign count once; `symbols`.
+        max_signs: largest share of symbols among the characters; runs of one sign count once; `symbols`, as is a text
+            without a letter or digit.
         max_capitals: largest share of capitals among Latin letters, in a text with three exclamation marks; `shouting`.
         min_letters: shorter texts are not measured: shares of a few letters say nothing.
     """
@@ -111,6 +113,8 @@ class Quality(TextStep):
             )
 
         def reason(text: str) -> str:
+            if _WORD.search(text) is None:
+                return "symbols"
             if len(text) < self.min_letters:
                 return ""
             if len(_SIGNS.findall(text)) > self.max_signs * len(text) and self._signs(text) > self.max_signs:

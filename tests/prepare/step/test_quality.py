@@ -71,6 +71,16 @@ from tests.prepare.step.raw import must_stay, rows
         ("測試測試123", "debris"),
         ("This is a test.", "debris"),
         ("･ω･｡)", "debris"),
+        ("･ω･｡)好可愛的貓咪在窗邊睡覺，看起來很溫暖。", "debris"),
+        ("往下看↓↓↓↓↓", "debris"),
+        ("↓", "debris"),
+        ("目前位置：首頁 / 新聞 / 國際新聞", "navigation"),
+        ("您現在的位置: 首頁 > 生活", "navigation"),
+        ("You are here: Home / News", "navigation"),
+        ("時間: Mon May  4 12:30:00 2020", "forum"),
+        ("標題：[問卦] 為什麼天空是藍色的", "forum"),
+        ("標題: Re: [新聞] 明天會下雨", "forum"),
+        ("樓主好人一生平安！", "forum"),
         ("data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAUAAAAFCAYAAACNbyblAAAAHElEQVQI12P4", "debris"),
         ("iVBORw0KGgoAAAANSUhEUgAAAAUAAAAFCAYAAACNbyblAAAAHElEQVQI12P4aaaBBBcdd09" * 4, "debris"),
     ],
@@ -98,6 +108,11 @@ def test_frames(line, kind):
         "阿德比 400 型卡車",
         "10:35\t阿公\t[貼圖]",
         "a > b | c",
+        "所在位置：臺北市中正區重慶南路一段",
+        "標題：論臺灣的土地改革",
+        "時間：2020年5月4日上午十點",
+        "希臘字母ω是最後一個，Ω則是大寫，∀是全稱量詞。",
+        "草 > 蝗蟲 > 青蛙 > 蛇 > 老鷹",
         "2020-06-18",
         "47",
         "推薦序：一本好書",
@@ -156,6 +171,11 @@ def test_empty_sections_go():
     assert result.text == "松鼠住在樹上，秋天存糧食，春天忘記。"
     assert "".join(piece for _, piece in result.removed) == "\n參考資料\n外部連結"
     assert Quality().open()(text + "\n臺北市立動物園").removed == ()
+
+
+@pytest.mark.parametrize("text", ["................................\n----------\n==========", "……", "。。。", "* * *"])
+def test_a_text_without_a_word_goes(text):
+    assert Quality().open()(text).reason == "symbols"
 
 
 def test_drops():
