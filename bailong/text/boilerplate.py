@@ -63,10 +63,14 @@ def is_detail(line: str) -> bool:
     return _DETAIL.match(line.strip().translate(_NARROW).lower()) is not None
 
 
-def suspicious(text: str) -> bool:
-    """Whether any line may be boilerplate: quick, and never false where `boilerplate` finds something."""
+def suspicious(text: str, data: bytes | None = None) -> bool:
+    """Whether any line may be boilerplate: quick, and never false where `boilerplate` finds something.
+
+    Args:
+        data: the text as UTF-8, where the caller has it.
+    """
     _, _, _, _, triggers, heads = frame()
-    found = triggers.find_matches_as_indexes(text.encode("utf-8", "surrogatepass").lower())
+    found = triggers.find_matches_as_indexes((data or text.encode("utf-8", "surrogatepass")).lower())
     return bool(found) or heads.search(text) is not None or heads.match("\n" + text[:40]) is not None
 
 

@@ -8,7 +8,7 @@ import codecs
 import re
 from bisect import bisect
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 _SPECIALS = "€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ"
@@ -97,6 +97,7 @@ def _tables() -> _Tables:
     )
 
 
+@lru_cache(maxsize=1)  # two steps ask it of each document, which most others leave as it is
 def suspicious(text: str) -> bool:
     """Whether any of it may be mojibake: quick, and never false where the others of this module find something."""
     return _tables().any.search(text) is not None

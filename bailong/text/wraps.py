@@ -21,6 +21,8 @@ _OPEN = re.compile(r"\n(?<=[^\n]{15}[\w，、,\-—）)」』》%~]\n)")
 _AT_PAGE = re.compile(
     r"\n(?<=[\w，、,\-—]\n)\s*(?:[-–—]+ ?\d{1,4} ?[-–—]|第 ?[\d一二三四五六七八九十]+ ?[頁页]|[Pp]age \d)"
 )
+#: what such a mark holds, found without looking back
+_PAGE = re.compile(r"\n\s*(?:[-–—第]|[Pp]age \d)")
 _CLOSING = "，。、；：！？）」』》〉】〕”’…,.;:!?)]%"
 _END = re.compile(r"[。！？!?：:；;…]['\"”’」』）)》]*\Z|\.['\"”’)\]]*\Z")
 _INNER_END = re.compile(r"[。！？]|[a-z][.?!] [A-Z]")
@@ -109,12 +111,11 @@ def unwrapped(text: str) -> str:
 
 def _maybe(text: str) -> bool:
     """Whether there is something to look at; few texts have it, and to find that out must cost next to nothing."""
-    ends = text.count("\n")
-    if ends < 2 or _OPEN.search(text) is None:
+    if (ends := text.count("\n")) < 2:
         return False
     if len(text) < _MOST * (ends + 1) and len(_OPEN.findall(text)) * 3 >= max(ends, 6):
         return True
-    return _AT_PAGE.search(text) is not None
+    return _PAGE.search(text) is not None and _AT_PAGE.search(text) is not None
 
 
 def _width(line: str, *, chinese: bool) -> int:
