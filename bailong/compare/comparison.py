@@ -26,15 +26,15 @@ HIDDEN = ("tracking", "outputs", "plan", "rerun")
 
 @dataclass
 class Reach:
-    """Tokens to the baseline's final loss. `tokens`, `speedup` (the baseline's tokens over the choice's) and
-    `saved` (the difference, pair by pair) only where every run reached it: a mean over those that did would
+    """Tokens to the baseline's final loss. `tokens`, `saved` (fewer than the baseline's, pair by pair) and `base` (the
+    baseline's own mean over these pairs) only where every run reached it: a mean over those that did would
     flatter the choice."""
 
     reached: int
     of: int
     tokens: Estimate | None = None
-    speedup: float | None = None
     saved: Estimate | None = None
+    base: float | None = None
 
 
 @dataclass
@@ -183,9 +183,9 @@ def _fill(comparison: Comparison, pair: Pair) -> None:
         if not targets:
             continue
         tokens: list[float | None] = []
-        base_tokens: list[float] = []
+        base_tokens: list[float | None] = []
         for run in choice.finished:
-            partner = partners.get(pair(run))
+            partner = run if choice.baseline else partners.get(pair(run))
             # An unpaired run is set against the baseline's mean, which is the same text and so the same target.
             target = partner.at_end("eval/bpb") if partner else math.fsum(targets) / len(targets)
             if target is None:
@@ -193,8 +193,7 @@ def _fill(comparison: Comparison, pair: Pair) -> None:
             reached = first_reach(*run.curve("eval/bpb"), target)
             comparison.tokens_to_baseline[str(run.folder)] = reached
             tokens.append(reached)
-            own = [partner] if partner else list(partners.values())
-            base_tokens.append(statistics.fmean(_tokens_to(base, target) for base in own))
+            base_tokens.append(_tokens_to(partner, target) if partner else None)
         choice.reach = _reach(tokens, base_tokens)
 
 
@@ -204,17 +203,18 @@ def _tokens_to(run: RunRecord, target: float) -> float:
     return float(run.curve("eval/bpb")[0][-1]) if reached is None else reached
 
 
-def _reach(tokens: Sequence[float | None], base: Sequence[float]) -> Reach | None:
+def _reach(tokens: Sequence[float | None], base: Sequence[float | None]) -> Reach | None:
+    """Args: the choice's tokens (None: not reached) and those of each run's partner (None: it has none)."""
     reached = [t for t in tokens if t is not None]
     if not tokens:
         return None
     if len(reached) < len(tokens):
         return Reach(len(reached), len(tokens))
-    mean = estimate(reached)
-    assert mean is not None
-    speedup = statistics.fmean(base) / mean.mean if mean.mean > 0 else math.inf
-    saved = estimate([b - t for b, t in zip(base, reached, strict=True)])
-    return Reach(len(reached), len(tokens), mean, speedup, saved)
+    pairs = [(b, t) for b, t in zip(base, reached, strict=True) if b is not None]
+    saved = estimate([b - t for b, t in pairs])
+    return Reach(
+        len(reached), len(tokens), estimate(reached), saved, statistics.fmean(b for b, _ in pairs) if pairs else None
+    )
 
 
 def _differing(choices: list[Choice]) -> dict[str, list[list[Any]]]:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from bailong.compare import curves, table
+from bailong.compare import curves, statements, table
 from bailong.compare.comparison import METRICS, Choice, Comparison
 from bailong.compare.curves import Panel, Style
 from bailong.compare.runs import RunRecord
 from bailong.compare.settings import Compare
+from bailong.compare.statements import Contrast
 from bailong.compare.statistics import Estimate
 from bailong.report import elements, units
 from bailong.report.elements import Cell, Row, cell, section, th
@@ -51,15 +52,12 @@ def headline(comparison: Comparison) -> str:
     for choice in comparison.choices:
         cells = [_name(comparison, choice), table.seeds(choice)]
         for metric in METRICS:
-            cells += _pair(*table.number(choice.metrics[metric]))
+            cells += _pair(*statements.number(choice.metrics[metric]))
         if base:
-            tokens, half, speedup = table.reach(choice)
-            saved = choice.reach.saved if choice.reach else None
-            clear = saved is not None and saved.clear and not choice.baseline
-            cells += [*_pair(tokens, half), cell(speedup, "n clear" if clear else "n")]
+            cells += [*_pair(*table.reach(choice)), *_contrast(statements.speed_up(choice))]
         rows.append(Row(cells, "reference" if choice.baseline else ""))
     numbers = ["seeds", *(th(name, "n", 2) for name in table.NAMES.values())]
-    numbers += [th(f"tokens to {base.name}’s final loss", "n", 2), "speed-up"] if base else []
+    numbers += [th(f"tokens to {base.name}’s final loss", "n", 2), th("speed-up", "n", 2)] if base else []
     missing = Html(f"{visible(table.no_baseline(comparison))} Name one with <code>baseline=…</code>.")
     note = "" if base else elements.note(missing)
     listed = elements.table(rows, [comparison.label], numbers)
@@ -81,9 +79,10 @@ def differences(comparison: Comparison) -> str:
         pairs = max((e.n for e in choice.paired.values() if e), default=0)
         cells = [_name(comparison, choice), str(pairs)]
         style = curves.styles(comparison.choices)[choice.name]
-        for metric, value in choice.paired.items():
-            cells += _pair(*table.number(value, signed=True), "clear" if value and value.clear else "")
-            cells.append(cell(_forest(value, reach[metric], style), "forest"))
+        found = statements.differences(choice)
+        for metric in METRICS:
+            cells += _contrast(found.get(metric))
+            cells.append(cell(_forest(choice.paired[metric], reach[metric], style), "forest"))
         rows.append(cells)
     numbers = ["pairs", *(th(name, "n", 3) for name in table.NAMES.values())]
     return section(
@@ -111,7 +110,7 @@ def _warnings(comparison: Comparison) -> str:
 
 
 def _findings(comparison: Comparison) -> str:
-    told = table.findings(comparison)
+    told = statements.findings(comparison)
     return "".join(elements.finding(Html(f"<b>{visible(name)}</b> {visible(text)}")) for name, text in told)
 
 
@@ -154,8 +153,11 @@ from the lowest to the highest seed.</p>
 <p>AUC is the mean of the evaluation curve over the first {horizon} tokens, which every finished run reaches
 (trapezoids). Tokens to the baseline’s final loss are those at which a curve is first at or below it, read off the
 evaluation curve by straight lines, in bits per byte, with the baseline run of the same seed as target; the speed-up
-divides the baseline’s tokens to that point by the choice’s own. Where a seed does not reach it no mean is given. A
-<b>bold</b> speed-up: the interval of the tokens saved, pair by pair, leaves zero out.</p></section>"""
+divides the baseline’s tokens to that point by the choice’s own, and its interval is that of the tokens saved, pair by
+pair, read against the baseline’s mean. Where a seed does not reach it no mean is given.</p>
+<p>One rule for every mark and every sentence: a number is <b>bold</b> where its interval leaves “no difference” out (0
+for a difference, 1 for a speed-up), and a choice is said not to be told from the baseline only where nothing of it is
+bold. One pair has no interval, so nothing of it is bold.</p></section>"""
 
 
 def _figures(comparison: Comparison) -> tuple[list[str], list[dict[str, Any]]]:
@@ -311,8 +313,14 @@ def _name(comparison: Comparison, choice: Choice) -> Html:
     return Html(f"{_swatch(style)}{visible(choice.name)}{tag}")
 
 
-def _pair(value: str, half: str, kind: str = "") -> tuple[Cell, Cell]:
-    return cell(value, f"n value {kind}".rstrip()), cell(half, "half")
+def _pair(value: str, half: str) -> tuple[Cell, Cell]:
+    return cell(value, "n value"), cell(half, "half")
+
+
+def _contrast(found: Contrast | None) -> tuple[Cell, Cell]:
+    """A number and its interval, bold where the two are apart."""
+    value, interval = found.shown() if found else (units.NONE, "")
+    return _pair(Html(f"<b>{visible(value)}</b>") if found and found.bold else value, interval)
 
 
 def _status(status: str) -> Html:

@@ -26,11 +26,6 @@ class Estimate:
     def high(self) -> float:
         return self.mean + (self.half or 0.0)
 
-    @property
-    def clear(self) -> bool:
-        """Whether the interval leaves zero out; a single run is never clear."""
-        return self.half is not None and (self.low > 0 or self.high < 0)
-
 
 def estimate(found: Sequence[float | None]) -> Estimate | None:
     """Mean and 95 % interval (Student's t, n - 1 degrees of freedom) of what is known; None without values."""

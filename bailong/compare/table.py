@@ -1,18 +1,18 @@
-"""The comparison in words and cells: findings, the tables (shared by terminal and page) and `runs.csv`."""
+"""The comparison in cells: what terminal and page share, the terminal's table, and `runs.csv`."""
 
 import csv
 import io
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bailong.compare import statements
 from bailong.compare.comparison import METRICS, Choice, Comparison, choice_of, measure
 from bailong.compare.runs import STATUSES, RunRecord
-from bailong.compare.statistics import Estimate
+from bailong.compare.statements import Contrast
 from bailong.report.units import NONE, plural, short
 
 NAMES = {"bpb_step0": "at step 0", "auc": "mean over the run (AUC)", "bpb_final": "final"}
@@ -21,33 +21,22 @@ NAMES = {"bpb_step0": "at step 0", "auc": "mean over the run (AUC)", "bpb_final"
 # --- cells -------------------------------------------------------------------------------------------
 
 
-def number(value: Estimate | None, digits: int = 3, signed: bool = False) -> tuple[str, str]:
-    """Mean and `± half width of the 95 % interval` as two cells, so that a column's digits line up."""
-    if value is None:
-        return NONE, ""
-    mean = f"{value.mean:+.{digits}f}" if signed else f"{value.mean:.{digits}f}"
-    return mean.replace("-", "−"), f"± {value.half:.{digits}f}" if value.half is not None else f"± {NONE}"
-
-
 def seeds(choice: Choice) -> str:
     """`3`, or `1 of 3` while some are not finished."""
     done = {run.seed for run in choice.finished}
     return str(len(done)) if len(done) == len(choice.seeds) else f"{len(done)} of {len(choice.seeds)}"
 
 
-def reach(choice: Choice) -> tuple[str, str, str]:
-    """Tokens to the baseline's final loss, their interval, and the speed-up."""
+def reach(choice: Choice) -> tuple[str, str]:
+    """Tokens to the baseline's final loss, and their interval."""
     found = choice.reach
     if found is None:
-        return NONE, "", NONE
+        return NONE, ""
     if found.tokens is None:
-        told = "not reached" if found.reached == 0 else f"{found.reached} of {found.of} runs"
-        return told, "", NONE
+        return "not reached" if found.reached == 0 else f"{found.reached} of {found.of} runs", ""
     if found.tokens.mean == 0:
-        return "0 (at step 0)", "", NONE
-    half = f"± {short(found.tokens.half)}" if found.tokens.half is not None else f"± {NONE}"
-    assert found.speedup is not None
-    return short(found.tokens.mean), half, f"{found.speedup:.2f}×"
+        return "0 (at step 0)", ""
+    return short(found.tokens.mean), f"± {short(found.tokens.half)}" if found.tokens.half is not None else f"± {NONE}"
 
 
 def counts(comparison: Comparison) -> str:
@@ -85,54 +74,6 @@ def commands(comparison: Comparison) -> list[str]:
     swept = [command for sweep in sweeps.values() for command in sweep.get("commands", {})]
     single = [run.command for run in comparison.runs.runs if str(run.folder) not in covered and run.command]
     return list(dict.fromkeys([*swept, *single]))
-
-
-def findings(comparison: Comparison) -> Iterator[tuple[str, str]]:
-    """(choice, what came out) for each choice that has a pair. A difference is claimed only where the interval
-    leaves zero out; a single pair is told as what it is."""
-    base = comparison.baseline
-    for choice in comparison.choices:
-        start, end = choice.paired["bpb_step0"], choice.paired["bpb_final"]
-        if base is None or start is None or end is None:
-            continue
-        pairs = "one pair of runs, so no interval" if end.n == 1 else f"{end.n} pairs of seeds"
-        other = _spoken(base, comparison)
-        if _told(start):
-            text = f"starts {_apart(start)} {other}"
-            text += f" and ends {_apart(end)} it." if _told(end) else ". At the end the two cannot be told apart."
-        elif _told(end):
-            text = f"cannot be told from {other} at the start and ends {_apart(end)} it."
-        else:
-            text = f"cannot be told from {other}, neither at the start nor at the end."
-        text = " ".join(part for part in (text, _saving(choice, other), f"({pairs})") if part)
-        yield _spoken(choice, comparison), text
-
-
-def _spoken(choice: Choice, comparison: Comparison) -> str:
-    """A bare number says nothing in a sentence: `adapter.rank 8`."""
-    return f"{comparison.label} {choice.name}" if choice.name[:1].isdigit() else choice.name
-
-
-def _told(difference: Estimate) -> bool:
-    return difference.n == 1 or difference.clear
-
-
-def _apart(difference: Estimate) -> str:
-    return f"{abs(difference.mean):.3f} bits per byte {'below' if difference.mean < 0 else 'above'}"
-
-
-def _saving(choice: Choice, base: str) -> str:
-    found = choice.reach
-    if found is None:
-        return ""
-    if found.tokens is None:
-        if found.reached == 0:
-            return f"It does not reach {base}’s final loss."
-        return f"It reaches {base}’s final loss in {found.reached} of {found.of} runs."
-    if not found.speedup or math.isinf(found.speedup):
-        return f"It is at {base}’s final loss before the first step."
-    doubt = "" if found.saved and _told(found.saved) else ", a saving that these seeds cannot tell from none"
-    return f"It reaches {base}’s final loss with {1 / found.speedup:.0%} of {base}’s tokens{doubt}."
 
 
 # --- csv ---------------------------------------------------------------------------------------------
@@ -200,7 +141,7 @@ def show(comparison: Comparison, console: Console) -> None:
         console.print()
     if comparison.baseline is None and comparison.choices:
         console.print(Text(no_baseline(comparison), "yellow"))
-    for name, text in findings(comparison):
+    for name, text in statements.findings(comparison):
         console.print(Text.assemble((name, "bold"), " ", text))
     for run in comparison.runs.runs:
         if run.reason:
@@ -225,15 +166,23 @@ def _headline(comparison: Comparison) -> Table:
         table.add_column(name, justify="right")
     for choice in comparison.choices:
         cells = [choice.name, seeds(choice)]
-        cells += [_joined(number(choice.metrics[metric])) for metric in METRICS]
+        cells += [_joined(statements.number(choice.metrics[metric])) for metric in METRICS]
         if comparison.baseline:
-            tokens, _, speedup = reach(choice)
-            cells += [tokens, speedup]
+            cells += [reach(choice)[0], _marked(statements.speed_up(choice), interval=False)]
         table.add_row(*cells)
-        if any(choice.paired.values()):
-            differences = [_joined(number(choice.paired[metric], signed=True)) for metric in METRICS]
+        if found := statements.differences(choice):
+            differences = [_marked(found.get(metric)) for metric in METRICS]
             table.add_row(f"  − {comparison.asked_baseline}", "", *differences, style="dim")
     return table
+
+
+def _marked(found: Contrast | None, interval: bool = True) -> Text:
+    """A contrast, bold where it is apart."""
+    if found is None:
+        return Text(NONE)
+    shown = found.shown()
+    text = _joined(shown) if interval else shown[0]
+    return Text(text, "bold not dim" if found.bold else "")
 
 
 def _joined(cells: Sequence[str]) -> str:

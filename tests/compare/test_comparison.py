@@ -8,6 +8,7 @@ import pytest
 
 from bailong.compare.comparison import Comparison, compare_runs
 from bailong.compare.runs import read
+from bailong.compare.statements import speed_up
 from tests.compare.folders import config, write_run, write_sweep
 
 # Evaluations at 0, 1000 and 2000 tokens.
@@ -60,12 +61,12 @@ def test_tokens_to_the_baselines_final_loss(tmp_path: Path) -> None:
     assert comparison.tokens_to_baseline[str(tmp_path / "initializer=zip_tie,seed=0")] == pytest.approx(1000)
     assert comparison.tokens_to_baseline[str(tmp_path / "initializer=zip_tie,seed=1")] == pytest.approx(1500)
     assert reach.tokens.mean == pytest.approx(1250)
-    assert reach.speedup == pytest.approx(2000 / 1250)
-    assert reach.saved.mean == pytest.approx(750)
-    base = by_name(comparison, "random").reach
-    assert base.speedup == pytest.approx(1) and base.tokens.mean == pytest.approx(2000)
-    missed = by_name(comparison, "mean").reach
-    assert (missed.reached, missed.of, missed.tokens, missed.speedup) == (0, 2, None, None)
+    assert reach.base == pytest.approx(2000) and reach.saved.mean == pytest.approx(750)
+    assert speed_up(by_name(comparison, "zip_tie")).factor == pytest.approx(2000 / 1250)
+    base = by_name(comparison, "random")
+    assert speed_up(base).factor == pytest.approx(1) and base.reach.tokens.mean == pytest.approx(2000)
+    missed = by_name(comparison, "mean")
+    assert (missed.reach.reached, missed.reach.of, missed.reach.tokens, speed_up(missed)) == (0, 2, None, None)
 
 
 def test_reached_by_some_seeds_gives_no_mean(tmp_path: Path) -> None:
@@ -75,14 +76,23 @@ def test_reached_by_some_seeds_gives_no_mean(tmp_path: Path) -> None:
 
 
 def test_reached_before_the_first_step(tmp_path: Path) -> None:
-    reach = by_name(compared(write_sweep(tmp_path, {"random": [[4, 3]], "zip_tie": [[2, 1]]})), "zip_tie").reach
-    assert reach.tokens.mean == 0 and math.isinf(reach.speedup)
+    choice = by_name(compared(write_sweep(tmp_path, {"random": [[4, 3]], "zip_tie": [[2, 1]]})), "zip_tie")
+    assert choice.reach.tokens.mean == 0 and math.isinf(speed_up(choice).factor)
+
+
+def test_a_run_without_a_partner_gives_tokens_and_no_saving(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", [4, 3, 2], "random", 0)
+    for seed in (1, 2):
+        write_run(tmp_path / f"b{seed}", [3, 2, 1], "zip_tie", seed)
+    choice = by_name(compared(tmp_path), "zip_tie")
+    assert choice.reach.tokens.mean == pytest.approx(1000) and choice.reach.saved is None
+    assert speed_up(choice) is None and not any(choice.paired.values())
 
 
 def test_a_baseline_that_gets_worse_again_gives_no_false_saving(tmp_path: Path) -> None:
     # random is at its final 3.0 already after 1000 of 3000 tokens
     curves = {"random": [[4, 3, 2, 3]], "zip_tie": [[4, 3, 2, 3]]}
-    assert by_name(compared(write_sweep(tmp_path, curves)), "zip_tie").reach.speedup == pytest.approx(1)
+    assert speed_up(by_name(compared(write_sweep(tmp_path, curves)), "zip_tie")).factor == pytest.approx(1)
 
 
 def test_a_finished_sweep_is_fair(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from rich.console import Console
 from bailong.compare import table
 from bailong.compare.comparison import Comparison, compare_runs
 from bailong.compare.runs import read
-from bailong.compare.statistics import Estimate
 from tests.compare.folders import write_run, write_sweep
 
 CURVES = {
@@ -22,31 +21,6 @@ CURVES = {
 
 def compared(folder: Path) -> Comparison:
     return compare_runs(read([folder]))
-
-
-def test_number() -> None:
-    assert table.number(Estimate(3.14159, 0.0123, 3)) == ("3.142", "± 0.012")
-    assert table.number(Estimate(-0.5, None, 1), signed=True) == ("−0.500", "± –")
-    assert table.number(None) == ("–", "")
-
-
-def test_findings_claim_only_what_the_intervals_show(tmp_path: Path) -> None:
-    found = dict(table.findings(compared(write_sweep(tmp_path, CURVES))))
-    assert set(found) == {"mean", "zip_tie"}
-    assert found["zip_tie"].startswith(
-        "starts 0.505 bits per byte below random. At the end the two cannot be told apart."
-    )
-    assert "It reaches random’s final loss in 1 of 2 runs." in found["zip_tie"]
-    assert "does not reach random’s final loss" in found["mean"]
-    assert "(2 pairs of seeds)" in found["mean"]
-
-
-def test_findings_of_one_pair_say_so(tmp_path: Path) -> None:
-    found = dict(table.findings(compared(write_sweep(tmp_path, {"random": [[4, 3]], "zip_tie": [[3, 2.5]]}))))
-    assert found["zip_tie"] == (
-        "starts 1.000 bits per byte below random and ends 0.500 bits per byte below it. "
-        "It is at random’s final loss before the first step. (one pair of runs, so no interval)"
-    )
 
 
 def test_csv_has_a_row_a_run(tmp_path: Path) -> None:
