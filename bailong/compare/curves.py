@@ -112,12 +112,14 @@ def thin(band: Band, points: int = POINTS) -> Band:
 
 
 def zoom(comparison: Comparison) -> float | None:
-    """Where the look at the start ends: a tenth of the tokens, and three evaluations after step 0 at least."""
-    grids = [tokens for run in comparison.runs.runs if len(tokens := run.curve("eval/bpb")[0]) > 1]
+    """Where the look at the start ends: a tenth of the tokens of the shortest run, and the second evaluation after
+    step 0 of every run at least (the first where there are few)."""
+    runs = [run for run in comparison.runs.runs if run.finished] or comparison.runs.runs
+    grids = [tokens for run in runs if len(tokens := run.curve("eval/bpb")[0]) > 1]
     if not grids:
         return None
-    longest = max(grids, key=lambda tokens: tokens[-1])
-    return float(max(longest[-1] * 0.1, longest[min(3, len(longest) - 1)]))
+    first = max(tokens[min(2, max(1, (len(tokens) - 1) // 3))] for tokens in grids)
+    return float(max(first, 0.1 * min(tokens[-1] for tokens in grids)))
 
 
 def evaluation_panels(comparison: Comparison) -> list[Panel]:
@@ -176,6 +178,8 @@ def _draw_panel(ax: Axes, panel: Panel, comparison: Comparison, look: dict[str, 
             # Unfinished runs stay outside the mean: it would jump where they end.
             if not run.finished and (alone := band([run], panel.key)):
                 _plot(ax, alone, panel, color=style.light, lw=1, alpha=0.75, ms=2.2, zorder=2)
+    if panel.until:
+        ax.set_xlim(-0.02 * panel.until, 1.02 * panel.until)
     _reference(ax, panel)
     ax.set_title(panel.title, loc="left", fontsize=10.5, fontweight="bold", color=INK["--ink"], pad=9)
     ax.set_xlabel("Trained tokens", color=INK["--soft"], fontsize=9)
@@ -195,9 +199,10 @@ def _draw_panel(ax: Axes, panel: Panel, comparison: Comparison, look: dict[str, 
 
 
 def _plot(ax: Axes, drawn: Band, panel: Panel, **look: Any) -> Band:
-    """A line of what the panel shows of a curve, and that part of it."""
+    """A line of what the panel shows of a curve, and that part of it: up to the first point at or behind its end, so
+    that every line leads to the edge."""
     if panel.until is not None:
-        inside = drawn.tokens <= panel.until * (1 + 1e-9)
+        inside = np.concatenate([[True], drawn.tokens[:-1] < panel.until * (1 - 1e-9)])
         drawn = Band(drawn.tokens[inside], drawn.mean[inside], drawn.low[inside], drawn.high[inside])
     drawn = thin(drawn)
     ax.plot(drawn.tokens, drawn.mean, marker="o" if len(drawn.tokens) < 30 else "", **look)

@@ -82,11 +82,31 @@ def test_unfinished_runs_stay_out_of_the_mean(tmp_path: Path) -> None:
     assert len(figure.axes[1].lines) == 4, "two means, the unfinished run, and the base model's line"
 
 
-def test_the_start_is_three_evaluations_or_a_tenth(tmp_path: Path) -> None:
-    write_run(tmp_path / "short", [5 - i / 10 for i in range(11)])
-    assert curves.zoom(compare_runs(read([tmp_path]))) == 3000
+def test_the_start_is_two_evaluations_or_a_tenth(tmp_path: Path) -> None:
+    write_run(tmp_path / "short" / "a", [5 - i / 10 for i in range(11)])
+    assert curves.zoom(compare_runs(read([tmp_path / "short"]))) == 2000
     write_run(tmp_path / "long", [5 - i / 100 for i in range(101)], "zip_tie")
-    assert curves.zoom(compare_runs(read([tmp_path]))) == 10_000
+    assert curves.zoom(compare_runs(read([tmp_path / "long"]))) == 10_000
+    assert curves.zoom(compare_runs(read([tmp_path]))) == 2000, "a long run does not push the start of a short one out"
+    write_run(tmp_path / "few", [5, 4, 3])
+    assert curves.zoom(compare_runs(read([tmp_path / "few"]))) == 1000, "never the whole run where less can be shown"
+
+
+def test_the_start_begins_at_step_0_and_every_line_reaches_its_edge(tmp_path: Path) -> None:
+    """Choices that evaluate at other tokens, one of them rarely."""
+    write_run(tmp_path / "a", [5 - i / 100 for i in range(101)])
+    write_run(tmp_path / "b", [4, 3, 2, 1], "zip_tie", tokens_per_evaluation=33_000)
+    comparison = compare_runs(read([tmp_path]))
+    panels = curves.zoom_panels(comparison)
+    figure = curves.draw(comparison, panels)
+    for ax in figure.axes:
+        left, right = ax.get_xlim()
+        assert left < 0 < right and right <= 1.03 * 33_000
+        marks = [tick for tick in ax.get_xticks() if left <= tick <= right]
+        assert 0 in marks and 3 <= len(marks) <= 8
+        for line in ax.lines:
+            x = line.get_xdata()
+            assert x[0] == 0 and x[-1] >= 33_000 and len(x) > 1
 
 
 def test_one_evaluation_is_drawn(tmp_path: Path) -> None:
