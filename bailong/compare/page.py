@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from bailong.compare import curves, statements, table
+from bailong.compare import curves, forest, statements, table
 from bailong.compare.comparison import METRICS, Choice, Comparison
 from bailong.compare.curves import Panel, Style
 from bailong.compare.runs import RunRecord
 from bailong.compare.settings import Compare
 from bailong.compare.statements import Contrast
-from bailong.compare.statistics import Estimate
 from bailong.report import elements, units
 from bailong.report.elements import Cell, Row, cell, section, th
 from bailong.report.markup import Html, visible
@@ -70,10 +69,7 @@ def differences(comparison: Comparison) -> str:
     others = [choice for choice in comparison.choices if not choice.baseline]
     if base is None or not any(e for choice in others for e in choice.paired.values()):
         return ""
-    reach = {
-        metric: max((max(abs(e.low), abs(e.high)) for choice in others if (e := choice.paired[metric])), default=0.0)
-        for metric in METRICS
-    }
+    scales = {metric: forest.scale([choice.paired[metric] for choice in others]) for metric in METRICS}
     rows = []
     for choice in others:
         pairs = max((e.n for e in choice.paired.values() if e), default=0)
@@ -82,14 +78,17 @@ def differences(comparison: Comparison) -> str:
         found = statements.differences(choice)
         for metric in METRICS:
             cells += _contrast(found.get(metric))
-            cells.append(cell(_forest(choice.paired[metric], reach[metric], style), "forest"))
+            cells.append(cell(forest.interval(choice.paired[metric], scales[metric], style), "forest"))
         rows.append(cells)
+    axes = [cell(part, "forest") for metric in METRICS for part in ("", "", forest.axis(scales[metric]))]
+    rows.append(Row([Cell("<td></td>"), "", *axes], "axis"))
     numbers = ["pairs", *(th(name, "n", 3) for name in table.NAMES.values())]
     return section(
         f"Difference to {base.name}",
         elements.table(rows, [comparison.label], numbers),
         f"Bits per byte less those of the {visible(base.name)} run with the same seed, averaged over pairs. Left of "
-        "the line is better. <b>Bold</b>: the 95&thinsp;% interval leaves zero out.",
+        "the line at zero is better; each column has a scale of its own. <b>Bold</b>: the 95&thinsp;% interval leaves "
+        "zero out.",
     )
 
 
@@ -284,26 +283,12 @@ def _reproduce(comparison: Comparison, settings: Compare) -> str:
 # --- pieces ------------------------------------------------------------------------------------------
 
 
-def _forest(value: Estimate | None, reach: float, style: Style) -> Html:
-    """The interval around zero, drawn."""
-    if value is None or reach == 0:
-        return Html()
-    half, middle, y = 46.0, 52.0, 9.0
-    low, mean, high = (middle + half * v / reach for v in (value.low, value.mean, value.high))
-    colour = f"var({style.variable})"
-    bar = f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{y}" y2="{y}" stroke="{colour}" stroke-width="2.5"/>'
-    return Html(
-        f'<svg width="104" height="18" viewBox="0 0 104 18" aria-hidden="true">'
-        f'<line x1="{middle}" x2="{middle}" y1="0" y2="18" stroke="var(--soft)" stroke-width="1"/>{bar}'
-        f'<circle cx="{mean:.1f}" cy="{y}" r="3.6" fill="{colour}"/></svg>'
-    )
-
-
 def _swatch(style: Style) -> str:
     dash = f' stroke-dasharray="{style.dash_array}"' if style.dash_array else ""
     return (
         '<svg class="swatch" width="26" height="10" viewBox="0 0 26 10" aria-hidden="true">'
-        f'<line x1="1" x2="25" y1="5" y2="5" stroke="var({style.variable})" stroke-width="2.5"{dash}/></svg>'
+        f'<line x1="1" x2="25" y1="5" y2="5" stroke="var({style.variable}, {style.light})" stroke-width="2.5"{dash}/>'
+        "</svg>"
     )
 
 
