@@ -265,6 +265,7 @@ def _checks(comparison: Comparison, pair: Pair) -> Iterator[Check]:
     yield _same("Same tokenizer", finished, "tokenizer_sha256", "compare bits per byte only, never the loss")
     yield _same("Same number of steps", finished, "steps", "the shorter runs had less training")
     yield _same("Same code", finished, "git_commit", "they were made by different versions")
+    yield _same("Same hardware", finished, "hardware", "speed and memory do not compare, and rounding may differ")
     if any(run.provenance for run in finished):
         dirty = sum(run.git_dirty for run in finished)
         detail = f"{dirty} of {len(finished)} runs had changes that are in no commit (kept in their folders)"
@@ -295,19 +296,24 @@ def _same(name: str, runs: list[RunRecord], key: str, otherwise: str, pair: Pair
     """Whether `key` is one value over all runs, or within the runs that `pair` puts together."""
     values: dict[Any, set[str]] = {}
     for run in runs:
-        value = run.git_commit if key == "git_commit" else run.result.get(key)
+        value = run.result.get(key) if key not in ("git_commit", "hardware") else getattr(run, key)
         if value not in (None, ""):
             values.setdefault(pair(run) if pair else None, set()).add(str(value))
     if not values:
         return Check(name, None, "not recorded yet")
     differing = [where for where, found in values.items() if len(found) > 1]
     if differing:
-        shown = sorted({value[:10] for where in differing for value in values[where]})
+        shown = sorted({_digest(value) for where in differing for value in values[where]})
         where = f" for {len(differing)} of {len(values)} seeds" if pair else ""
         return Check(name, False, f"{', '.join(shown[:4])}{'…' if len(shown) > 4 else ''}{where}: {otherwise}")
     if pair:
         return Check(name, True, f"for each of {len(values)} seed{'s' if len(values) > 1 else ''}")
-    return Check(name, True, next(iter(values[None]))[:10])
+    return Check(name, True, _digest(next(iter(values[None]))))
+
+
+def _digest(value: str) -> str:
+    """A hash in its first letters; words as they are."""
+    return value if " " in value else value[:10]
 
 
 def _agrees(run: RunRecord) -> bool:

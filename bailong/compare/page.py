@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from bailong.compare import curves, forest, statements, table
+from bailong.compare import curves, facts, forest, statements, table
 from bailong.compare.comparison import METRICS, Choice, Comparison
 from bailong.compare.curves import Panel, Style
 from bailong.compare.runs import RunRecord
@@ -26,12 +26,13 @@ def page(comparison: Comparison, settings: Compare, to: Path) -> str:
     figures, places = _figures(comparison)
     sections = [
         _findings(comparison),
+        facts.compared(comparison),
         headline(comparison),
         differences(comparison),
         _base(comparison),
         _intervals(comparison),
         *figures,
-        _settings(comparison),
+        facts.rows_table(comparison),
         _runs(comparison, to),
         _checks(comparison),
         _reproduce(comparison, settings),
@@ -53,7 +54,8 @@ def headline(comparison: Comparison) -> str:
         for metric in METRICS:
             cells += _pair(*statements.number(choice.metrics[metric]))
         if base:
-            cells += [*_pair(*table.reach(choice)), *_contrast(statements.speed_up(choice))]
+            speed = _contrast(statements.speed_up(choice))
+            cells += [*_pair(*table.reach(choice)), speed[0], cell("", "half") if choice.baseline else speed[1]]
         rows.append(Row(cells, "reference" if choice.baseline else ""))
     numbers = ["seeds", *(th(name, "n", 2) for name in table.NAMES.values())]
     numbers += [th(f"tokens to {base.name}’s final loss", "n", 2), th("speed-up", "n", 2)] if base else []
@@ -196,21 +198,6 @@ def _figures(comparison: Comparison) -> tuple[list[str], list[dict[str, Any]]]:
             places.append(place)
             sections.append(section(name, f'<figure><div class="legend">{legend}</div>{image}</figure>', text))
     return sections, places
-
-
-def _settings(comparison: Comparison) -> str:
-    if len(comparison.runs.runs) < 2:
-        return ""
-    rows = [
-        [
-            Html(f"<code>{visible(key)}</code>"),
-            *(", ".join(units.NONE if v is None else str(v) for v in found) for found in values),
-        ]
-        for key, values in comparison.differing.items()
-    ]
-    listed = elements.table(rows, ["setting", *(choice.name for choice in comparison.choices)])
-    body = listed or "<p>None: all runs have the same settings.</p>"
-    return section("Settings that differ", body, "Every other setting is the same in all runs.")
 
 
 def _runs(comparison: Comparison, to: Path) -> str:

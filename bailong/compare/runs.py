@@ -75,6 +75,17 @@ class RunRecord:
     def git_dirty(self) -> bool:
         return bool(self._git("dirty"))
 
+    @property
+    def hardware(self) -> str:
+        """`AMD EPYC, 2 cores`, or the GPU and how many of them; empty where the run did not record it."""
+        found = self.provenance.get("hardware")
+        if not isinstance(found, dict):
+            return ""
+        if gpu := found.get("gpu"):
+            return f"{self.config.get('trainer.devices') or 1} × {gpu}"
+        cores = found.get("cores")
+        return ", ".join([str(found.get("cpu") or "CPU"), *([f"{cores} cores"] if cores else [])])
+
     def _git(self, key: str) -> Any:
         git = self.provenance.get("git")
         return git.get(key) if isinstance(git, dict) else self.provenance.get(f"git_{key}")

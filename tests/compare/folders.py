@@ -20,6 +20,14 @@ def config(initializer: str = "random", seed: int = 0, **more: Any) -> dict[str,
         "stage": {"name": "cpt", "steps": 100},
         "adapter": {"name": "everywhere", "rank": 16},
         "optimizer": {"name": "auto", "lr": 3e-4},
+        "data": {"name": "sample", "folder": "data/sample", "sources": [{"path": "sample:corpus.jsonl"}]},
+        "tokenizer": {
+            "name": "tiny",
+            "folder": "tokenizers/tiny",
+            "base": "tokenizers/tiny_base",
+            "language": "zh-Hant",
+        },
+        "model": {"name": "tiny", "path": "models/tiny", "quantization": "nf4"},
         "tracking": {"name": "local", "wandb": "off"},
         "seed": seed,
         "outputs": "outputs",
@@ -42,6 +50,7 @@ def write_run(
     git: dict[str, Any] | None = None,
     sweep: str | None = "initializers",
     train_every: int = 5,
+    hardware: dict[str, Any] | None = None,
 ) -> Path:
     """A run whose evaluations, every ten steps, are `bpb` (bits per byte)."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -79,7 +88,12 @@ def write_run(
     speed |= {"tokens_per_second": 1234.5, "peak_memory_gb": 0.75, "flops_per_token": 1e6, "mfu": None}
     (folder / "speed.jsonl").write_text(json.dumps(speed) + "\n")
     provenance = {"git": git or {"commit": "0123456789abcdef0123456789abcdef01234567", "dirty": False}, "packages": {}}
+    provenance |= {"python": "3.11.7", "hardware": hardware or {"cpu": "AMD EPYC", "cores": 2}}
     (folder / "provenance.json").write_text(json.dumps(provenance))
+    (folder / "train.log").write_text(
+        f"22:40:31 run tiny/{folder.name}\n22:40:32 initializer {initializer}: 4,000 new rows (tied), norm ratio "
+        f"{1 + seed / 100:.3f}, {166 if initializer == 'zip_tie' else 0} duplicates, sha256 {initializer}{seed}\n"
+    )
     if finished:
         facts = {
             "fingerprint": record["fingerprint"],
@@ -93,6 +107,8 @@ def write_run(
             "seconds": 63.0,
             "tokens_per_second": 1234.5,
             "peak_memory_gb": 0.75,
+            "new_rows": 4000,
+            "evaluation_bytes": 31381,
             "trainable": 1000,
             "parameters_true": 20000,
             "parameters_packed": 12000,

@@ -106,6 +106,7 @@ def test_a_finished_sweep_is_fair(tmp_path: Path) -> None:
         "Same tokenizer",
         "Same number of steps",
         "Same code",
+        "Same hardware",
         "Clean working tree",
         "Results match the record",
     }

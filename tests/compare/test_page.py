@@ -32,6 +32,7 @@ def test_the_page_is_whole_and_needs_no_network(tmp_path: Path) -> None:
 def test_sections_stand_in_order(tmp_path: Path) -> None:
     text = made(write_sweep(tmp_path, CURVES))
     assert headings(text) == [
+        "What is compared",
         "Bits per byte",
         "Difference to random",
         "The base model before extension",
@@ -40,7 +41,7 @@ def test_sections_stand_in_order(tmp_path: Path) -> None:
         "The start",
         "Training loss",
         "New and old tokens",
-        "Settings that differ",
+        "The new rows",
         "Runs",
         "Is the comparison fair?",
         "How to reproduce",
@@ -100,6 +101,12 @@ def test_nothing_measured_yet(tmp_path: Path) -> None:
     text = made(folder)
     assert "<figure>" not in text
     assert "interrupted" in words(text)
+
+
+def test_the_forest_has_an_axis_for_each_measure(tmp_path: Path) -> None:
+    text = made(write_sweep(tmp_path, CURVES))
+    row = text.split('<tr class="axis">')[1].split("</tr>")[0]
+    assert row.count("bits per byte</text>") == 3 and row.count(">0</text>") == 3
 
 
 def test_names_are_escaped(tmp_path: Path) -> None:
