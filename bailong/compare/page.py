@@ -5,12 +5,11 @@ The page is complete without its script, which only adds values under the pointe
 
 import json
 import os
-import shlex
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from bailong.compare import curves, facts, forest, statements, table
+from bailong.compare import curves, facts, forest, reproduce, statements, table
 from bailong.compare.comparison import METRICS, Choice, Comparison
 from bailong.compare.curves import Panel, Style
 from bailong.compare.runs import RunRecord
@@ -244,27 +243,13 @@ def _checks(comparison: Comparison) -> str:
 
 
 def _reproduce(comparison: Comparison, settings: Compare) -> str:
-    folders = settings.runs[0] if len(settings.runs) == 1 else f"[{','.join(settings.runs)}]"
-    words = ["bailong-compare", f"runs={folders}"]
-    for key in ("by", "baseline"):
-        value = getattr(settings, key)
-        said = f"[{','.join(value)}]" if isinstance(value, list) else value
-        words += [f"{key}={said}"] if value != getattr(Compare, key) else []
-    words += [f"to={settings.to}"] if settings.to else []
-    runs = comparison.runs.runs
-    commits = sorted({run.git_commit for run in runs if run.git_commit})
-    checkout = [f"git checkout {commits[0]}"] if len(commits) == 1 else []
-    lines = [*checkout, *table.commands(comparison), shlex.join(words)]
-    notes = []
-    if len(commits) > 1:
-        notes.append(f"The runs come from {len(commits)} commits: {', '.join(c[:8] for c in commits)}.")
-    if not commits:
-        notes.append("The runs did not record a git commit.")
-    dirty = sum(run.git_dirty for run in runs)
-    if dirty:
-        notes.append(f"{dirty} of {len(runs)} runs had uncommitted changes; each run’s folder holds them as a diff.")
-    text = elements.code("\n".join(lines)) + "".join(map(elements.note, notes))
-    return section("How to reproduce", text, "Finished runs are skipped, unfinished ones resumed.")
+    road = reproduce.road(comparison, settings)
+    text = elements.code("\n".join(road.commands)) + "".join(map(elements.note, road.notes))
+    return section(
+        "How to reproduce",
+        text,
+        "In the order of the road, where it was walked. What is finished is skipped, what is not goes on.",
+    )
 
 
 # --- pieces ------------------------------------------------------------------------------------------

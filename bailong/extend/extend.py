@@ -25,6 +25,7 @@ from bailong.extend.efficiency import Treebank, count_tokens, read_treebank
 from bailong.extend.settings import Extend
 from bailong.run.files import write_json
 from bailong.run.folder import difference
+from bailong.run.provenance import command_line
 from bailong.run.replacing import replacing
 from bailong.tokenizer import folder, merge
 from bailong.tokenizer.own import Own
@@ -74,7 +75,7 @@ def extend(settings: Extend) -> Path | None:
                 model = make(wanted, base, training_text(settings, sources), partial, status)
                 shutil.rmtree(partial / "training", ignore_errors=True)
                 facts = {"name": wanted.name, "base_sha256": base_sha256, "recipe": recipe, "corpus": corpus}
-                folder.write(partial, model, base, **facts, own=own)
+                folder.write(partial, model, base, **facts, own=own, command=command_line())
             console.print(f"built {target}")
         else:
             if base is not None and wanted.pieces > 0 and not folder.TokenizerFolder.open(target).manifest["new"]:

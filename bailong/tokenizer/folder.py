@@ -81,6 +81,7 @@ def write(
     recipe: dict[str, Any],
     corpus: dict[str, Any],
     own: Own | None = None,
+    command: str | None = None,
 ) -> TokenizerFolder:
     """Fill an empty folder; the caller gives it its final name. All but card.json.
 
@@ -89,6 +90,7 @@ def write(
         base_sha256: hash of the base's tokenizer.model.
         recipe, corpus: what made `model`, for the manifest.
         own: what the base declares beside its tokenizer.model.
+        command: what was typed for it, for the manifest.
     """
     first = len(base.pieces) if base else len(model.pieces)
     assert base is None or all(
@@ -107,6 +109,7 @@ def write(
             stream.write(json.dumps({"id": i, "piece": piece, "old": old}, ensure_ascii=False) + "\n")
     manifest = {
         "name": name,
+        "command": command,
         "vocabulary": len(model.pieces),
         "base_vocabulary": first,
         "new": len(new),
