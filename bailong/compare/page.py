@@ -38,10 +38,16 @@ def page(comparison: Comparison, settings: Compare, to: Path) -> str:
     ]
     data = json.dumps(places, separators=(",", ":")).replace("<", "\\u003c")  # no name may close the script
     scripts = f'<script type="application/json" id="curves">{data}</script>\n{elements.script("page.js")}'
-    look = curves.styles(comparison.choices).values()
-    colours = dict.fromkeys((style.variable, style.light, style.dark) for style in look)
     title = f"{table.title(comparison)} · {table.places(comparison)}"
-    return elements.page(title, [_header(comparison), _warnings(comparison)], sections, (), colours, scripts)
+    return elements.page(
+        title, [_header(comparison), _warnings(comparison)], sections, (), _colours(comparison), scripts
+    )
+
+
+def excerpt(comparison: Comparison) -> Html:
+    """What the runs came to, for a notebook: the page's warnings, sentences and tables, marks and colours."""
+    parts = (_warnings(comparison), _findings(comparison), headline(comparison), differences(comparison))
+    return elements.excerpt(parts, _colours(comparison))
 
 
 def headline(comparison: Comparison) -> str:
@@ -253,6 +259,12 @@ def _reproduce(comparison: Comparison, settings: Compare) -> str:
 
 
 # --- pieces ------------------------------------------------------------------------------------------
+
+
+def _colours(comparison: Comparison) -> list[tuple[str, str, str]]:
+    """CSS variables of the choices as (name, light, dark)."""
+    look = curves.styles(comparison.choices).values()
+    return list(dict.fromkeys((style.variable, style.light, style.dark) for style in look))
 
 
 def _swatch(style: Style) -> str:

@@ -70,6 +70,20 @@ def page(
 """
 
 
+def excerpt(parts: Iterable[str], colours: Iterable[tuple[str, str, str]] = palette.CHOICES) -> Html:
+    """Parts of a page for a notebook, with their style: on its light and its dark ground, also where a theme of its own
+    (JupyterLab, VS Code) says which of them it is."""
+    named = [*colours, ("--soft", "#626a75", "#9aa3ae"), ("--grid", "#dcdfe3", "#3a4049")]
+    light, dark = ("; ".join(f"{name}: {pair[i]}" for name, *pair in named) for i in (0, 1))
+    themes = ('[data-jp-theme-light="false"]', ".vscode-dark")
+    style = (
+        f".bailong {{ {light} }}\n@media (prefers-color-scheme: dark) {{ .bailong {{ {dark} }} }}\n"
+        f'[data-jp-theme-light="true"] .bailong, .vscode-light .bailong {{ {light} }}\n'
+        f"{', '.join(f'{theme} .bailong' for theme in themes)} {{ {dark} }}\n{asset('notebook.css')}"
+    )
+    return Html(f'<style>\n{style}</style>\n<div class="bailong">\n{"".join(parts)}\n</div>')
+
+
 def header(kind: str, title: str, meta: str, figures: Sequence[Sequence[str]] = (), after: str = "") -> str:
     """The head of a page. `figures` are (what, number, a softer line below it), `after` is HTML."""
     shown = "".join(

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -131,10 +132,20 @@ def test_notebook_draws_figure_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (kernel / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "test", "language": "python"}))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "runtime"))
+    compare(Compare(runs=str(tmp_path / "runs")), Console(file=io.StringIO()))
     nbclient.NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(path.parent)}}).execute()
     shown = [output.data for cell in code for output in cell.outputs if "data" in output]
     assert any("Evaluation loss" in data.get("image/svg+xml", "") for data in shown)
-    assert any("Difference to random" in data.get("text/html", "") for data in shown)
+    table = next(html for data in shown if "Difference to random" in (html := data.get("text/html", "")))
+    there = (tmp_path / "runs" / "report.html").read_text()
+    marked = [re.findall(r"<td[^>]*>(?:<b>.*?</b>)</td><td[^>]*>.*?</td>", text) for text in (table, there)]
+    assert marked[0] and marked[0] == marked[1], "the same numbers are bold, with the same intervals"
+    assert table.count("<circle") == there.count("<circle"), "the same intervals are drawn"
+    used, given = (set(re.findall(p, table)) for p in (r"var\((--\w+)", r"(--\w+):"))
+    assert used <= given, "every colour is there"
+    assert used - {"--grid"} <= set(re.findall(r"var\((--\w+), #", table)), "also where the notebook keeps no style"
+    selectors = re.findall(r"^\s*([^@\n{}]*\S)\s*\{", table.split("<style>")[1].split("</style>")[0], re.M)
+    assert all(".bailong" in part for rule in selectors for part in rule.split(",")), "nothing outside is touched"
 
 
 def test_keys_and_baselines_as_they_are_typed() -> None:
