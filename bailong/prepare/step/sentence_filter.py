@@ -26,10 +26,13 @@ EMOJI = (
 _HINTS = ("://", "：//", "：／／", ":／／", "www", "WWW", "Www", "@", "＠")
 _BARE = re.compile(r"[.．。](?:com|net|org|edu|gov|idv|info|io|tw|cn|hk|jp|me|co|tv|cc|ly|gl)(?![A-Za-z0-9_])")
 
-#: signs that names are written with, between letters or inside the marks of a title; arrows and ※ are in none
+#: signs that names are written with, between letters or inside the marks of a title; ※ is in none
 _STARS = "☆★✩✪✰⭐♡♥❤♪♫♬♠♣♦◆◇●◎▲▼✿❀☀☂☁✕✖"
 _TITLE = re.compile(r"《[^《》\n]{1,60}》|〈[^〈〉\n]{1,60}〉|「[^「」\n]{1,60}」|『[^『』\n]{1,60}』")
 _WITHIN = re.compile(rf"(?<=\w) ?[{_STARS}] ?(?=\w)|(?<=[A-Za-z0-9\u3041-\u30fa])[{_STARS}](?!\s*[{_STARS}])")
+#: an arrow from one step, place or formula to the next
+_ARROW = re.compile(r"(?<=[\w\])）」』》】]) ?[→⇒] ?(?=[\w\[(（「『《【])")
+_STOP = re.compile(r"[。！？；，、!?;,]|\.(?:\s|$)")
 #: what comes before an address that the reader is sent to, which has no scheme and no path
 _SENT = re.compile(
     r"(?:網址|官網|网址|官网|詳見|详见|請見|参见|參見|請上|请上|請至|请至|請到|點擊|点击|點選|連結|链接|登入|登录|造訪|瀏覽|轉自|轉載自|"
@@ -50,7 +53,8 @@ class SentenceFilter(TextStep):
     words send the reader there (請上 a.com) or little else stands beside it; one star, heart or note between letters
     (幽☆遊☆白書) or behind a Latin letter or kana (M♡), or any of them in 《》〈〉「」『』 with none in front.
     A sentence with four such signs outside of titles is decoration, and so is one with another sign or at its edge
-    (☆加LINE☆). The paper drops all of them: `names: false`.
+    (☆加LINE☆). Up to five arrows between words or brackets stay in a sentence with punctuation, unlike a path of
+    links (首頁→新聞). The paper drops all of them: `names: false`.
     """
 
     url: bool = True
@@ -164,7 +168,9 @@ def _without_names(sentence: str) -> str:
         lambda title: title[0] if title[0][1] in _STARS else re.sub(f"[{_STARS}]", "", title[0]), sentence
     )
     rest, count = _WITHIN.subn("", sentence)
-    return rest if count < 4 else sentence
+    sentence = rest if count < 4 else sentence
+    rest, count = _ARROW.subn("", sentence) if "→" in sentence or "⇒" in sentence else (sentence, 0)
+    return rest if count < 6 and _STOP.search(rest) else sentence
 
 
 def hinted(text: str) -> bool:

@@ -54,6 +54,9 @@ def test_ordinary_text_stays(text):
         "《Healin' Good ♥ 光之美少女》的片尾曲。",
         "她加入モーニング娘。後，演出【推しの子】和《Re:從零開始》。",
         "亞馬遜公司（Amazon.com, Inc.）是美國公司。",
+        "請從[設定]→[一般]→[關於本機]查看版本。",
+        "反應式為A → B → C，其中B不穩定。",
+        "路線是北京→上海→廣州→深圳，全程三天。",
     ],
 )
 def test_names_stay(sentence):
@@ -81,6 +84,8 @@ def test_the_paper_drops_names_too(name):
         "請上 abc.com.tw 訂購商品。",
         "官網：shop.com.tw",
         "首頁→新聞→政治",
+        "甲→乙→丙→丁→戊→己→庚，再從頭來。",
+        "→→→看這裡，快來。",
         "abc.com",
         "寄信到 a@b.com 詢問。",
     ],
