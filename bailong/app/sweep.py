@@ -140,7 +140,7 @@ class Sweep:
                 "(threads, tracking, outputs); sweep over something that is learned"
             )
         for job in self.jobs:
-            train.require(job.settings)
+            train.ready(job.settings)
         identity.require_differing([job.settings for job in self.jobs])
 
     def _compose(self, asked: Sequence[Sequence[str]], first: int) -> list[Job]:

@@ -16,6 +16,7 @@ from typing import Any, NoReturn, TextIO
 
 from bailong.evaluate import model_folder
 from bailong.evaluate.settings import Chat
+from bailong.model.gguf import as_folder
 
 HELP = """\
 /help        this
@@ -32,6 +33,7 @@ def chat(settings: Chat) -> None:
     Raises:
         ValueError: no such model, no chat template, no server installed.
     """
+    settings.path = as_folder(settings.path, "model") or settings.path
     if settings.serve:
         serve(settings)
     model_folder.is_local(settings.path)  # a wrong path is told at once, and not when torch has been imported

@@ -26,6 +26,7 @@ from bailong.evaluate.pages import score_files, score_report
 from bailong.evaluate.pages.score_table import read
 from bailong.evaluate.reasoning import spoken
 from bailong.evaluate.settings import Evaluate, Sampling
+from bailong.model.gguf import as_folder
 from bailong.run import files, folder, provenance
 from bailong.run.checks import hidden, require
 from bailong.run.progress import Reporter
@@ -64,6 +65,8 @@ def evaluate(settings: Evaluate) -> Path | None:
 
 
 def _evaluate(settings: Evaluate, to: Path, reporter: Reporter) -> None:
+    for model in settings.models:
+        model.path = as_folder(model.path, "models")
     items = {name: loader.load(one, reporter.say) for name, one in settings.evaluation.items()}
     for name, loaded in items.items():
         rows = (json.dumps(item.row(), ensure_ascii=False) for item in loaded)

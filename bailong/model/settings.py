@@ -36,8 +36,9 @@ class Shape(Knobs, group="model.shape"):
 class Model(Knobs, group="model"):
     """The base model.
 
-    `path` is a local folder or Hub id of a checkpoint (bailong/model/architecture.py: which). `quantization` is `nf4`
-    (bitsandbytes, CUDA and CPU) or `none`; `dtype` is what unquantized weights are stored in.
+    `path` is a local folder or Hub id of a checkpoint (bailong/model/architecture.py: which), or a GGUF file, which is
+    converted to a folder beside it. `quantization` is `nf4` (bitsandbytes, CUDA and CPU) or `none`; `dtype` is what
+    unquantized weights are stored in.
     `tie` is `input` (embedding and head share the input matrix, as in the paper's pre-training),
     or `keep` (as the checkpoint has it).
     """

@@ -3,6 +3,7 @@
 from typing import Any
 
 from bailong.model.architecture import require_plain_at
+from bailong.model.gguf import as_folder
 from bailong.run import folder
 from bailong.run.folder import Run
 from bailong.run.process import quiet, rank
@@ -11,13 +12,15 @@ from bailong.train import identity
 from bailong.train.settings import Train
 
 
-def require(settings: Train) -> None:
-    """Refuse what can be seen to go wrong before anything is hashed, tokenized or loaded.
+def ready(settings: Train) -> None:
+    """Put the folder that a GGUF file stands for in its place, and refuse what can be seen to go wrong before anything
+    is hashed, tokenized or loaded.
 
     Raises:
         ValueError: a base model whose loss would be taken wrongly.
     """
     if not settings.stage.from_scratch:
+        settings.model.path = as_folder(settings.model.path)
         require_plain_at(settings.model.path)
 
 
@@ -27,7 +30,7 @@ def train(settings: Train, run: Run) -> dict[str, Any] | None:
     Raises:
         ValueError: what a user can mend. SystemExit: the run was asked to stop and has saved itself.
     """
-    require(settings)
+    ready(settings)
     if settings.plan:
         from bailong.train.plan import show
 
