@@ -60,15 +60,26 @@ class LocalModel:
             config = AutoConfig.from_pretrained(path, local_files_only=local)
             if self.device.type == "cpu":
                 torch.set_num_threads(generator.threads)
-            self.model: Any = AutoModelForCausalLM.from_pretrained(
-                path, config=config, dtype=self.dtype, device_map={"": self.device}, local_files_only=local
-            ).eval()
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                path,
+                config=config,
+                dtype=self.dtype,
+                device_map={"": self.device},
+                local_files_only=local,
+                output_loading_info=True,
+            )
+            self.model: Any = loaded[0].eval()
         except torch.OutOfMemoryError:
             raise ValueError(
                 f"{path} does not fit into the memory of {self.device}: try generator.device=cpu"
             ) from None
         except OSError as error:
             raise ValueError(f"{path} cannot be loaded: {str(error).splitlines()[0]}") from error
+        if lost := sorted(loaded[1]["missing_keys"]):  # transformers draws them at random
+            raise ValueError(
+                f"{path} lacks {len(lost):,} weights that its config.json asks for, first {lost[0]}: "
+                "nothing that it answers would be its own"
+            )
         longest = getattr(config.get_text_config(), "max_position_embeddings", None) or generator.context
         self.context = min(generator.context, longest)
         self.ends = _ends(self.model.generation_config.eos_token_id, self.tokenizer.eos_token_id)

@@ -17,6 +17,7 @@ PLAIN = ("llama", "mistral", "olmo", "olmo2", "phi3", "qwen2", "qwen3", "smollm3
 _FACTOR = re.compile(
     r"(logit|lm_head|emb|residual|atten|attn|soft|output|depth|mup|mlp|key).*(scal|mult|cap)"
     r"|(scal|mult|cap).*(logit|lm_head|emb|residual|depth)"
+    r"|^mup_|dim_model_base|logit.*temperature|normali[sz]e.*emb"
 )
 
 
@@ -36,6 +37,12 @@ def require_plain(path: str | None, config: dict[str, Any]) -> None:
             "matrix alone, without what an architecture may do to embedding or logits (scales, soft caps, biases); "
             f"accepted: {', '.join(PLAIN)}"
         )
+    own = str((config.get("auto_map") or {}).get("AutoModelForCausalLM", "")).rpartition(".")[2]
+    if own and own.lower() != f"{kind}forcausallm":
+        raise ValueError(
+            f"model.path={path} is not accepted: its config.json says model_type={kind} and brings code of its own, "
+            f"{own}, which is not run here; accepted: a checkpoint that transformers' own {kind} reads"
+        )
     for key, value in sorted(config.items()):
         if _FACTOR.search(key) and not _neutral(value):
             raise ValueError(
@@ -47,7 +54,7 @@ def require_plain(path: str | None, config: dict[str, Any]) -> None:
 def _neutral(value: Any) -> bool:
     if isinstance(value, list):
         return all(map(_neutral, value))
-    return value is None or value in (0, 1)  # a cap of 0 is none
+    return value is None or value is False or (value is not True and value in (0, 1))  # a cap of 0 is none
 
 
 def require_plain_at(path: str | None) -> None:

@@ -23,7 +23,8 @@ def load(settings: Model, device: torch.device, compute_dtype: torch.dtype) -> A
         compute_dtype: what NF4 weights are dequantized to in a forward pass.
 
     Raises:
-        ValueError: not a checkpoint, or not of an architecture in bailong.model.architecture.
+        ValueError: not a checkpoint, not of an architecture in bailong.model.architecture, or one whose weights and
+            configuration do not describe the same model.
     """
     path = str(settings.path)
     local = Path(path).exists()
@@ -37,9 +38,11 @@ def load(settings: Model, device: torch.device, compute_dtype: torch.dtype) -> A
         )
     config = configuration(settings)
     try:
-        model: Any = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             path,
             config=config,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
             dtype=getattr(torch, settings.dtype),
             quantization_config=quantization,
             attn_implementation=settings.attention,
@@ -48,8 +51,42 @@ def load(settings: Model, device: torch.device, compute_dtype: torch.dtype) -> A
         )
     except (OSError, ValueError) as error:
         raise _unreadable(settings, error) from error
+    model, found = loaded
+    _require_same_model(settings, model, found)
     protect(model)
     return model
+
+
+def _require_same_model(settings: Model, model: Any, found: dict[str, Any]) -> None:
+    """Refuse weights that the loaded model has not, or has and they do not: transformers draws or drops them.
+
+    What stands beside the model (the head of a reward model) may be dropped, for it says nothing about its logits.
+
+    Args:
+        found: the loading information of transformers.
+    """
+    mismatched = {key if isinstance(key, str) else key[0] for key in found["mismatched_keys"]}
+    for name, layer in model.named_modules():  # transformers looks at no shape of what it quantizes
+        state = getattr(getattr(layer, "weight", None), "quant_state", None)
+        if state is not None and tuple(state.shape) != (layer.out_features, layer.in_features):
+            mismatched.add(f"{name}.weight")
+    own = ("model.", "lm_head.")
+    for keys, what in (
+        (found["missing_keys"], "it lacks"),
+        (mismatched, "of another shape are"),
+        ({key for key in found["unexpected_keys"] if key.startswith(own)}, "without a place in that model are"),
+    ):
+        if keys:
+            raise ValueError(
+                f"model.path={settings.path} is not accepted: its weights are not those of the {type(model).__name__} "
+                f"that its config.json describes: {what} {', '.join(sorted(keys)[:3])} ({len(keys):,} in all), "
+                "and its logits would not be those of the model that was trained"
+            )
+    if getattr(model, "_hf_peft_config_loaded", False):
+        raise ValueError(
+            f"model.path={settings.path} is not accepted: it holds an adapter beside the model (adapter_config.json), "
+            "which would be trained on as if it were the model; accepted: the model alone, or merged with its adapter"
+        )
 
 
 def outline(settings: Model) -> Any:

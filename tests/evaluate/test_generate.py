@@ -1,9 +1,11 @@
 """Batched answers are the answers one would get alone, and nothing but the new ids of a row."""
 
 import json
+import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bailong.evaluate import model_folder
@@ -197,6 +199,16 @@ def test_without_a_template_it_is_said_what_to_do(bench, tmp_path):
 def test_what_is_no_model_is_refused(path, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         LocalModel(str(tmp_path) if path == "EMPTY" else path, talker.generator())
+
+
+def test_a_model_with_weights_that_nobody_stored_is_refused(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "model")
+    weights = load_file(tmp_path / "model/model.safetensors")
+    lost = next(name for name in weights if name.endswith("down_proj.weight"))
+    del weights[lost]
+    save_file(weights, tmp_path / "model/model.safetensors", {"format": "pt"})
+    with pytest.raises(ValueError, match=f"lacks 1 weights that its config.json asks for, first {lost}"):
+        LocalModel(str(tmp_path / "model"), talker.generator())
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
