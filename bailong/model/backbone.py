@@ -10,6 +10,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, L
 
 from bailong.model.architecture import require_plain
 from bailong.model.settings import Model
+from bailong.model.tie import is_tied, untie
 from bailong.run import hub
 
 warnings.filterwarnings("ignore", message="Paged optimizers are not supported on CPU")
@@ -53,6 +54,8 @@ def load(settings: Model, device: torch.device, compute_dtype: torch.dtype) -> A
         raise _unreadable(settings, error) from error
     model, found = loaded
     _require_same_model(settings, model, found)
+    if not is_tied(model):
+        untie(model)  # its config may say that it is tied; transformers goes by the two matrices that are there
     protect(model)
     return model
 

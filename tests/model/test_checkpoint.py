@@ -8,6 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from bailong.model import backbone
 from bailong.model.settings import Model
+from bailong.model.tie import is_tied
 from tests.model.test_architecture import random_model
 
 DOWN = "model.layers.1.mlp.down_proj.weight"
@@ -90,3 +91,17 @@ def test_what_its_own_code_would_do_beside_the_architecture_is_refused(tmp_path,
 def test_what_changes_no_logit_is_accepted(tmp_path, change, config):
     model = load(stored(tmp_path / "model", change, **config))
     assert torch.equal(model.lm_head.weight, random_model("llama", tie_word_embeddings=False).lm_head.weight)
+
+
+@pytest.mark.parametrize("quantization", ["none", "nf4"])
+def test_two_matrices_under_a_config_that_says_tied_are_two(tmp_path, quantization):
+    model = load(stored(tmp_path / "model", tie_word_embeddings=True), quantization)
+    assert not is_tied(model) and not model.config.tie_word_embeddings
+    assert torch.equal(model.lm_head.weight, random_model("llama", tie_word_embeddings=False).lm_head.weight)
+
+
+def test_a_tied_model_without_a_head_in_its_file_stays_tied(tmp_path):
+    random_model("llama", tie_word_embeddings=True).save_pretrained(tmp_path / "model")
+    assert "lm_head.weight" not in load_file(tmp_path / "model/model.safetensors")
+    model = load(tmp_path / "model")
+    assert is_tied(model) and model.config.tie_word_embeddings
