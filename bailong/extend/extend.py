@@ -103,7 +103,7 @@ def sources_of(settings: Extend) -> list[Source]:
 
 
 def open_base(wanted: Tokenizer) -> tuple[merge.Model | None, str | None, Own | None]:
-    """The base's SentencePiece model, the hash of its file, what tokenizer.json beside it declares; or nothing."""
+    """The base's SentencePiece model, the hash of its file, what is declared beside it; or nothing."""
     if wanted.base is None:
         if wanted.pieces == 0:
             raise ValueError("tokenizer.pieces=0 converts a base: set tokenizer.base")
@@ -111,7 +111,7 @@ def open_base(wanted: Tokenizer) -> tuple[merge.Model | None, str | None, Own | 
     file = merge.model_file(wanted.base)
     model = merge.read_model(file)
     merge.require_extendable(model, file)
-    return model, hashlib.sha256(file.read_bytes()).hexdigest(), Own.read(file.parent)
+    return model, hashlib.sha256(file.read_bytes()).hexdigest(), Own.read(file.parent, model)
 
 
 def recipe_of(wanted: Tokenizer, base_sha256: str | None) -> dict[str, Any]:

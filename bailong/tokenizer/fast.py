@@ -97,8 +97,8 @@ def configuration(model: Model) -> dict[str, object]:
     }
 
 
-def convert(model: Model) -> PreTrainedTokenizerFast:
-    """The transformers tokenizer of a SentencePiece model; `encode` puts BOS first."""
+def convert(model: Model, added: dict[str, AddedToken] | None = None) -> PreTrainedTokenizerFast:
+    """The transformers tokenizer of a SentencePiece model; `encode` puts BOS first. `added` as in `backend`."""
     settings = configuration(model)
     settings.pop("tokenizer_class")
-    return PreTrainedTokenizerFast(tokenizer_object=backend(model), **settings)  # type: ignore[arg-type]
+    return PreTrainedTokenizerFast(tokenizer_object=backend(model, added), **settings)  # type: ignore[arg-type]

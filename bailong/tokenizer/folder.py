@@ -22,11 +22,10 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from bailong.run import hub
 from bailong.run.files import write_json
 from bailong.tokenizer import fast, merge
-from bailong.tokenizer.own import Own
+from bailong.tokenizer.own import TEMPLATE, TEMPLATES, Own
 from bailong.tokenizer.pieces import old_ids, piece_bytes
 
 FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "pieces.jsonl", "manifest.json")
-TEMPLATE = "chat_template.jinja"  #: there where the base has one
 
 
 class TokenizerFolder:
@@ -102,8 +101,12 @@ def write(
     (path / "tokenizer.model").write_bytes(model.SerializeToString())
     fast.backend(model, own.added if own else None).save(str(path / "tokenizer.json"))
     write_json(path / "tokenizer_config.json", fast.configuration(model))
-    if own and isinstance(own.template, str):
-        (path / TEMPLATE).write_text(own.template, encoding="utf-8")
+    templates = (own.template if isinstance(own.template, dict) else {"default": own.template}) if own else {}
+    for word, template in templates.items():
+        place = path / TEMPLATE if word == "default" else path / TEMPLATES / f"{word}.jinja"
+        if template is not None:
+            place.parent.mkdir(exist_ok=True)
+            place.write_text(template, encoding="utf-8")
     with (path / "pieces.jsonl").open("w", encoding="utf-8", newline="\n") as stream:
         for i, (piece, old) in enumerate(zip(new, olds, strict=True), first):
             stream.write(json.dumps({"id": i, "piece": piece, "old": old}, ensure_ascii=False) + "\n")
@@ -134,7 +137,8 @@ def load_tokenizer(path: str | Path) -> PreTrainedTokenizerFast:
 
     A Llama-like tokenizer.model is converted here rather than by transformers, so that base and extended
     tokenizer differ in nothing but the new pieces; anything else is left to AutoTokenizer, and so is a folder
-    whose tokenizer.json has other tokens than its tokenizer.model: it is the truth where there is one.
+    whose tokenizer.json has other tokens than its tokenizer.model: it is the truth where there is one. Tokens that a
+    folder without it declares elsewhere (added_tokens.json) are added to those of tokenizer.model.
 
     Raises:
         ValueError: there is none.
@@ -154,10 +158,12 @@ def load_tokenizer(path: str | Path) -> PreTrainedTokenizerFast:
                 return AutoTokenizer.from_pretrained(str(path))
         except Exception:  # transformers raises many kinds here; the first message says what is accepted
             raise error from None
-    own = Own.read(local) if local.is_dir() else None
-    if own is not None and not own.adds_nothing(model):
+    own = Own.read(local, model) if local.is_dir() else None
+    if own is None or own.adds_nothing(model):
+        return own.dress(fast.convert(model)) if own else fast.convert(model)
+    if (local / "tokenizer.json").is_file():
         return AutoTokenizer.from_pretrained(str(path))
-    return own.dress(fast.convert(model)) if own else fast.convert(model)
+    return own.dress(fast.convert(own.completed(model, local), own.added))
 
 
 def encode_documents(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> list[list[int]]:

@@ -13,21 +13,22 @@ from typing import Any
 
 from tokenizers import AddedToken, Tokenizer
 
-from bailong.tokenizer import merge
+from bailong.tokenizer import fast, merge
 from bailong.tokenizer.merge import Model, Type
 
 #: a token of this name stands where the base has an id without a token
 UNNAMED = "<unnamed_{}>"
+TEMPLATE, TEMPLATES = "chat_template.jinja", "additional_chat_templates"  #: the last for those with a name
 
 
 @dataclass
 class Own:
-    """The tokenizer.json of a folder and what stands beside it.
+    """The tokens of a folder: of its tokenizer.json, of what it declares beside it, or of its tokenizer.model.
 
     Attributes:
         vocabulary: id of every token. added: those that are cut out of text before the BPE.
         markers: `bos`, `eos` and `pad`, where tokenizer_config.json names them.
-        template: the chat template, as tokenizer_config.json or chat_template.jinja has it.
+        template: the chat template, as tokenizer_config.json or chat_template.jinja has it; several by name.
     """
 
     vocabulary: dict[str, int] = field(default_factory=dict)
@@ -36,23 +37,35 @@ class Own:
     template: Any = None
 
     @classmethod
-    def read(cls, folder: Path) -> Own | None:
-        """What a folder declares; None without a tokenizer.json."""
-        if not (folder / "tokenizer.json").is_file():
+    def read(cls, folder: Path, model: Model) -> Own | None:
+        """What a folder declares; None without a word beside its tokenizer.model.
+
+        Args:
+            model: its tokenizer.model, which tokens are added to where there is no tokenizer.json.
+
+        Raises:
+            ValueError: a token is declared with an id that it would not have.
+        """
+        file = folder / "tokenizer.json"
+        config = _content(folder / "tokenizer_config.json")
+        declared, template = _declared(folder, config), _template(folder, config)
+        if not file.is_file() and not declared and template is None:
             return None
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        config: dict[str, Any] = {}
-        if (folder / "tokenizer_config.json").is_file():
-            config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+        tokenizer = Tokenizer.from_file(str(file)) if file.is_file() else fast.backend(model)
+        for i, token in sorted(declared.items()):
+            if tokenizer.token_to_id(token.content) is not None:
+                continue
+            (tokenizer.add_special_tokens if token.special else tokenizer.add_tokens)([token])
+            if tokenizer.token_to_id(token.content) != i:
+                raise ValueError(
+                    f"{folder} cannot be read: it declares {token.content!r} with id {i}, and the id behind the tokens "
+                    f"before it is {tokenizer.token_to_id(token.content)}; accepted: a tokenizer.json that has it"
+                )
         vocabulary, markers = tokenizer.get_vocab(with_added_tokens=True), {}
         for name in ("bos", "eos", "pad"):
-            token = config.get(f"{name}_token")
-            token = token["content"] if isinstance(token, dict) else token
+            token = _name(config.get(f"{name}_token"))
             if token in vocabulary:
                 markers[name] = token
-        template = config.get("chat_template")
-        if (folder / "chat_template.jinja").is_file():
-            template = (folder / "chat_template.jinja").read_text(encoding="utf-8")
         added = {token.content: token for token in tokenizer.get_added_tokens_decoder().values()}
         return cls(vocabulary, added, markers, template)
 
@@ -126,3 +139,43 @@ class Own:
         flags = {content: repr(token) for content, token in self.added.items()}
         facts = [self.vocabulary, flags, self.markers, self.template]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _content(file: Path) -> dict[str, Any]:
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def _name(token: Any) -> Any:
+    return token["content"] if isinstance(token, dict) else token
+
+
+def _declared(folder: Path, config: dict[str, Any]) -> dict[int, AddedToken]:
+    """Tokens by id as the slow tokenizers of old keep them: in tokenizer_config.json or in added_tokens.json."""
+    names = [value for key, value in (_content(folder / "special_tokens_map.json") | config).items() if "token" in key]
+    special = {
+        _name(token)
+        for value in names
+        for token in (value if isinstance(value, list) else [value])
+        if isinstance(token, str) or "content" in (token if isinstance(token, dict) else {})
+    }
+    declared = {
+        i: AddedToken(content, special=content in special, normalized=False)
+        for content, i in _content(folder / "added_tokens.json").items()
+    }
+    flags = ("single_word", "lstrip", "rstrip", "normalized", "special")
+    for i, facts in (config.get("added_tokens_decoder") or {}).items():
+        declared[int(i)] = AddedToken(facts["content"], **{flag: bool(facts.get(flag)) for flag in flags})
+    return declared
+
+
+def _template(folder: Path, config: dict[str, Any]) -> Any:
+    """The chat template, or a dict of several by name, as transformers has them."""
+    template = config.get("chat_template")
+    if isinstance(template, list):
+        template = {each["name"]: each["template"] for each in template}
+    if (folder / TEMPLATE).is_file():
+        template = (folder / TEMPLATE).read_text(encoding="utf-8")
+    if more := sorted((folder / TEMPLATES).glob("*.jinja")):
+        several = template if isinstance(template, dict) else {"default": template} if template else {}
+        template = several | {file.stem: file.read_text(encoding="utf-8") for file in more}
+    return template

@@ -55,7 +55,11 @@ def export(settings: Export) -> Path:
             "request": request,
             "run": {"folder": str(run)} | {key: asked.get(key) for key in names},
             **proof,
-            "files": {path.name: _sha256(path) for path in sorted(partial.iterdir()) if path.name != "run.lock"},
+            "files": {
+                path.relative_to(partial).as_posix(): _sha256(path)
+                for path in sorted(partial.rglob("*"))
+                if path.is_file() and path.name != "run.lock"
+            },
             "versions": versions,
         }
         files.write_json(partial / "export.json", record)

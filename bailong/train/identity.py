@@ -66,7 +66,7 @@ def model_digest(settings: Train) -> str | None:
     if not weights:
         raise ValueError(f"model.path={settings.model.path} holds no weights (*.safetensors)")
     total = hashlib.sha256()
-    for name in ("config.json", "tokenizer.json", "tokenizer_config.json", "tokenizer.model"):
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json", "tokenizer.model", "added_tokens.json"):
         if (folder / name).exists():
             total.update(name.encode() + (folder / name).read_bytes())
     for path in weights:

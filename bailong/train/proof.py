@@ -19,7 +19,8 @@ from bailong.model import merge as merging
 from bailong.model.agreement import Agreement
 from bailong.model.score import Score
 from bailong.model.tie import ends, is_tied
-from bailong.tokenizer.folder import FILES, TEMPLATE, encode_documents
+from bailong.tokenizer.folder import FILES, encode_documents
+from bailong.tokenizer.own import TEMPLATE, TEMPLATES
 from bailong.train import checkpoint, corpus, identity
 from bailong.train.assemble import Assembled, assemble
 from bailong.train.evaluation import evaluate, windows
@@ -244,6 +245,8 @@ def _write(model: Any, train: Train, tokenizer: Any, to: Path) -> None:
             shutil.copyfile(source / name, to / name)
         if (source / TEMPLATE).exists():
             shutil.copyfile(source / TEMPLATE, to / TEMPLATE)
+        if (source / TEMPLATES).exists():
+            shutil.copytree(source / TEMPLATES, to / TEMPLATES, dirs_exist_ok=True)
     else:
         tokenizer.save_pretrained(to)
         if (source / "tokenizer.model").exists():

@@ -285,8 +285,8 @@ def test_an_added_token_may_stand_in_the_middle(bench: Path, tmp_path: Path) -> 
     vocabulary["<|late|>"] = 405
     (tmp_path / "tokenizer.json").write_text(json.dumps(content))
     shutil.copy(source / "tokenizer_config.json", tmp_path)
-    own = Own.read(tmp_path)
     model = merge.read_model(source / "tokenizer.model")
+    own = Own.read(tmp_path, model)
     assert own is not None and not own.adds_nothing(model)
     whole = own.completed(model, tmp_path)
     assert len(whole.pieces) == 406 and whole.pieces[405].type == merge.Type.CONTROL
@@ -297,7 +297,7 @@ def test_an_added_token_may_stand_in_the_middle(bench: Path, tmp_path: Path) -> 
     assert [whole.pieces[i].piece for i in ids] == [model.pieces[i].piece for i in old]
     vocabulary["foreign"] = 406
     (tmp_path / "tokenizer.json").write_text(json.dumps(content))
-    other = Own.read(tmp_path)
+    other = Own.read(tmp_path, model)
     assert other is not None
     with pytest.raises(ValueError, match=r"cannot be extended: 1 tokens stand in .*, first 'foreign'"):
         other.completed(model, tmp_path)
@@ -305,6 +305,7 @@ def test_an_added_token_may_stand_in_the_middle(bench: Path, tmp_path: Path) -> 
 
 def test_a_base_to_which_nothing_was_added_stays_as_it_is(bench: Path) -> None:
     source = bench / "tokenizers" / "base"
-    own, model = Own.read(source), merge.read_model(source / "tokenizer.model")
+    model = merge.read_model(source / "tokenizer.model")
+    own = Own.read(source, model)
     assert own is not None and own.adds_nothing(model) and own.sha256(model) is None
     assert own.completed(model, source).SerializeToString() == (source / "tokenizer.model").read_bytes()
