@@ -32,6 +32,27 @@ CUT = [
     ("<think>```py\n3\n</think>\n9 ```4``` 5", "9 ```4``` 5"),
     ("<think>it ends with `</think>` and 3</think>9", "9"),
     ("```\n<think>3</think>\n9\n```", "9"),
+    ("<reason>3</reason>9", "9"),
+    ("<antThinking>3</antThinking>9", "9"),
+    ("<thought_process>3</thought_process>9", "9"),
+    ("<longcat_think>3</longcat_think>9", "9"),
+    ("<inner_thoughts>3", ""),
+    ("<rationale>3</rationale>9", "9"),
+    ("<思考>3</思考>9", "9"),
+    ("<think>3＜／think＞9", "9"),
+    ("&lt;think&gt;3&lt;/think&gt;9", "9"),
+    ("\\<think\\>3\\</think\\>9", "9"),
+    ("<|thinking_start|>3<|thinking_end|>9", "9"),
+    ("<|begin▁of▁thinking|>3<|end▁of▁thinking|>9", "9"),
+    ("<|inner_prefix|>3<|inner_suffix|>9", "9"),
+    ("<|channel>thought\n3<channel|>9", "9"),
+    ("<unused94>thought\n3<unused95>9", "9"),
+    ("<unused94>thought\n3", ""),
+    ("【思考】3【/思考】9", "9"),
+    ("【思考過程】3【思考結束】9", "9"),
+    ("Here is my thought process:\n3\nHere is my response:\n9", "9"),
+    ("Here's my thought process:\n3", ""),
+    ("Thinking...\n3\n...done thinking.\n\n9", "9"),
 ]
 WHOLE = [
     "台北。\n",
@@ -41,6 +62,12 @@ WHOLE = [
     "[think] twice",
     "<thinker>9</thinker>",
     "assistantfinal analysis",
+    "【思考】為什麼天空是藍的？",
+    "【推理】小說\n【/推理小說】",
+    "Thinking...\nstill",
+    "He said: Here is my thought process: none.",
+    "<reasons>9</reasons>",
+    "channel|> <channel>9</channel>",
 ]
 
 
@@ -54,7 +81,9 @@ def test_what_is_no_reasoning_stays_to_the_letter(text):
     assert spoken(text) == text
 
 
-@pytest.mark.parametrize("unit", ["<think>", "</think>", "<", "`", "```", "<think>a</think>`", "analysis"])
+@pytest.mark.parametrize(
+    "unit", ["<think>", "</think>", "<", "`", "```", "<think>a</think>`", "analysis", "【思考】", "&lt;think&gt;", "a_"]
+)
 def test_long_texts_are_read_in_linear_time(unit):
     began = time.process_time()
     spoken(unit * (100_000 // len(unit)))
