@@ -16,7 +16,13 @@ from bailong.evaluate.judge.verdicts import Request
 from bailong.evaluate.reasoning import spoken
 
 _BOXED = re.compile(r"\[\s*+\[\s*+(?P<choice>[abc])\s*+\]\s*+\]")
-_LABELLED = re.compile(r"(?:結論|结论|判定|(?<![a-z])(?:verdict|winner))\s*+[:=]?\s*+\[?(?P<choice>[abc])(?![a-z])")
+# a letter alone, or of which it is said that it is better: `verdict: a tie` and `winner: c++` name nobody
+_LABELLED = re.compile(
+    r"(?:結論|结论|判定|(?<![a-z])(?:verdict|winner))\s*+(?:[:=]|is\b|為|是)?\s*+[\[(「『“\"']*+"
+    r"(?:(?:assistant|model|answer|response|助理|助手|模型|回答|答案)\s*+)?(?P<choice>[abc])"
+    r"(?=[ \t]*+(?:[\])」』”\"'。.;!(>\n]|$|,(?!\s*[abc]\b)|(?:更|較|比較)(?![差弱不])|優於|勝|獲勝"
+    r"|比[^。,\n]{1,8}[好佳優強]|(?:is|was)\b(?! not| worse| weaker)|(?:wins|won)\b))"
+)
 _ALONE = re.compile(r"\s*+(?P<choice>[abc])\s*+[。.]?\s*+")
 OUTCOMES = ("win", "loss", "tie", "inconsistent", "failed")
 

@@ -59,8 +59,8 @@ _AS_FORMAT = re.compile(r"[」』”’\"')\s]*(?:的|之)格式")
 _FINAL = re.compile(r"[\n。.!?;][\s#>\-「『“‘\"']*+(?:最終|最终|總|总|綜合|综合|final|overall|my)?\s*$")
 _OF_KIND = 3
 _CANONICAL = re.compile(r"\[\[(?:0|[1-9][0-9]*)(?:\.[0-9]+)?\]\]")
-# the denominator of a mark: [[8]]/10, [[8]] out of [[10]]
-_DENOMINATOR = re.compile(rf"\s*+(?:/|out of\b)\s*+\[{{0,2}}+(?P<of>{_NUMBER})")
+# the denominator of a mark: [[8]]/10, [[8]] out of [[10]], 8 分（滿分 10 分）
+_DENOMINATOR = re.compile(rf"[\s(,]*+(?:/|out of\b|(?:滿分|满分)(?:為|为|是)?)\s*+\[{{0,2}}+(?P<of>{_NUMBER})")
 _NUMERATOR = re.compile(r"[0-9]\s*+\]{0,2}+\s*+(?:/|out of)\s*+$")
 # 準確性評分 is of a part; 我的評分, 這個回答的評分 are not
 _PART = re.compile(r"[\u4e00-\u9fff]{2,}$|\b[a-z]+ $")

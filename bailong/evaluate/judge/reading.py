@@ -6,8 +6,9 @@ what would have been. In this order:
 1. Nothing counts that is not the judge's own word: its reasoning (`bailong.evaluate.reasoning`); what it repeats of
    its prompt or of an answer (`echoes`); an example (例如, 格式, for example), also where it is the only mark; what is
    said of something else (如果, 滿分的回答, a perfect answer would, 「…」 that somebody wrote, not).
-2. A final mark (最終, 總, 結論, overall, 改為) comes before any other, the last one of them first; a preliminary one
-   (初步, 起初, at first) counts only where there is no other.
+2. A final mark (最終, 總, 結論, overall, 改為, or one that takes back another: 不，; wait,) comes before any other, the
+   last one of them first; a preliminary one (初步, 起初, at first) counts only where there is no other, and so does one
+   of which it is said what it stands for ([[10]] 表示完美).
 3. Of what is left, the kinds have their order (of ratings: double brackets behind a label, double brackets, a plain
    number), and the mark of one aspect (準確性評分) counts only where no other does.
 4. A mark that opens a line or a sentence, or that the judge calls its own (我給, I rate), comes before one that stands
@@ -62,6 +63,13 @@ _FINAL = re.compile(
     r"最終|最终|最後|最后|總評|总评|總分|总分|總體|总体|綜合評|综合评|整體|整体|定為|改為|改为|改成|修正|更正|調整為"
     r"|\b(?:final|finally|overall|corrected|correction|revised|changed? (?:it |this )?to)\b"
 )
+# it takes back the mark before it
+_REVISED = re.compile(
+    r"^\s*(?:不對?|不对|等等|等一下|錯了|更正|(?:no|wait|actually|sorry|correction|on (?:second thought|reflection))\b)"
+    r"[\s,:]*[「『“‘\"'(]?\s*$"
+)
+# it tells what a mark of the scale stands for
+_DEFINES = re.compile(r"\s*分?\s*(?:表示|代表|意味|即為|(?:means|represents|stands for|indicates)\b)")
 _EARLY = re.compile(
     r"初步|初評|初评|初始|起初|一開始|一开始|原本|原先|本來|本来|暫定|暂定|草稿|第一印象"
     r"|\b(?:initial|initially|preliminary|at first|first thought|first impression|tentative|draft|originally)[a-z]*\b"
@@ -76,7 +84,7 @@ _OPENS = re.compile(r"[\s#>\-\[「『“‘\"'(:{]*+(?:(?:the|my|your|i)\b\s*)?"
 _ENDS = re.compile(r"[\]」』”’\"')} \t]*+(?:/\s*\d+|分|點)?[」』”’\"')} \t]*(?:[。.!?;]|\n|$)")
 #: a mark offered with another one, behind it or before it
 _OR_AFTER = re.compile(
-    r"[\]\s」』”\"',分]*(?:(?:或|也許|也可|還是|还是|\bor\b|\bmaybe\b|\bperhaps\b)[^0-9\[\n。.]{0,12}"
+    r"[\]\s」』”\"',(分]*(?:(?:或|也許|也可|還是|还是|\bor\b|\bmaybe\b|\bperhaps\b)[^0-9\[\n。.]{0,12}"
     r"|(?:到|至|~|–|—|-|/(?=\s*\[\s*\[)(?!\s*\[\s*\[\s*10\b)|to\b|and\b|與|和|、|;)\s*)"
     r"[「『“\"']?(?:\[\s*\[\s*[-+]?[0-9a-c]|[0-9]+(?![0-9]|\s*[個項點条條.、]))"
 )
@@ -127,7 +135,8 @@ def choose(
         return None
     left = _prefer(left, lambda mark, _: mark.kind < PLAIN)
     left = _prefer(left, lambda mark, before: not _ASIDE.search(_near(mark, before)))
-    if final := [pair for pair in left if _FINAL.search(_near(*pair))]:
+    left = _prefer(left, lambda mark, _: not _DEFINES.match(plain, mark.match.end()))
+    if final := [pair for pair in left if _FINAL.search(_near(*pair)) or _REVISED.match(pair[1])]:
         left = final[-1:]
     left = _prefer(left, lambda mark, before: not _EARLY.search(before))
     best = min(mark.kind for mark, _ in left)

@@ -192,12 +192,29 @@ SPELLED = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("text", "score"),
+    [
+        ("[[3]]……不，[[9]]。", 9),
+        ("評分：[[3]]。等等，[[9]]。", 9),
+        ("[[3]]. Wait, [[9]].", 9),
+        ("[[10]]表示完美。這個回答是[[6]]。", 6),
+        ("[[10]] means perfect. This is [[6]].", 6),
+        ("[[0]] 代表無用，[[10]] 代表完美；本回答 [[6]]。", 6),
+        ("[[6]] 代表這個回答尚可。", 6),
+        ("評分：[[9]]（滿分 10 分）", 9),
+    ],
+)
+def test_a_mark_that_is_taken_back_and_one_of_the_scale_give_way(text, score):
+    assert parse(text)[:2] == ("ok", score)
+
+
 @pytest.mark.parametrize(("text", "score"), CHOSEN)
 def test_the_verdict_among_other_marks(text, score):
     assert parse(text)[:2] == ("ok", score)
 
 
-@pytest.mark.parametrize("text", [*CONTRADICTORY, *NOT_ITS_OWN])
+@pytest.mark.parametrize("text", [*CONTRADICTORY, *NOT_ITS_OWN, "評分：[[7]]（或[[8]]）", "[[7]] (or [[8]])"])
 def test_neither_two_marks_nor_one_of_something_else_is_a_verdict(text):
     assert parse(text)[:2] == ("parse_error", None)
 
@@ -207,7 +224,10 @@ def test_common_spellings_are_repaired_where_they_leave_no_doubt(text, score):
     assert parse(text)[:2] == ("repaired", score)
 
 
-@pytest.mark.parametrize("text", ["[[5]]/100", "Score: 4 out of 5", "4/5"])
+@pytest.mark.parametrize(
+    "text",
+    ["[[5]]/100", "Score: 4 out of 5", "4/5", "評分：5 分（滿分 5 分）", "[[4]]（滿分為 5）", "Score: 4 (out of 5)"],
+)
 def test_of_another_number_is_another_scale(text):
     assert parse(text).status == "out_of_range"
 
