@@ -43,19 +43,31 @@ NO_PLACE = {
     "system": ("system", "system_prompt", "system_message", "meta_instruction"),
     "tools": ("tools", "functions"),
     "history": ("history",),
-    "attachment": ("image", "images", "audio", "audios", "video", "videos", "attachments"),
+    "attachment": (
+        *("image", "images", "image_path", "image_url", "audio", "audios", "audio_path", "audio_url"),
+        *("video", "videos", "video_path", "video_url", "attachments"),
+    ),
+    "reasoning": ("reasoning_content", "reasoning", "thinking", "thought", "rationale", "cot", "complex_cot"),
+    "context": ("context", "knowledge", "demonstrations", "examples", "few_shot"),
+    "other_answer": ("chosen", "rejected", "completion", "response_rejected"),
 }
 NO_PLACE_IN_A_MESSAGE = {
     "system": ("system",),
     "name": ("name",),
-    "reasoning": ("reasoning_content", "reasoning", "thinking"),
+    "reasoning": NO_PLACE["reasoning"],
     "attachment": NO_PLACE["attachment"],
 }
 #: in a message: it calls a tool, or answers for one
 _CALLS = ("tool_calls", "function_call", "tool_call_id")
 #: in a message: whether it is trained on; in a record: whether anything of it is
-_TRAINED = ("weight", "trained", "train", "training", "trainable", "train_on_turn", "loss", "loss_mask")
-_RECORD_TRAINED = ("weight", "train", "trained", "loss_mask")
+_TRAINED = (
+    *("weight", "trained", "train", "training", "trainable", "train_on", "train_on_turn", "learn"),
+    *("loss", "loss_mask", "loss_weight", "loss_scale", "calculate_loss", "compute_loss"),
+)
+_RECORD_TRAINED = ("weight", "train", "trained", "loss_mask", "loss_weight", "loss_scale")
+#: in both: that it is not trained on; `mask` may mean either and is counted
+_UNTRAINED = ("masked", "ignore_loss", "no_loss")
+_MASK = "mask"
 _NO = (0, False, "0", "0.0", "false", "no")
 _YES = (1, True, None, "", "1", "1.0", "true", "yes")
 
@@ -214,7 +226,9 @@ def _trained(value: dict[str, Any], keys: tuple[str, ...]) -> tuple[bool, bool]:
     """Whether something is trained on, and whether it asks for a weight between or beyond, which no loss here has."""
     given = [value[key].strip().lower() if isinstance(value[key], str) else value[key] for key in keys if key in value]
     odd = [each for each in given if isinstance(each, list | dict) or each not in (*_NO, *_YES)]
-    return not any(each in _NO for each in given if not isinstance(each, list | dict)), bool(odd)
+    masked = any(value.get(key) in (1, True, "1", "true", "yes") for key in _UNTRAINED)
+    trained = not masked and not any(each in _NO for each in given if not isinstance(each, list | dict))
+    return trained, bool(odd) or value.get(_MASK) is not None
 
 
 def _filled(value: Any) -> bool:

@@ -35,7 +35,13 @@ if TYPE_CHECKING:
 
 #: raised whenever the same records are read otherwise; by shape, where only some of them are
 VERSION = 1
-VERSIONS = {"sharegpt": 2, "alpaca": 2, "moss": 2}  # history, weights, parts, messages of one speaker in a row
+VERSIONS = {
+    "sharegpt": 3,
+    "alpaca": 3,
+    "moss": 3,
+    "dialogue": 2,
+    "gsm8k": 2,
+}  # what stands beside a text, and how it is joined
 #: steps that take questions as they are
 BEFORE_ANSWERS = ("sample", "convert")
 

@@ -98,7 +98,8 @@ _WRAPPERS = ("conversations", "conversation", "messages", "items")
 
 
 def _sharegpt(value: dict[str, Any]) -> Drafts:
-    found = next((value[k] for k in _WRAPPERS if k in value), None)
+    there = [value[k] for k in _WRAPPERS if k in value]
+    found = next((each for each in there if each), there[0] if there else None)  # tables fill the others with nothing
     bare = {k: v for k, v in value.items() if k not in _WRAPPERS}
     if isinstance(found, dict):  # wrapped twice
         yield from _sharegpt(bare | folded(found) if _wrapped(found) else {})
@@ -116,15 +117,28 @@ def _wrapped(value: Any) -> bool:
 
 
 def _alpaca(value: dict[str, Any]) -> Drafts:
-    more = value.get("input") or ""
-    instruction = as_text(first(value, "instruction"))
-    instruction += f"\n{as_text(more)}" if as_text(more).strip() else ""
     messages = [
         *_history(value.get("history")),
-        said({}, USER, instruction),
-        said({}, ASSISTANT, as_text(first(value, "output"))),
+        said({}, USER, _with_input(value, "instruction")),
+        said({}, ASSISTANT, _parts(first(value, "output"))),
     ]
     yield dialogue(value, messages, consumed="history")
+
+
+def _with_input(value: dict[str, Any], *names: str) -> list[Any]:
+    """The first of these fields that is there, and below it what it is about."""
+    more = value.get("input")
+    asked = first(value, *names) if not more else next((value[n] for n in names if value.get(n) is not None), "")
+    parts = [each for given in (asked, more or "") for each in (_parts(given) if given else [""])]
+    return [each for each in parts if not isinstance(each, str) or each.strip()]
+
+
+def _parts(value: Any) -> list[Any]:
+    """A text, or the parts of one; not several texts, of which one would be enough."""
+    parts = value if isinstance(value, list) else [as_text(value)]
+    if isinstance(value, list) and not all(isinstance(part, dict) for part in parts):
+        raise Unfit("not_text")
+    return parts
 
 
 def _history(history: Any) -> list[Message]:
@@ -140,7 +154,8 @@ def _history(history: Any) -> list[Message]:
         if any(key in fields for key in ("role", "from")):
             messages.append(of_chat(turn))
             continue
-        messages.append(said({}, USER, first(fields, "instruction", "user", "human", "question", "prompt", "query")))
+        asked = _with_input(fields, "instruction", "user", "human", "question", "prompt", "query")
+        messages.append(said({}, USER, asked))
         messages.append(said(fields, ASSISTANT, first(fields, "output", "assistant", "gpt", "answer", "response")))
     return messages
 
@@ -166,6 +181,8 @@ def _original_moss(chat: Any) -> list[Message]:
         fields = folded(turn)
         if re.sub(r"<\|Commands\|>:|<eoc>|None|null", "", str(fields.get("commands") or "")).strip():
             raise Unfit("tool_use")
+        thought = re.sub(r"<\|Inner Thoughts\|>:|<eot>|None|null", "", str(fields.get("inner thoughts") or "")).strip()
+        fields = fields | {"thought": thought}
         for role, name in ((USER, "human"), (ASSISTANT, "moss")):
             text = _MOSS.sub("", as_text(first(fields, name)))
             messages.append(said(fields if role == ASSISTANT else {}, role, text))
@@ -181,7 +198,7 @@ def _plain(value: dict[str, Any]) -> Drafts:
     messages = []
     for turn in as_list(value.get("turns")):
         fields = folded(turn)
-        messages.append(said({}, USER, first(fields, "instruction")))
+        messages.append(said({}, USER, _with_input(fields, "instruction")))
         messages.append(said(fields, ASSISTANT, first(fields, "output")))
     yield dialogue(value, messages)
 

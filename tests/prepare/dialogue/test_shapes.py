@@ -91,6 +91,9 @@ def test_what_equation_8_has_no_place_for_is_left_out_and_counted():
         ("alpaca", {"instruction": "a"}, "missing_field"),
         ("alpaca", {"instruction": "a", "output": ""}, "no_turns"),
         ("moss", {"chat": {"turn_1": {"Human": "a", "Commands": "Search(\"b\")", "MOSS": "c"}}}, "tool_use"),
+        ("alpaca", {"instruction": "a", "output": ["b", "c"]}, "not_text"),
+        ("alpaca", {"instruction": "a", "input": {"b": "c"}, "output": "d"}, "not_text"),
+        ("alpaca", {"instruction": "a", "input": 5, "output": "d"}, "not_text"),
         ("gsm8k", {"question": "a", "answer": None}, "missing_field"),
         ("dialogue", {"turns": [{"instruction": "a", "output": "\ud800"}]}, "lone_surrogate"),
         ("dialogue", {"turns": [{"instruction": "a", "output": "b"}], "id": "\ud800"}, "lone_surrogate"),
@@ -125,6 +128,21 @@ ALPACA = {"instruction": "問", "output": "答"}
         ("alpaca", ALPACA | {"history": [{"role": "user", "content": "一"}, {"role": "bot", "content": "壹"}]},
          "一壹問答", {}),
         ("alpaca", ALPACA | {"history": [], "system": ""}, "問答", {}),
+        ("alpaca", ALPACA | {"history": [{"instruction": "一", "input": "文", "output": "壹"}]}, "一\n文壹問答", {}),
+        ("alpaca", ALPACA | {"instruction": "", "input": "問"}, "問答", {}),
+        ("alpaca", ALPACA | {"instruction": None, "input": "問"}, "問答", {}),
+        ("alpaca", ALPACA | {"instruction": PARTS}, "看圖\n說答", {"part_without_text": 1}),
+        ("alpaca", ALPACA | {"output": [{"type": "text", "text": "答"}]}, "問答", {}),
+        ("alpaca", ALPACA | {"context": "文", "rejected": "否", "Complex_CoT": "想"}, "問答",
+         {"context": 1, "other_answer": 1, "reasoning": 1}),
+        ("sharegpt", said(("human", "問"), ("gpt", "答")) | {"image_path": "a.png"}, "問答", {"attachment": 1}),
+        ("sharegpt", {"conversation": None, "conversations": [], **chat(ASKED, TOLD)}, "問答", {}),
+        ("sharegpt", chat(ASKED, TOLD | {"mask": True}), "問答", {"weight": 1}),
+        ("dialogue", {"turns": [{"instruction": "問", "input": "文", "output": "答"}]}, "問\n文答", {}),
+        ("moss", {"chat": {"turn_1": {"Human": "問", "Inner Thoughts": "<|Inner Thoughts|>: 想<eot>", "MOSS": "答"}}},
+         "問答", {"reasoning": 1}),
+        ("moss", {"chat": {"turn_1": {"Human": "問", "Inner Thoughts": "<|Inner Thoughts|>: None<eot>", "MOSS": "答"}}},
+         "問答", {}),
         ("alpaca", ALPACA | {"history": None, "system": "你是助理"}, "問答", {"system": 1}),
         ("alpaca", {"Instruction": "問", "Input": "文", "OUTPUT": "答", "System": "s"}, "問\n文答", {"system": 1}),
         ("sharegpt", said(("human", "問"), ("gpt", "答")) | {"system": "你是助理"}, "問答", {"system": 1}),
@@ -366,3 +384,27 @@ def test_noise_never_stops_the_reading(tmp_path):
                 data[chance.randrange(1, len(data))] = chance.choice(b'{}[]",:\\\xff\x00a')
             path.write_bytes(data)
             assert all(isinstance(found, rows.FoundRecord | Bad) for found in rows.local(path))
+
+
+@pytest.mark.parametrize(
+    "said_of_it",
+    [
+        {"train_on": False},
+        {"calculate_loss": False},
+        {"loss_weight": 0},
+        {"loss_scale": 0.0},
+        {"learn": "no"},
+        {"masked": True},
+        {"ignore_loss": 1},
+        {"No_Loss": "true"},
+    ],
+)
+def test_however_it_is_said_an_output_that_asks_for_no_loss_has_none(said_of_it):
+    (found,) = read("sharegpt", chat(ASKED, TOLD | said_of_it, ASKED, TOLD))
+    assert [turn.trained for turn in found.piece.turns] == [False, True] and found.left_out == {"untrained": 1}
+
+
+@pytest.mark.parametrize("said_of_it", [{"masked": False}, {"ignore_loss": None}, {"loss_scale": 1.0}, {"train_on": 1}])
+def test_an_output_that_asks_for_loss_has_it(said_of_it):
+    (found,) = read("sharegpt", chat(ASKED, TOLD | said_of_it))
+    assert [turn.trained for turn in found.piece.turns] == [True] and not found.left_out
