@@ -64,6 +64,11 @@ def extend(settings: Extend) -> Path | None:
         if tokens := own.sha256(base):  # what tokenizer.model does not tell
             recipe["base_tokens"] = tokens
         base = own.completed(base, Path(str(wanted.base)))
+        if line := own.misread(base):
+            raise ValueError(
+                f"tokenizer.base={wanted.base} cannot be extended: its tokenizer.json cuts text otherwise than its "
+                f"tokenizer.model, first {line!r}; accepted: a base whose two files are one tokenizer"
+            )
     corpus = {}
     if wanted.pieces > 0:  # named without folders: the same text elsewhere makes the same tokenizer
         corpus = {f"{i} {s.path.split('/')[-1]}": digest(s, target.parent / ".cache") for i, s in enumerate(sources)}

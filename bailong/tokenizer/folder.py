@@ -137,8 +137,8 @@ def load_tokenizer(path: str | Path) -> PreTrainedTokenizerFast:
 
     A Llama-like tokenizer.model is converted here rather than by transformers, so that base and extended
     tokenizer differ in nothing but the new pieces; anything else is left to AutoTokenizer, and so is a folder
-    whose tokenizer.json has other tokens than its tokenizer.model: it is the truth where there is one. Tokens that a
-    folder without it declares elsewhere (added_tokens.json) are added to those of tokenizer.model.
+    whose tokenizer.json has other tokens than its tokenizer.model, or cuts text otherwise: it is the truth where there
+    is one. Tokens that a folder without it declares elsewhere (added_tokens.json) come behind those of tokenizer.model.
 
     Raises:
         ValueError: there is none.
@@ -159,8 +159,10 @@ def load_tokenizer(path: str | Path) -> PreTrainedTokenizerFast:
         except Exception:  # transformers raises many kinds here; the first message says what is accepted
             raise error from None
     own = Own.read(local, model) if local.is_dir() else None
-    if own is None or own.adds_nothing(model):
-        return own.dress(fast.convert(model)) if own else fast.convert(model)
+    if own is None:
+        return fast.convert(model)
+    if own.adds_nothing(model) and own.misread(model) is None:
+        return own.dress(fast.convert(model))
     if (local / "tokenizer.json").is_file():
         return AutoTokenizer.from_pretrained(str(path))
     return own.dress(fast.convert(own.completed(model, local), own.added))

@@ -92,3 +92,30 @@ def test_several_chat_templates_are_all_kept(bench: Path, tmp_path: Path, place:
         (base / "additional_chat_templates" / "tool_use.jinja").write_text("tools")
     assert load_tokenizer(base).chat_template == wanted
     assert AutoTokenizer.from_pretrained(extended(base, tmp_path / "extended").path).chat_template == wanted
+
+
+def few_merges(content: dict) -> None:
+    content["model"]["merges"] = content["model"]["merges"][:40]
+
+
+def no_prefix(content: dict) -> None:
+    content["normalizer"] = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
+
+
+def lower(content: dict) -> None:
+    content["normalizer"] = {"type": "Sequence", "normalizers": [{"type": "Lowercase"}, content["normalizer"]]}
+
+
+@pytest.mark.parametrize("change", [few_merges, no_prefix, lower])
+def test_a_tokenizer_json_that_cuts_otherwise_is_the_truth_and_is_not_extended(
+    bench: Path, tmp_path: Path, change
+) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(bench / "models" / "tied", base)
+    content = json.loads((base / "tokenizer.json").read_text())
+    change(content)
+    (base / "tokenizer.json").write_text(json.dumps(content))
+    line = "The rain over THE sea 你好"
+    assert load_tokenizer(base)(line).input_ids == AutoTokenizer.from_pretrained(base)(line).input_ids
+    with pytest.raises(ValueError, match="its tokenizer.json cuts text otherwise than its tokenizer.model"):
+        extended(base, tmp_path / "extended")
