@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from bailong.tokenizer.folder import TokenizerFolder, load_tokenizer
-from bailong.tokenizer.own import UNNAMED
+from bailong.tokenizer.own import PROSE, UNNAMED
 from bailong.train.settings import Train
 
 #: so many of the ids that differ are named
@@ -57,12 +57,26 @@ def require_extension(settings: Train, folder: TokenizerFolder, tokenizer: Any, 
                 f"{key} extends another tokenizer than that of {model}: {len(differing):,} ids differ, first {shown}; "
                 f"make it with bailong-extend tokenizer.base={settings.model.path}"
             )
+        if line := _cut_otherwise(own, tokenizer, folder.base_vocabulary):
+            raise ValueError(
+                f"{key} cuts text otherwise than the tokenizer of {model}, first {line!r}: rows of old tokens would stand "
+                f"where the model never met them; make it with bailong-extend tokenizer.base={settings.model.path}"
+            )
     file = Path(str(settings.model.path)) / "tokenizer.model"
     expected = folder.manifest.get("base_sha256")
     if file.exists() and expected and hashlib.sha256(file.read_bytes()).hexdigest() != expected:
         raise ValueError(
             f"{key} extends another tokenizer than {file}: the pieces of its new tokens would name the wrong rows"
         )
+
+
+def _cut_otherwise(own: Any, tokenizer: Any, old: int) -> str | None:
+    """The first line in which no new token stands and old ones stand otherwise; None for none."""
+    for line in PROSE:
+        mine, theirs = (reader.encode(line, add_special_tokens=False) for reader in (own, tokenizer))
+        if mine != theirs and max(theirs, default=0) < old:
+            return line
+    return None
 
 
 def _own(settings: Train) -> Any | None:

@@ -98,6 +98,22 @@ def extended(bench: Path) -> Path:
     return bench / "tokenizers" / "extended"
 
 
+@pytest.mark.parametrize("alone", [True, False])
+def test_an_extension_of_a_tokenizer_that_cuts_otherwise_is_refused(
+    bench: Path, extended: Path, tmp_path: Path, alone: bool
+) -> None:
+    """Every id stands for the same token, and the model reads text in small letters."""
+    model = tmp_path / "model"
+    shutil.copytree(bench / "models" / "tied", model)
+    content = json.loads((model / "tokenizer.json").read_text())
+    content["normalizer"] = {"type": "Sequence", "normalizers": [{"type": "Lowercase"}, content["normalizer"]]}
+    (model / "tokenizer.json").write_text(json.dumps(content))
+    if alone:
+        (model / "tokenizer.model").unlink()
+    with pytest.raises(ValueError, match=r"cuts text otherwise than the tokenizer of model\.path=.*first .The rain"):
+        assemble(settings(bench, tmp_path, model, extended))
+
+
 @pytest.mark.parametrize("name", ["tied", "untied"])
 def test_an_extension_of_shuffled_ids_is_refused(bench: Path, extended: Path, tmp_path: Path, name: str) -> None:
     """The model has tokenizer.json alone, so that no hash of tokenizer.model can tell."""

@@ -120,7 +120,7 @@ def said(value: Any, role: str, text: Any) -> Message:
     found, left_out = _content(text)
     trained, partly = _trained(value, _TRAINED)
     left_out["weight"] += partly and role == ASSISTANT
-    left_out.update(name for name, keys in NO_PLACE_IN_A_MESSAGE.items() if any(_filled(value.get(k)) for k in keys))
+    left_out.update(name for name, keys in NO_PLACE_IN_A_MESSAGE.items() if any(filled(value.get(k)) for k in keys))
     return Message(role, found, trained, +left_out)
 
 
@@ -135,7 +135,10 @@ def of_chat(message: Any) -> Message:
         if any(value.get(key) for key in _CALLS):
             raise Unfit("tool_use")
         raise Unfit("missing_field")
-    return said(value, ROLES[role], next((value[key] for key in keys if value[key] is not None), ""))
+    texts = [value[key] for key in keys if value[key] is not None]
+    message = said(value, ROLES[role], texts[0] if texts else "")
+    others = sum(filled(text) and text != texts[0] for text in texts[1:])
+    return message._replace(left_out=message.left_out + Counter(other_text=others))
 
 
 def dialogue(value: dict[str, Any], messages: list[Message], consumed: str = "") -> tuple[Dialogue, Counter[str]]:
@@ -145,7 +148,7 @@ def dialogue(value: dict[str, Any], messages: list[Message], consumed: str = "")
         value: the record, folded. consumed: the one of `NO_PLACE` that is in the messages already.
     """
     left_out = Counter(
-        name for name, keys in NO_PLACE.items() if name != consumed and any(_filled(value.get(k)) for k in keys)
+        name for name, keys in NO_PLACE.items() if name != consumed and any(filled(value.get(k)) for k in keys)
     )
     while messages and messages[0].role == SYSTEM:
         messages = messages[1:]
@@ -231,6 +234,6 @@ def _trained(value: dict[str, Any], keys: tuple[str, ...]) -> tuple[bool, bool]:
     return trained, bool(odd) or value.get(_MASK) is not None
 
 
-def _filled(value: Any) -> bool:
+def filled(value: Any) -> bool:
     """Whether a field says anything."""
     return bool(value.strip()) if isinstance(value, str) else bool(value)

@@ -28,6 +28,7 @@ from bailong.prepare.dialogue.messages import (
     as_list,
     as_text,
     dialogue,
+    filled,
     first,
     folded,
     name_of,
@@ -96,6 +97,9 @@ Drafts = Iterator[tuple[Piece, Counter[str]] | Unfit]
 #: keys under which a record keeps its messages, in the order in which they are looked for
 _WRAPPERS = ("conversations", "conversation", "messages", "items")
 
+#: texts that other shapes have, which a record of messages may hold as well
+_BESIDE = ("instruction", "input", "output", "question", "answer", "query", "prompt", "response")
+
 
 def _sharegpt(value: dict[str, Any]) -> Drafts:
     there = [value[k] for k in _WRAPPERS if k in value]
@@ -109,7 +113,14 @@ def _sharegpt(value: dict[str, Any]) -> Drafts:
         parts = [bare | ({"messages": part} if isinstance(part, list) else folded(part)) for part in several]
         yield from _each(parts, _sharegpt)
         return
-    yield dialogue(value, [of_chat(message) for message in as_list(found)])
+    messages = [of_chat(message) for message in as_list(found)]
+    made, left_out = dialogue(value, messages)
+    others = [value.get(key) for key in _BESIDE] + [each for each in there if each is not found]
+    texts = {message.text.strip() for message in messages}
+    left_out["other_text"] += sum(
+        filled(other) and not (isinstance(other, str) and other.strip() in texts) for other in others
+    )
+    yield made, +left_out
 
 
 def _wrapped(value: Any) -> bool:
