@@ -8,6 +8,7 @@ from typing import Any
 from bailong.evaluate.benchmark.item import Item
 from bailong.evaluate.benchmark.metrics import HEADLINE, measure, metric_of
 from bailong.evaluate.benchmark.settings import Benchmark
+from bailong.evaluate.fault import fault
 from bailong.evaluate.judge import language
 from bailong.evaluate.judge.rating import SCORED
 from bailong.evaluate.judge.single import PROMPTS, ItemScore, item_scores
@@ -43,7 +44,7 @@ class Outcome:
         flags: `partial` (some of its verdicts have no score), `cut` (an answer stopped at its length limit),
             `cut_context` (something of a prompt was left out), `judge_only` (the judge gave 0 and the language is
             right), `rule_only` (the rule sees another language and the judge gave points all the same), `trace` (a
-            trace of Simplified Chinese).
+            trace of Simplified Chinese), and what an answer is instead of one (bailong.evaluate.fault.FAULTS).
     """
 
     benchmark: str
@@ -83,14 +84,17 @@ def outcome(benchmark: Benchmark, item: Item, answer: Row | None, verdicts: Sequ
     reasons = [turn["finish_reason"] for turn in answer["turns"]]
     failed = next((str(reason) for reason in reasons if reason not in GIVEN), "")
     finish = failed or ("length" if "length" in reasons else "stop")
-    texts = [spoken(str(turn["answer"] or "")) for turn in answer["turns"]]
+    written = [str(turn["answer"] or "") for turn in answer["turns"]]
+    texts = [spoken(text) for text in written]
     if failed:
-        return replace(blank, status="no_answer", floor=0.0 if judged else None, finish=failed)
+        flags = ["empty"] * (failed == "empty")
+        return replace(blank, status="no_answer", floor=0.0 if judged else None, finish=failed, flags=tuple(flags))
     ruling = language.verdict(item, texts)
     metrics = _measures(benchmark, item, texts[-1])
     known = {"language": ruling.label, "ruling": ruling.status, "reason": ruling.reason}
     known |= {"trace": ruling.trace._asdict() if ruling.trace else None}
     flags = ["cut"] * ("length" in reasons)
+    flags += filter(None, [fault(item, written, "length" in reasons)])
     flags += ["trace"] * bool(ruling.trace and ruling.trace.words)
     flags += ["cut_context"] * any(turn.get("truncated") for turn in answer["turns"])
     if not judged:

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import yaml
 
+from bailong.evaluate import degenerate
 from bailong.evaluate.benchmark.item import Item
 from bailong.evaluate.benchmark.metrics import HEADLINE, metric_of
 from bailong.evaluate.benchmark.settings import Benchmark
@@ -80,6 +81,7 @@ def collect(
         found[model], more[model] = _model(to / model, benchmarks, items, samples, of_today)
     scores = {
         "version": VERSION,
+        "findings": [{"model": model} | one for model in models for one in more[model].pop("findings")],
         "facts": dict(facts or {}),
         "enforce": enforce,
         "samples": samples,
@@ -120,6 +122,7 @@ def _model(
     lines = (json.dumps(one.row(), ensure_ascii=False) for of in found.values() for one in of)
     files.write(at / "outcomes.jsonl", "".join(f"{line}\n" for line in lines), "surrogatepass")
     return found, {
+        "findings": degenerate.findings(benchmarks, items, found, answers),
         "usage": usage(answers.values(), verdicts),
         "judges": _judges(row for rows in counting.values() for row in rows),
         "duels": _duels(journal.read(at / "pairwise.jsonl"), keys),

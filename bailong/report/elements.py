@@ -84,8 +84,10 @@ def excerpt(parts: Iterable[str], colours: Iterable[tuple[str, str, str]] = pale
     return Html(f'<style>\n{style}</style>\n<div class="bailong">\n{"".join(parts)}\n</div>')
 
 
-def header(kind: str, title: str, meta: str, figures: Sequence[Sequence[str]] = (), after: str = "") -> str:
-    """The head of a page. `figures` are (what, number, a softer line below it), `after` is HTML."""
+def header(
+    kind: str, title: str, meta: str, figures: Sequence[Sequence[str]] = (), after: str = "", first: str = ""
+) -> str:
+    """The head of a page. `figures` are (what, number, a softer line below it); `after` them, and `first`, is HTML."""
     shown = "".join(
         f"<div><dt>{visible(what)}</dt><dd>{visible(number)}</dd>"
         + "".join(f'<dd class="soft">{visible(line)}</dd>' for line in below)
@@ -95,7 +97,7 @@ def header(kind: str, title: str, meta: str, figures: Sequence[Sequence[str]] = 
     listed = f'<dl class="figures">{shown}</dl>' if shown else ""
     return (
         f'<header>\n<p class="eyebrow">Bailong · {kind}</p>\n<h1>{visible(title)}</h1>\n'
-        f'<p class="meta">{visible(meta)}</p>\n{listed}\n{after}\n</header>'
+        f'<p class="meta">{visible(meta)}</p>\n{first}{listed}\n{after}\n</header>'
     )
 
 

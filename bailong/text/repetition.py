@@ -3,6 +3,9 @@
 Gopher counts words. Chinese has no blanks between words, so here an n-gram is a number of *letters* (punctuation,
 blanks and digits left out: dot leaders, tables and rules repeat by nature). Its 5 and 10 words are about 8 and 16 Han
 characters, or 32 and 64 Latin letters.
+
+A text that ends in a circle (`1 1 1 1`, the same sentence over and over) is known by its `cycle`, in which every sign
+counts.
 """
 
 import re
@@ -10,6 +13,7 @@ import sys
 import unicodedata
 from collections import Counter
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,6 +26,32 @@ _LATIN_WORD = re.compile(r"[a-z]{4,}")
 _BITS = np.uint64(24)
 #: Han characters in UTF-16 units of one; rarer ones count as two letters
 _HAN = ((0x3007, 0x3007), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF))
+#: signs at the end of a text in which a circle is looked for
+_END = 4_000
+
+
+class Cycle(NamedTuple):
+    """What the end of a text goes round in, blanks left out.
+
+    Attributes:
+        unit: the shortest stretch that comes again and again; empty in a text of fewer than two signs.
+        times: how often it stands there, the last time perhaps in part.
+        share: of the signs looked at that only repeat it.
+    """
+
+    unit: str
+    times: float
+    share: float
+
+
+def cycle(text: str) -> Cycle:
+    """The circle in which a text ends; every text has one, mostly of few times and a small share."""
+    signs = "".join(text.split())[-_END:]
+    if len(signs) < 2:
+        return Cycle("", 0.0, 0.0)
+    again = _prefixes(signs[::-1])
+    period = max(range(1, len(signs)), key=lambda period: (again[period], -period))
+    return Cycle(signs[-period:], 1 + again[period] / period, again[period] / len(signs))
 
 
 def repeated(text: str) -> tuple[float, float]:
@@ -54,6 +84,20 @@ def top_word(text: str) -> float:
         return 0.0
     _, counts = np.unique(codes[:-1] << np.uint32(16) | codes[1:], return_counts=True)
     return float(2 * counts.max()) / len(codes)
+
+
+def _prefixes(signs: str) -> list[int]:
+    """For each place, how many signs from there are those of the beginning (the Z algorithm, in linear time)."""
+    found = [0] * len(signs)
+    left = right = 0
+    for place in range(1, len(signs)):
+        length = min(right - place, found[place - left]) if place < right else 0
+        while place + length < len(signs) and signs[length] == signs[place + length]:
+            length += 1
+        if place + length > right:
+            left, right = place, place + length
+        found[place] = length
+    return found
 
 
 def letters(text: str) -> np.ndarray:

@@ -37,9 +37,10 @@ TEX = {
 
 
 def markdown(scores: Scores) -> str:
-    """The table, what the judge's failures and zeros did to it, the metrics, and how to read it all."""
+    """Findings, the table, what the judge's failures and zeros did to it, the metrics, and how to read it all."""
     made = score_table.score_table(scores)
-    parts = []
+    found = [f"- **{_md(line)}**" for line in score_table.findings(scores)]
+    parts = ["\n".join(found)] if found else []
     if made.columns:
         head = [f"{name} ({note})" if note and note != name else name for name, note in made.columns]
         rows = [
@@ -166,7 +167,8 @@ def latex(scores: Scores) -> str:
         source = rf"\footnotesize {tex(scores['paper']['source'])}:"
         body.append(rf"\midrule \multicolumn{{{len(head) + 1}}}{{l}}{{{source}}}\\")
         body += [_tex_row(row) for row in made.printed]
-    caption = " ".join(tex(line) for line in [*score_table.notes(scores), *score_table.warnings(scores)])
+    lines = [*score_table.findings(scores), *score_table.notes(scores), *score_table.warnings(scores)]
+    caption = " ".join(map(tex, lines))
     return (
         "% written by bailong-evaluate; needs \\usepackage{booktabs}\n"
         "\\begin{table}\n\\centering\n"
@@ -199,7 +201,9 @@ def _tex_cell(cell: Score) -> str:
 
 
 def show(scores: Scores, console: Console) -> None:
-    """A line per model and benchmark: it fits 80 columns, however many benchmarks there are."""
+    """Findings, then a line per model and benchmark: it fits 80 columns, however many benchmarks there are."""
+    for line in score_table.findings(scores):
+        console.print(Text(line, "bold red"))
     if scores["columns"]:
         console.print(_by_judge(scores))
     pairs = [[model, name, f"against {against}", *cells] for model, name, against, *cells in score_table.duels(scores)]

@@ -58,8 +58,9 @@ def _header(scores: Scores) -> str:
     ]
     after = "".join(map(elements.finding, _findings(scores)))
     after += elements.code(str(facts["command"]) if facts.get("command") else None)
+    alarm = elements.warning("Before any number", score_table.findings(scores))
     title = " and ".join(scores["models"]) if len(scores["models"]) < 3 else f"{len(scores['models'])} models"
-    return elements.header("evaluation", title, " · ".join(filter(None, meta)), figures, after)
+    return elements.header("evaluation", title, " · ".join(filter(None, meta)), figures, after, alarm)
 
 
 def _findings(scores: Scores) -> list[str]:

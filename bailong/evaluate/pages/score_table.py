@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bailong.evaluate.degenerate import KINDS
 from bailong.report.units import NONE, listed, plural
 
 Scores = dict[str, Any]
@@ -192,6 +193,23 @@ def shared(found: Mapping[str, Any]) -> str:
 
 
 # --- in words ----------------------------------------------------------------------------------------
+
+
+def findings(scores: Scores) -> list[str]:
+    """What comes before every number: answers that are none, or in a wrong language, a sentence or two each."""
+    asked = sum(about["metric"] != "bits_per_byte" for about in scores["benchmarks"].values())
+    return [_finding(one, asked) for one in scores.get("findings", ())]
+
+
+def _finding(one: Mapping[str, Any], asked: int) -> str:
+    among = "" if len(one["benchmarks"]) == asked else f" of {', '.join(one['benchmarks'])}"
+    told = f"{one['answers']:,} of {plural(one['of'], 'answer')}{among} ({share(one['share'])}) {KINDS[one['kind']]}"
+    told += f" ({listed(one['labels'].items())})" if one["labels"] else ""
+    told += f"; {one['cut']:,} ran on until sampling.max_new_tokens" if one["cut"] and one["kind"] == "loop" else ""
+    example = one["example"]
+    where = f"{example['benchmark']} {example['id']}"
+    shown = f"; for example {where}: “{example['text']}”" if example["text"] else f"; for example {where}"
+    return f"{one['model']}: {told}{shown}. Check: {one['check']}."
 
 
 def warnings(scores: Scores) -> list[str]:

@@ -1,8 +1,8 @@
 """Answers side by side, as Table 7 of the paper shows them: a bounded choice of questions, all text kept as text.
 
 A page cannot hold 13,827 questions of several models. Of at most `QUESTIONS` a benchmark gets its equal part: first
-those that have something to show (no verdict, judge and rule apart, models far apart, scored 0) in turn, then others
-by a hash of their id. Texts are cut where `CHARACTERS` over all of them runs out. Every row stays in the JSONL files.
+those that have something to show (`KINDS`: no verdict, judge and rule apart, models far apart) in turn, then others by
+a hash of their id. Texts are cut where `CHARACTERS` over all of them runs out. Every row stays in the JSONL files.
 """
 
 import hashlib
@@ -11,6 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from bailong.evaluate.fault import FAULTS
 from bailong.evaluate.pages.score_table import Scores
 from bailong.report import documents, elements, units
 from bailong.report.elements import section
@@ -36,6 +37,10 @@ FLAGS = {
     "cut_context": "a part of the prompt was left out",
     "trace": "a trace of Simplified Chinese",
     "partial": "some verdicts have no score",
+    "empty": "empty",
+    "unspoken": "nothing but reasoning",
+    "loop": "goes round in a circle",
+    "echo": "the question again",
 }
 
 Key = tuple[str, str]
@@ -117,6 +122,9 @@ def _apart(of: Of) -> bool:
 KINDS: dict[str, Callable[[Of], bool]] = {
     "no score": lambda of: any(row["status"] not in CALM for row in of.values()),
     "judge and rule disagree": lambda of: any(flag in row["flags"] for row in of.values() for flag in DISAGREE),
+    "no answer but a circle, an echo or nothing": lambda of: any(
+        flag in row["flags"] for row in of.values() for flag in FAULTS
+    ),
     "a trace of Simplified Chinese": lambda of: any("trace" in row["flags"] for row in of.values()),
     "models far apart": _apart,
     "scored 0": lambda of: any(row["score"] == 0 for row in of.values()),

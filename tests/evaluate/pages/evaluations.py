@@ -151,7 +151,7 @@ def evaluation(
             text = ANSWERS["english" if item.answer_language == "en" else kind]
             if item.golds and rng.random() < 0.6:
                 text = f"答案是{item.golds[0]}。" if item.benchmark == "drcd" else f"The answer is {item.golds[0]}."
-            text = NASTY[number % len(NASTY)] if nasty else text * (1 + number % 4)
+            text = NASTY[number % len(NASTY)] if nasty else text * (1 + number % 2)
             answers.append(answer(item, [text] * len(item.prompts), "length" if number % 17 == 0 else "stop"))
             if item.benchmark == "gsm8k":
                 continue

@@ -26,6 +26,7 @@ def test_the_page_is_whole_and_needs_no_network(whole: str, folder: Path) -> Non
     check_whole(whole)
     assert whole == score_page.page(evaluation(folder), folder), "the same files give the same page"
     assert headings(whole) == [
+        "Before any number",
         "Read this first",
         "Scores",
         "Differences",
