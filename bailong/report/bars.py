@@ -1,7 +1,7 @@
 """Bars and histograms as SVG that takes its colours from the page, and says in words what it shows."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from bailong.report import elements, palette, units
@@ -29,7 +29,8 @@ def histogram(name: str, before: Counter[int], after: Counter[int], axis: tuple[
         f"{units.plural(after.total(), 'document')} of {before.total():,}; median length "
         f"{_median(before)} → {_median(after)} {unit}"
     )
-    return outlined(name, before, after, axis, "document", title, buckets, note)
+    changes = {bucket: after.get(bucket, 0) - before.get(bucket, 0) for bucket in {*before, *after}}
+    return outlined(name, before, after, axis, "document", title, buckets, note, changes)
 
 
 def outlined(
@@ -41,6 +42,7 @@ def outlined(
     title: str,
     told: str,
     note: str = "",
+    changes: Mapping[int, int] | None = None,
 ) -> str:
     """Sizes in buckets of a power of two: those of `first` outlined, those of `second` filled.
 
@@ -48,8 +50,10 @@ def outlined(
         first, second: bit length of a size -> how many.
         axis: the first bucket and the last, the same for every source.
         what, title, told: what is counted, and what the drawing shows, for who cannot see it.
+        changes: of each bucket, written below it: a bucket that lost one in a hundred looks whole.
     """
     left, top, width, height = 4, 16, 312, 92
+    changes = {bucket: change for bucket, change in (changes or {}).items() if change}
     low, high = axis
     slot = width / (high - low + 1)
     tallest = max([*first.values(), *second.values(), 1])
@@ -63,9 +67,15 @@ def outlined(
                 rects.append(rect(kind, x + inset, top + height - tall, slot - 2 * inset, tall))
         if (bucket - low) % stride == 0:
             ticks.append(f'<text class="soft" x="{x + 1:.1f}" y="{top + height + 14}">{smallest(bucket):,}</text>')
+        if change := changes.get(bucket):
+            sign = "+" if change > 0 else "−"
+            shown = f"{sign}{units.short(abs(change))}"
+            ticks.append(f'<text class="change" x="{x + slot / 2:.1f}" y="{top + height + 30}">{shown}</text>')
     most = f'<text class="soft" x="{left}" y="10">{units.plural(tallest, what)}</text>'
     line = f'<path class="axis" d="M{left} {top + height}H{left + width}"/>'
-    return panel(name, drawing(320, 128, title, told, [most, line, *rects, *ticks]) + elements.note(note))
+    return panel(
+        name, drawing(320, 144 if changes else 128, title, told, [most, line, *rects, *ticks]) + elements.note(note)
+    )
 
 
 def panel(name: str, body: str, kind: str = "panel") -> str:

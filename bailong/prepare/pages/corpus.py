@@ -80,8 +80,9 @@ def _steps(flows: Flows) -> str:
     return section(
         "Step by step",
         _views("steps", panels),
-        "What is left after each step and its share of what was read (of tokens: of what was tokenized). "
-        + bars.legend(kept="left", lost="taken away by the step", passed="the step is not applied to this source"),
+        "What is left after each step and its share of what was read (of tokens: of what was tokenized). Bars have a "
+        "scale of their own: the longest is the largest drop of its source. "
+        + bars.legend(lost="taken away by the step"),
         "steps",
     )
 
@@ -148,7 +149,7 @@ def _lengths(flows: Flows) -> str:
         _views("lengths", panels),
         "Documents by length; each bucket begins at the number below it and ends before twice that number. In "
         "characters: as collected, and as the text steps left them. In tokens: as tokenized, and as they are in the "
-        "end. " + bars.legend(came="before", kept="after"),
+        "end. Below the numbers: the change of each bucket. " + bars.legend(came="before", kept="after"),
         "lengths",
     )
 

@@ -2,11 +2,15 @@
 
 import json
 import re
+from collections import Counter
 
 import pytest
 
 from bailong.prepare.pages.corpus import page
+from bailong.prepare.pages.flows import StepTotals
+from bailong.prepare.pages.funnel import funnel
 from bailong.prepare.work.books import Flow, measure
+from bailong.report import bars
 from tests.prepare.pages.ledgers import NASTY, ledger
 from tests.report.parsed import check_whole, headings, parsed, words
 
@@ -94,6 +98,32 @@ def test_a_source_that_passes_unprocessed(three: str) -> None:
     assert "minhash 120 (not applied)" in three
     table = re.search(r"documents left after.*?</table>", three, re.S)
     assert table and re.search(r"<th scope=.row.>minhash</th>.*?<td class=.n.>–</td>", table[0], re.S)
+
+
+def test_a_drop_of_half_a_percent_is_seen() -> None:
+    made = [
+        StepTotals("in", [100_000] * 4, [0] * 4, True, False),
+        StepTotals("banned", [99_500] * 4, [500] * 4, True, False),
+        StepTotals("quality", [99_490] * 4, [10] * 4, True, False),
+        StepTotals("minhash", [49_490] * 4, [50_000] * 4, True, False),
+        StepTotals("semdedup", [49_490] * 4, [0] * 4, False, False),
+        StepTotals("mix", [51_490] * 4, [-2_000] * 4, True, False),
+    ]
+    wide = [float(width) for width in re.findall(r'class="lost"[^>]* width="([\d.]+)"', funnel("x", made[:3], 0))]
+    assert wide[0] > 60 and wide[1] == 2
+    drawn = funnel("x", made, 0)
+    wide = [float(width) for width in re.findall(r'class="lost"[^>]* width="([\d.]+)"', drawn)]
+    assert wide[:2] == [2, 2] and wide[2] > 40, "a drop is seen beside one that is a thousand times as large"
+    told = re.findall(r">([^<>]+)</text>", drawn)
+    for label in ("−500 (0.5%)", "−10 (&lt;0.1%)", "−50,000 (50.0%)", "not applied", "+2,000 (2.0%)"):
+        assert label in told
+    assert 'class="kept"' not in drawn, "no block that is full nearly everywhere"
+    assert "nothing taken away" in funnel("x", made[:1], 0)
+
+
+def test_what_a_bucket_of_lengths_lost_is_written_below_it() -> None:
+    drawn = bars.histogram("x", Counter({3: 1000, 4: 200, 5: 7}), Counter({3: 995, 4: 200, 5: 9}), (3, 5), "characters")
+    assert re.findall(r'class="change"[^>]*>([^<]+)<', drawn) == ["−5", "+2"]
 
 
 def test_mixture_beside_the_paper(three: str) -> None:
