@@ -59,8 +59,8 @@ def require_extension(settings: Train, folder: TokenizerFolder, tokenizer: Any, 
             )
         if line := _cut_otherwise(own, tokenizer, folder.base_vocabulary):
             raise ValueError(
-                f"{key} cuts text otherwise than the tokenizer of {model}, first {line!r}: rows of old tokens would stand "
-                f"where the model never met them; make it with bailong-extend tokenizer.base={settings.model.path}"
+                f"{key} cuts text otherwise than the tokenizer of {model}, first {line!r}: old tokens would "
+                f"stand where it never met them; make it with bailong-extend tokenizer.base={settings.model.path}"
             )
     file = Path(str(settings.model.path)) / "tokenizer.model"
     expected = folder.manifest.get("base_sha256")

@@ -120,7 +120,8 @@ def _views(group: str, panels: Sequence[tuple[str, str]]) -> str:
         f'<label for="{group}{i}">{visible(title)}</label>'
         for i, (title, _) in enumerate(panels)
     )
-    shown = "".join(f'<div class="view">{body}</div>' for _, body in panels)
+    # on paper nobody chooses: all are there, each under its name
+    shown = "".join(f'<div class="view"><h4>{visible(title)}</h4>{body}</div>' for title, body in panels)
     return f'<div class="views">{choices}{shown}</div>'
 
 
