@@ -48,7 +48,7 @@ smollm2: models/smollm2.gguf  ## fetch SmolLM2-135M (93 MB, Apache-2.0) and make
 	$(BIN)/python -m bailong.model.gguf $<
 
 test: $(READY)  ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(READY)  ## ruff and the type checker
 	$(BIN)/ruff check .

@@ -31,7 +31,7 @@ adapter: {rank: 3, pair: false}
 TYPED = {
     "tokenizer=none": {"name": "none", "folder": None, "character_coverage": 0.99},
     "tokenizer=tiny": {"folder": "tokenizers/tiny", "character_coverage": 0.99},
-    "model=tiny": {"path": "models/tiny", "tie": "input", "quantization": "none"},
+    "model=tiny": {"path": "models/tiny", "tie": "input", "quantization": "nf4"},
     "tracking=wandb": {"wandb": "offline", "project": "mine"},
     "adapter=all": {"pair": True, "rank": 3},
     "optimizer=adamw": {"name": "adamw", "lr": 7e-3},
