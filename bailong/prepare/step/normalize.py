@@ -93,7 +93,7 @@ class Normalize(TextStep):
             return Result(None, reason="empty")
         if self.mojibake and not text.isascii():
             text = _counted("mojibake", text, mojibake.repaired(text), counts)
-        if _DIRTY.search(text) or _DIRTY_ASTRAL.search(text):
+        if _DIRTY.search(text) or (_beyond_the_plane(text) and _DIRTY_ASTRAL.search(text)):
             text = _counted("newlines", text, _NEWLINE.sub("\n", text), counts)
             text = _counted("controls", text, _CONTROL.sub("", text), counts)
             text = _counted("invisible", text, stripped(text), counts)
@@ -114,6 +114,11 @@ class Normalize(TextStep):
         if self.wraps:
             text = _counted("wraps", text, unwrapped(text), counts)
         return Result(text, counts=tuple(counts))
+
+
+def _beyond_the_plane(text: str) -> bool:
+    """Whether a character lies beyond the Basic plane, which takes two units of UTF-16: quicker than to look for it."""
+    return len(text.encode("utf-16-le", "surrogatepass")) > 2 * len(text)
 
 
 def _counted(name: str, before: str, after: str, counts: list[str]) -> str:
