@@ -6,6 +6,7 @@ run, and a note says so.
 """
 
 import json
+import re
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,9 @@ from bailong.compare import table
 from bailong.compare.comparison import Comparison
 from bailong.compare.runs import RunRecord, read_run
 from bailong.compare.settings import Compare
+
+#: what Hydra takes without quotes
+_PLAIN = re.compile(r"[A-Za-z0-9_./\-+%@]+")
 
 
 @dataclass
@@ -128,21 +132,28 @@ def _model(path: str, root: Path, found: Road) -> None:
             f"{folder}, from which {path} was exported, is not here: what stands before its command is not known."
         )
     words = [f"{key}={request[key]}" for key in ("base", "dtype") if key in request]
-    quoted = f"'{folder}'" if set(folder) & set("=,") else folder
-    found.commands += [str(told.get("command")), shlex.join(["bailong-export", f"run={quoted}", f"to={path}", *words])]
+    words = [f"run={_value(folder)}", f"to={_value(path)}", *words]
+    found.commands += [str(told.get("command")), shlex.join(["bailong-export", *words])]
 
 
 def _comparing(settings: Compare) -> str:
     words = [f"runs={_listed(settings.runs)}"]
     words += [f"{k}={_listed(v)}" for k in ("by", "baseline") if (v := getattr(settings, k)) != getattr(Compare, k)]
-    words += [f"to={settings.to}"] if settings.to else []
+    words += [f"to={_value(settings.to)}"] if settings.to else []
     return shlex.join(["bailong-compare", *words])
 
 
 def _listed(value: Any) -> str:
-    if not isinstance(value, list):
-        return str(value)
-    return value[0] if len(value) == 1 else f"[{','.join(value)}]"
+    words = [_value(str(word)) for word in (value if isinstance(value, list) else [value])]
+    return words[0] if len(words) == 1 else f"[{','.join(words)}]"
+
+
+def _value(word: str) -> str:
+    """A value as Hydra reads it back: quoted, but for plain words."""
+    if _PLAIN.fullmatch(word):
+        return word
+    escaped = re.sub(r'(\\*)("|$)', lambda found: 2 * found[1] + (r"\"" if found[2] else ""), word)
+    return f'"{escaped}"'
 
 
 def _chosen(run: RunRecord, group: str) -> str:

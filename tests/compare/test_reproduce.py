@@ -1,10 +1,12 @@
 """The road to the runs, from what the folders beside them tell."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from bailong.compare.comparison import compare_runs
 from bailong.compare.reproduce import Road, road
@@ -126,3 +128,25 @@ def test_names_are_quoted_for_the_shell(tmp_path: Path, name: str) -> None:
     command = next(c for c in found.commands if c.startswith("bailong-export"))
     assert name in command and ("'" in command or '"' in command)
     assert any(folder in note and "not here" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "word"),
+    [
+        ("runs", ["a", "b/x=1,y=2"], 'runs=[a,"b/x=1,y=2"]'),
+        ("runs", ["跑/一"], 'runs="跑/一"'),
+        ("runs", ["it's [1]"], 'runs="it\'s [1]"'),
+        ("baseline", ["a, b", "8"], 'baseline=["a, b",8]'),
+        ("to", 'say "x\\', r'to="say \"x\\"'),
+    ],
+)
+def test_the_last_command_is_read_back_as_it_was(tmp_path: Path, key: str, value: Any, word: str) -> None:
+    run = write_run(tmp_path / "run", [4, 3])
+    settings = Compare(**({"runs": [str(run)], "by": ["initializer.name", "seed"]} | {key: value}))
+    comparison = compare_runs(read([str(run)]), settings.by)
+    words = shlex.split(road(comparison, settings).commands[-1])[1:]
+    assert word in words
+    parsed = {o.key_or_group: o.value() for o in OverridesParser.create().parse_overrides(words)}
+    read_back = parsed[key] if isinstance(parsed[key], list) else [parsed[key]]
+    listed = value if isinstance(value, list) else [value]
+    assert [str(one) for one in read_back] == listed
