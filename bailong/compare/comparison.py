@@ -132,7 +132,8 @@ def compare_runs(
         Choice(", ".join(group), sorted(groups[group], key=lambda run: _natural(run.seed)), group == chosen)
         for group in sorted(order, key=lambda group: group != chosen)
     ]
-    ends = [run.curve("eval/bpb")[0][-1] for run in runs.runs if run.finished and len(run.curve("eval/bpb")[0])]
+    # one that diverged would cut the mean over the run short for all
+    ends = [run.curve("eval/bpb")[0][-1] for run in runs.runs if run.at_end("eval/bpb") is not None]
     differing = _differing(choices)
     base = next((choice for choice in choices if choice.baseline), None)
     asked = base.name if base else ", ".join(values)

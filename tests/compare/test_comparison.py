@@ -235,6 +235,16 @@ def test_shorter_runs_bound_the_area(tmp_path: Path) -> None:
     assert "Same number of steps" in warned(comparison)
 
 
+def test_a_run_that_diverged_does_not_cut_the_mean_over_the_run_short(tmp_path: Path) -> None:
+    lost = [3.0, 2.5, math.nan, math.nan, math.nan]
+    write_sweep(tmp_path, {"random": [[5, 4, 3, 2, 1]], "zip_tie": [lost, [4, 3, 2, 1, 0]]})
+    comparison = compared(tmp_path)
+    assert comparison.horizon == 4000
+    auc = by_name(comparison, "zip_tie").metrics["auc"]
+    assert auc.n == 1 and auc.mean == pytest.approx(2)
+    assert by_name(comparison, "random").metrics["auc"].mean == pytest.approx(3)
+
+
 def test_a_run_twice_in_one_choice_is_told(tmp_path: Path) -> None:
     sweep = write_sweep(tmp_path, {"random": [[4, 3]], "zip_tie": [[3, 2]]})
     write_run(tmp_path / "again", [3, 2], "zip_tie")
