@@ -33,6 +33,8 @@ STATUSES = ("ok", "truncated", "refused", "empty", "api_error")
 
 #: seconds: a server that asks for a longer wait is asked again after this one
 LONGEST_WAIT = 600.0
+#: no call reads or writes more; a larger count is an error of the server
+MOST_TOKENS = 10**9
 #: seconds in which a server that is there says something
 REACH_TIMEOUT = 10.0
 #: so many calls in a row (or four for each that may be under way) that failed in all their tries: the endpoint is down
@@ -374,7 +376,7 @@ def _facts(said: dict[str, Any]) -> dict[str, Any]:
 
 def _count(value: Any) -> int | None:
     whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    return int(value) if whole and not isinstance(value, bool) and value >= 0 else None
+    return int(value) if whole and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS else None
 
 
 def _word(value: Any) -> str | None:

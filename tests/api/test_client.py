@@ -131,7 +131,9 @@ def test_parts_without_a_text_are_no_text():
 
 
 @pytest.mark.parametrize(
-    "usage", [{"prompt_tokens": "many"}, {"prompt_tokens": -3}, "many", [1], {"prompt_tokens": True}]
+    "usage",
+    [{"prompt_tokens": "many"}, {"prompt_tokens": -3}, "many", [1], {"prompt_tokens": True}]
+    + [{"prompt_tokens": 10**400}, {"prompt_tokens": 1e300}],
 )
 def test_a_usage_that_is_none_is_unknown_also_from_the_cache(usage, tmp_path):
     usage = usage | {"completion_tokens": 5} if isinstance(usage, dict) else usage
