@@ -168,7 +168,10 @@ class FileSource:
         self.known: dict[tuple[str, str], list[str]] = {}
         if not Path(path).is_file():
             raise ValueError(f"answers={path} is not there: it must be a JSONL file of {{id, answers: [..]}}")
-        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
+        try:
+            lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"answers={path} is not UTF-8 (byte {error.start}): it must be JSONL in UTF-8") from None
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue

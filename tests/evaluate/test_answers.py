@@ -235,6 +235,13 @@ def test_a_file_of_answers_that_will_not_do(rows, message, tmp_path):
         answers.collect(given(tmp_path / "mine.jsonl", rows), ITEMS, talker.greedy(), tmp_path / "answers.jsonl")
 
 
+@pytest.mark.parametrize(("encoding", "byte"), [("big5", 8), ("utf-16", 0)])
+def test_answers_in_another_charset_are_refused_by_name(encoding, byte, tmp_path):
+    (tmp_path / "mine.jsonl").write_bytes('{"id": "甲", "answers": ["好"]}'.encode(encoding))
+    with pytest.raises(ValueError, match=rf"answers=.*mine.jsonl is not UTF-8 \(byte {byte}\)"):
+        answers.FileSource(str(tmp_path / "mine.jsonl"))
+
+
 @pytest.mark.parametrize(
     ("subject", "message"),
     [
