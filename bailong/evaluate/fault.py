@@ -27,7 +27,11 @@ _OF_ANSWER, _OF_QUESTION = 0.9, 0.8
 #: letters and digits that are compared together, and that a question must have to be known again
 _GRAM, _QUESTION = 6, 8
 
-_MARK = re.compile(r"</?s>|<(?:pad|unk|eos|bos|end_of_turn|endoftext)>|<\|[^<>|\s]{1,30}\|>|\[/?INST\]", re.I)
+_MARK = re.compile(
+    r"</?s>|<(?:pad|unk|eos|bos|end_of_turn|endoftext)>|<\|[^<>|\s]{1,30}\|>"
+    r"|\[(?:/?INST|PAD|UNK|CLS|SEP|MASK|[EB]OS)\]",
+    re.I,
+)
 _ASKS = ("?", "？")
 # who speaks, or what follows, at the beginning of a line
 _ROLE = re.compile(

@@ -116,7 +116,9 @@ def test_short_answers_songs_tables_and_sums_are_answers(text: str) -> None:
     assert fault(questions("drcd", 1)[0], [text], cut=False) == ""
 
 
-@pytest.mark.parametrize("text", ["", "  \n", "\u200b", "。", "</s>", "<|im_end|>", "。\n\n", "```\n```"])
+@pytest.mark.parametrize(
+    "text", ["", "  \n", "\u200b", "。", "</s>", "<|im_end|>", "。\n\n", "```\n```", "[PAD][PAD]", "[UNK]"]
+)
 def test_nothing_is_empty(text: str, tmp_path: Path) -> None:
     assert kinds(found(tmp_path, questions("drcd", 6), [text])) == ["empty"]
 
