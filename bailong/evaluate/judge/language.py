@@ -32,6 +32,8 @@ _ACCENTED, _MOSTLY_ACCENTED = 0.1, 0.3
 _SHORT, _PROSE = 10, 40
 #: kana beyond this share of kana and Han characters: Japanese (half), not Chinese with a Japanese name in it
 _KANA = 0.35
+#: Han characters of a word: a heading of one (优点) is a trace, and no sentence in Simplified Chinese
+_WORD_SIGNS = 4
 
 _WORD = re.compile(rf"{LATIN}+(?:'{LATIN}+)*")
 # letters of any other alphabet, in runs; bopomofo and its tones belong to Chinese, phonetic signs to no language
@@ -80,14 +82,19 @@ def language_of(text: str, question: str = "") -> LanguageCounts:
     """The language of a text, without what is no prose, and (where anything else is left) quoted names.
 
     A text with signs of Simplified Chinese is `simplified` when they outnumber those of Traditional Chinese in all of
-    it or, two at least, in one sentence. Fewer are a trace.
+    it or, two at least, in one sentence of more than a word. Fewer are a trace. Japanese that a Chinese sentence only
+    quotes is no sign.
 
     Args:
         question: Simplified words that a question in Traditional Chinese holds are no sign in the answer.
     """
     said = unread(own(prose(text), question))
-    found = _counted(QUOTED.sub(" ", said))
-    return found if found.label != "undetermined" else _counted(said)
+    outside = QUOTED.sub(" ", said)
+    found = _counted(outside)
+    if found.label != "undetermined":
+        return found
+    cited = framed(outside) is not None and not KANA.search(outside)
+    return _counted(KANA.sub(" ", said) if cited else said)
 
 
 def verdict(item: Item, answers: Sequence[str]) -> Ruling:
@@ -135,7 +142,9 @@ def _counted(text: str) -> LanguageCounts:
             label, name = _latin(words, text)
             return LanguageCounts(label, *counts, name)
     if s > t or any(
-        2 <= len(simplified.findall(part)) > len(traditional.findall(part)) for part in _SENTENCE.split(text) if s > 1
+        2 <= len(simplified.findall(part)) > len(traditional.findall(part))
+        for part in _SENTENCE.split(text)
+        if s > 1 and len(HAN.findall(part)) > _WORD_SIGNS
     ):
         return LanguageCounts("simplified", *counts)
     return LanguageCounts("traditional" if t else "undetermined", *counts)
