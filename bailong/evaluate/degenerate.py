@@ -32,7 +32,7 @@ KINDS = {
     "empty": "are empty",
     "unspoken": "are reasoning alone, and nothing after it",
     "loop": "go round in a circle",
-    "echo": "only repeat the question",
+    "echo": "only repeat the question or its passage",
     "same": "are one and the same, whatever is asked",
     "choice": "choose the same, whatever is asked (constant choice)",
     "language": "are in another language than asked for",

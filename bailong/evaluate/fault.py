@@ -26,6 +26,8 @@ _FEW_WORDS, _MANY_WORDS = 0.15, 12
 _OF_ANSWER, _OF_QUESTION = 0.9, 0.8
 #: letters and digits that are compared together, and that a question must have to be known again
 _GRAM, _QUESTION = 6, 8
+#: letters of a passage that nobody gives back whole to answer from it
+_PASSAGE = 100
 
 _MARK = re.compile(
     r"</?s>|<(?:pad|unk|eos|bos|end_of_turn|endoftext)>|<\|[^<>|\s]{1,30}\|>"
@@ -99,15 +101,19 @@ def loops(text: str, cut: bool = False) -> bool:
 
 
 def echoes(text: str, prompt: str, passage: str = "") -> bool:
-    """Whether a text is the prompt, its question, or its end, and nothing else.
+    """Whether a text is the prompt, its question, its passage, or its end, and nothing else.
 
     Args:
-        passage: the part of the prompt to answer from: an answer may well stand in it.
+        passage: the part of the prompt to answer from: an answer may well stand in it, but is not all of a long one.
     """
     asked = _ROLE.sub(" ", prompt.replace(passage, " ", 1) if passage else prompt)
     question, said = bare(asked), bare(_ROLE.sub(" ", text))
     if said == question:
         return len(said) > 1
+    whole = bare(_ROLE.sub(" ", prompt))
+    given = bare(passage)
+    if len(given) >= _PASSAGE and _within(given, said) >= _OF_ANSWER and _within(said, whole) >= _OF_ANSWER:
+        return True
     if len(said) < _QUESTION or len(question) < _QUESTION:
         return False
     last = asked.rstrip().rpartition("\n")[2]
@@ -117,7 +123,7 @@ def echoes(text: str, prompt: str, passage: str = "") -> bool:
         return True
     if question[:_QUESTION] not in said:
         return False  # a text that was to be mended or shortened, given back without the instruction
-    return _within(said, bare(_ROLE.sub(" ", prompt))) >= _OF_ANSWER and _within(question, said) >= _OF_QUESTION
+    return _within(said, whole) >= _OF_ANSWER and _within(question, said) >= _OF_QUESTION
 
 
 def bare(text: str) -> str:

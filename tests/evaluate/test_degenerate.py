@@ -159,6 +159,23 @@ def test_the_question_again_is_an_echo(tmp_path: Path) -> None:
     assert kinds(found(tmp_path, items, ["臺北車站在哪一年改建？"])) == ["echo"]
 
 
+def test_a_long_passage_given_back_whole_is_an_echo() -> None:
+    parts = ["臺北車站在西元一九〇〇年改建", "後來又經過三次搬遷", "鐵路在一九八九年移入地下", "舊站房隨即拆除"]
+    parts += ["站前廣場因此擴大許多", "地下街則在二〇〇〇年完工", "連接四條路線的轉乘通道", "每天有五十萬人次進出"]
+    passage = "，".join(f"{part}，這是第{number}件要記得的事" for number, part in enumerate(parts, 1)) + "。"
+    question = "臺北車站哪一年改建？"
+    prompt = f"閱讀下面的文章，用最簡短的字句回答後面的問題。\n\n文章：\n{passage}\n\n問題：{question}"
+    item = replace(questions("drcd", 1)[0], context=passage, prompts=[prompt])
+    for said in (passage, f"文章：{passage}\n問題：{question}\n答案：", f"{passage}\n{question}"):
+        assert fault(item, [said], cut=False) == "echo", said
+    for said in (
+        "西元一九〇〇年",
+        passage[: len(passage) // 2],
+        f"{passage}這段文字主要說明車站歷次的搬遷與擴建，以及它對城市交通的影響，讀起來頗有條理。",
+    ):
+        assert fault(item, [said], cut=False) == "", said
+
+
 def test_one_answer_to_all_questions(tmp_path: Path) -> None:
     items = questions("drcd", 12)
     for said in ("您好！請問有什麼可以幫您的嗎？", "18", "台北"):
