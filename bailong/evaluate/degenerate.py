@@ -57,7 +57,7 @@ _CHOICE = re.compile(
 
 
 class Asked(NamedTuple):
-    """One answer that counts: its question, what came of it, and what was said, all turns together."""
+    """One answer that counts: its question, what came of it, and what was said: all turns, those alike once."""
 
     item: Item
     outcome: Outcome
@@ -146,4 +146,4 @@ def _finding(kind: str, by_name: Mapping[str, tuple[list[Asked], int]]) -> dict[
 
 def _said(answer: Mapping[str, Any]) -> str:
     texts = [str(turn["answer"] or "") for turn in answer["turns"]]
-    return "\n".join(spoken(text) or text for text in texts)
+    return "\n".join(dict.fromkeys(spoken(text) or text for text in texts))

@@ -183,6 +183,8 @@ def test_one_answer_to_all_questions(tmp_path: Path) -> None:
         assert kinds(scores) == ["same"] and scores["findings"][0]["share"] == 1
     assert kinds(found(tmp_path, items, ["18", "20", "台北"])) == [], "a third of them alike may well be right"
     assert kinds(found(tmp_path, items[:4], ["18"])) == [], "four questions are too few to tell"
+    two = [replace(item, prompts=[*item.prompts, "再說一次。"]) for item in items[:6]]
+    assert found(tmp_path, [*two, *items[6:]], ["您好！"])["findings"][0]["share"] == 1, "however many turns"
     same = [replace(item, golds=["18"]) for item in items]
     assert kinds(found(tmp_path, same, ["18"])) == [], "it is the accepted answer of all"
 
