@@ -175,9 +175,10 @@ def _fill(comparison: Comparison, pair: Pair) -> None:
     partners = {pair(run): run for run in baseline.finished} if baseline else {}
     targets = [t for run in partners.values() if (t := run.at_end("eval/bpb")) is not None]
     for choice in comparison.choices:
+        own = {pair(run): run for run in choice.finished}  # of several runs of one seed one is paired
         for metric in METRICS:
             choice.metrics[metric] = estimate([measure(run, metric, horizon) for run in choice.finished])
-            pairs = [(run, partners[pair(run)]) for run in choice.finished if pair(run) in partners]
+            pairs = [(run, partners[key]) for key, run in own.items() if key in partners]
             values = [(measure(a, metric, horizon), measure(b, metric, horizon)) for a, b in pairs]
             apart = [a - b for a, b in values if a is not None and b is not None]
             choice.paired[metric] = None if choice.baseline else estimate(apart)
@@ -194,7 +195,7 @@ def _fill(comparison: Comparison, pair: Pair) -> None:
             reached = first_reach(*run.curve("eval/bpb"), target)
             comparison.tokens_to_baseline[str(run.folder)] = reached
             tokens.append(reached)
-            base_tokens.append(_tokens_to(partner, target) if partner else None)
+            base_tokens.append(_tokens_to(partner, target) if partner and run is own[pair(run)] else None)
         choice.reach = _reach(tokens, base_tokens)
 
 

@@ -249,4 +249,8 @@ def test_a_run_twice_in_one_choice_is_told(tmp_path: Path) -> None:
     sweep = write_sweep(tmp_path, {"random": [[4, 3]], "zip_tie": [[3, 2]]})
     write_run(tmp_path / "again", [3, 2], "zip_tie")
     assert json.loads((sweep / "again" / "run.json").read_text())["name"] == "again"
-    assert "Same seeds" in warned(compared(sweep))
+    comparison = compared(sweep)
+    assert "Same seeds" in warned(comparison)
+    twice = by_name(comparison, "zip_tie")
+    assert [found.n for found in twice.paired.values() if found] == [1, 1, 1], "a seed is one pair"
+    assert twice.reach is not None and twice.reach.saved is not None and twice.reach.saved.n == 1
