@@ -72,8 +72,10 @@ class Difference(Contrast):
     def spoken(self, base: str = "") -> str:
         """`0.123 ± 0.044 bits per byte below random`; without `base` just `0.123 ± 0.044 below`."""
         mean, half = self.shown()
-        side = "below" if self.estimate.mean < 0 else "above"
         amount = mean.lstrip("+−") + ("" if self.single else f" {half}")
+        if not amount.strip("0."):  # a single pair that is alike
+            return f"{amount} bits per byte from {base}" if base else f"{amount} away"
+        side = "below" if self.estimate.mean < 0 else "above"
         return f"{amount} bits per byte {side} {base}" if base else f"{amount} {side}"
 
     def aside(self) -> str:
@@ -196,7 +198,13 @@ def _reached(choice: Choice, base: str) -> str:
         return f"It is at {base}’s final loss before the first step{doubt}."
     factor, interval = faster.shown()
     within = "" if faster.single else f" ({factor}, {interval}{': this interval holds 1' if holds else ''})"
-    return f"It reaches {base}’s final loss with {1 / faster.factor:.0%} of {base}’s tokens{within}."
+    return f"It reaches {base}’s final loss with {_part(faster)} of {base}’s tokens{within}."
+
+
+def _part(faster: SpeedUp) -> str:
+    """The choice's part of the baseline's tokens; not all of them where it is told from the baseline."""
+    decimals = next((d for d in range(3) if not faster.apart or round(100 / faster.factor, d) != 100), 3)
+    return f"{1 / faster.factor:.{decimals}%}"
 
 
 def _pairs(found: Iterable[Difference]) -> str:

@@ -217,3 +217,19 @@ def test_the_speed_up_has_the_interval_of_the_tokens_saved() -> None:
 def test_an_estimate_of_equal_values_is_apart_only_from_another_value() -> None:
     assert Difference(estimate([-0.25, -0.25]) or Estimate(0, 0, 0)).apart
     assert not Difference(estimate([0.0, 0.0]) or Estimate(0, 0, 0)).apart
+
+
+def test_a_factor_that_is_bold_is_not_said_to_be_all_of_the_tokens(tmp_path: Path) -> None:
+    ends = ((2.0, 1.9996), (2.001, 2.0004), (2.002, 2.0013))
+    curves = {"random": [[4, 3, a] for a, _ in ends], "zip_tie": [[4, 3, b] for _, b in ends]}
+    comparison = compared(write_sweep(tmp_path, curves))
+    faster = statements.speed_up(comparison.choices[1])
+    assert faster is not None and faster.bold and faster.shown()[0] == "1.0003×"
+    ((_, said),) = findings(comparison)
+    assert "with 99.97% of random’s tokens" in said
+
+
+def test_a_single_pair_that_is_alike_is_neither_above_nor_below(tmp_path: Path) -> None:
+    ((_, said),) = findings(compared(write_sweep(tmp_path, {"random": [[4, 3, 2]], "zip_tie": [[4, 2.5, 2]]})))
+    assert said.startswith("is 0.000 bits per byte from random at step 0, 0.250 below in the mean over the run and ")
+    assert "0.000 away at the end" in said and "above" not in said
