@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+import yaml
 from hydra.errors import HydraException, OverrideParseException
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from bailong.app import workspace
 from bailong.app.schema import known_keys
@@ -77,7 +78,7 @@ OWN = {
     "model": "model.path={}",
     "tokenizer": "tokenizer.folder={}",
 }
-KINDS = {"Float": "a number", "Integer": "a whole number", "Boolean": "true or false"}
+KINDS = {"Float": "a number", "Integer": "a whole number", "Boolean": "true or false", "bool": "true or false"}
 
 
 #: what the system forbids, as it numbers it
@@ -93,6 +94,8 @@ def explain(error: Exception, keys: set[str], command: str = "train") -> str:
     if isinstance(error, OverrideParseException):
         return _unread(error.override, command)
     text = "\n".join(str(e) for e in (error, error.__cause__) if e is not None)
+    if said := _interpolated(error):
+        return said
     listed = re.search(
         r"Could not find '([^']+)/([^'/]+)'\s*\n\s*Available options in '[^']*':\s*\n((?:\s+\S+\n?)+)", text
     )
@@ -110,6 +113,8 @@ def explain(error: Exception, keys: set[str], command: str = "train") -> str:
             searched = ""
         accepted = f"{', '.join(options)}{did_you_mean(value, options)}"
         return f"{group}={value} is not accepted: it must be one of {accepted}{searched}"
+    if re.search(r"Key '(experiments|sweeps)' not in '\w+'", text):
+        return "the first line of a file in experiments/ or sweeps/ must be `# @package _global_`, or it sets nothing"
     if found := re.search(r"Could not override '([^']+)'", text):
         key = found[1]
         if "Value '" in text:
@@ -118,6 +123,10 @@ def explain(error: Exception, keys: set[str], command: str = "train") -> str:
         if key in keys and owner:
             return f"unknown key {key}: {owner[1]} has no {key.split('.')[-1]}; --cfg job prints every key"
         return f"unknown key {key}{_nearest(key, keys)}"
+    if found := re.search(r"Error merging override ([^=\s]+=.*)\s+Cannot convert '(?:list|dict)' to string", text):
+        return f"{found[1]} is not accepted: it must be one word or path"
+    if found := re.search(r"Multiple values for (\w+)\. To override a value use 'override \w+: ([^']*)'", text):
+        return f"write {found[1]}={found[2]} without a plus sign: one {found[1]} is chosen already"
     if found := re.search(r"Interpolation key '([^']*)' not found[\s\S]*?full_key: (\S+)", text):
         return f"{found[2]}=${{{found[1]}}} is not accepted: no setting is called {found[1]}{_nearest(found[1], keys)}"
     if found := re.search(r"Error resolving interpolation '(\$\{[^']*\})', possible interpolation keys", text):
@@ -130,6 +139,18 @@ def explain(error: Exception, keys: set[str], command: str = "train") -> str:
     if found and ("Multiple values" in text or "more than once" in text):
         return f"write {found[1]}=NAME once, without a plus sign"
     return " ".join(text.split())
+
+
+def _interpolated(error: Exception) -> str:
+    """One line for a `${...}` that cannot be resolved, or not to what is asked for; empty for another error."""
+    if not isinstance(error, InterpolationResolutionError) or not error.full_key:
+        return ""
+    if found := re.search(r"interpolation '(\$\{[^']*\})'[\s\S]*could not be converted to (\w+)", str(error)):
+        kind = KINDS.get(found[2], found[2])
+        return f"{error.full_key}={found[1]} is not accepted: it must be {kind}, which {found[1]} is not"
+    if found := re.search(r"Environment variable '[^']*' not found", str(error)):
+        return f"{error.full_key} is not accepted: {found[0]}; ${{oc.env:NAME,default}} does without"
+    return ""
 
 
 def _unread(override: str, command: str) -> str:
@@ -177,12 +198,14 @@ def _value(text: str, key: str) -> str:
 
 def _nearest(key: str, keys: set[str]) -> str:
     """The nearest accepted key: by its last word anywhere (`lr` -> `optimizer.lr`), by meaning, then by spelling."""
+    if key in keys:
+        return f" (write {key}=...)"
     last = key.split(".")[-1]
     same = sorted(k for k in keys if k.split(".")[-1] == last)
     meant = MEANINGS.get(last.lower().replace("-", "_"))
     if not same and meant in keys:
         return f" (did you mean {meant}?)"
-    if key in (word.removesuffix("s") for word in keys) and "." not in key:
+    if f"{key}s" in keys and "." not in key:
         return f" (did you mean {key}s?)"  # one letter of a short word weighs little in a ratio
     near = same or difflib.get_close_matches(key, sorted(keys), n=1, cutoff=0.6)
     if not near:
@@ -206,6 +229,10 @@ def guarded(work: Callable[[], Any], command: str = "train") -> None:
             work()
     except (HydraException, OmegaConfBaseException) as error:
         stop(explain(error, accepted_keys(command), command))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{mark.name}, line {mark.line + 1}" if mark else "a settings file"
+        stop(f"{place} is no YAML: {error.problem or error.context}")
     except BrokenPipeError:  # `| head`: the reader has what it wanted; what is still held back goes nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(128 + signal.SIGPIPE) from None
@@ -217,6 +244,8 @@ def guarded(work: Callable[[], Any], command: str = "train") -> None:
         if isinstance(error, OSError) and error.errno is not None:
             place = f"cannot use {error.filename}" if error.filename else "cannot read or write"
             stop(f"{place}: {error.strerror}; give a path that this user may read and write")
+        if str(error).startswith("Config group override must be"):  # Hydra's own, which names no group
+            stop("an option is chosen by its name, as in stage=cpt: null or a number before or after = is none")
         stop(" ".join(str(error).split()))
     except KeyboardInterrupt as error:
         number = error.number if isinstance(error, Interrupted) else signal.SIGINT

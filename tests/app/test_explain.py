@@ -25,6 +25,15 @@ SAID = [
     ("train", ["model.path=模型/甲"], "as in 'model.path=\"模型/甲\"'"),
     ("compare", ["runs=輸出/甲"], "as in 'runs=\"輸出/甲\"'"),
     ("compare", ["runs=[outputs/seed=0]"], "as in 'runs=[\"a=b\"]'"),
+    ("train", ["--seed=0"], "unknown option --seed=0: settings are given as key=value (write seed=...)"),
+    ("train", ["--plan"], "(write plan=...)"),
+    ("train", ["plan=maybe"], "plan=maybe is not accepted: it must be true or false"),
+    ("train", ["adapter=null"], "an option is chosen by its name"),
+    ("train", ["=1"], "an option is chosen by its name"),
+    ("train", ["+adapter=pair"], "write adapter=pair without a plus sign"),
+    ("train", ["seed=${stage}"], "seed=${stage} is not accepted: it must be a whole number, which ${stage} is not"),
+    ("train", ["extend_run=[a,b]"], "extend_run=[a,b] is not accepted: it must be one word or path"),
+    ("train", ["-m", "optimizer.lr=${oc.env:NOWHERE}", "seed=0,1"], "Environment variable 'NOWHERE' not found"),
 ]
 
 

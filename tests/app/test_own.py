@@ -131,3 +131,18 @@ def test_a_file_that_is_no_initializer_is_named_in_one_line(tmp_path, name, text
 def test_what_begins_with_an_underscore_is_a_helper(tmp_path):
     own(tmp_path, "initializers/_shared.py", "x = 1\n")
     assert call("train", "experiments=tiny", "plan=true", cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "asked", "said"),
+    [
+        ("conf/stage/own.yaml", "context: [\n", "stage=own", "own.yaml, line 2 is no YAML"),
+        ("experiments/own.yaml", "# @package _global_\nstage: {context: 3\n", "experiments=own", "line 3 is no YAML"),
+        ("experiments/own.yaml", "stage: {context: 32}\n", "experiments=own", "must be `# @package _global_`"),
+        ("sweeps/own.yaml", "", "sweeps=own", "must be `# @package _global_`"),
+    ],
+)
+def test_a_file_of_settings_that_cannot_be_read_is_one_line(tmp_path, file, text, asked, said):
+    own(tmp_path, file, text)
+    ended = call("train", asked, cwd=tmp_path)
+    assert ended.returncode == 2 and said in ended.stderr and ended.stderr.count("\n") == 1, ended.stderr
