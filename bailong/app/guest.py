@@ -48,6 +48,7 @@ class Guest(Launcher):
 
         before = {number: signal.signal(number, stop) for number in ASKING}
         watch = _Watch(pending, self.console)
+        fault = ""
         try:
             for job in pending:
                 job.alone(self.console, lambda: bool(asked))
@@ -62,13 +63,15 @@ class Guest(Launcher):
             for job in pending:
                 if _asked_to_stop(job):
                     job.alone(self.console, lambda: False)
+        except RuntimeError as error:  # the launcher cannot start here, or a job died before it could say why
+            fault = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
             # submitit makes its own folder under the name in which `%j` is not the number of a job yet
             with contextlib.suppress(OSError):
                 Path(str(getattr(self.launcher, "params", {}).get("submitit_folder"))).rmdir()
-        watch.look(last=True, stopped=asked[0] if asked else None)
+        watch.look(last=True, stopped=asked[0] if asked else None, fault=fault)
         return asked[0] if asked else None
 
 
@@ -81,8 +84,8 @@ class _Watch:
         self.over = threading.Event()
         self.thread = threading.Thread(target=self._follow, daemon=True)
 
-    def look(self, last: bool = False, stopped: int | None = None) -> None:
-        """Take down what has ended; `last`: nothing runs any more."""
+    def look(self, last: bool = False, stopped: int | None = None, fault: str = "") -> None:
+        """Take down what has ended; `last`: nothing runs any more; `fault`: why, of jobs that say nothing."""
         for job in self.jobs:
             if job.status in ("finished", "failed", "interrupted"):
                 continue
@@ -95,6 +98,8 @@ class _Watch:
             else:
                 continue
             words = job.ended(code)
+            if code == 1 and fault and not (job.run.folder / "error.json").exists():
+                words = job.reason = fault
             self.console.print(f"  {job.status:<8} {job.run.name}: {words}", highlight=False)
 
     def _follow(self) -> None:

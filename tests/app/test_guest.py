@@ -37,6 +37,12 @@ def test_a_sweep_by_submitit_ends_as_ours_do_and_is_run_again_as_ours_are(place)
     assert compared.returncode == 0, compared.stderr
 
 
+def test_a_launcher_that_cannot_start_is_the_reason_of_every_job(place):
+    ended = call("train", *SHORT, "outputs=slurm", "hydra/launcher=submitit_slurm", cwd=place, PATH="/nowhere")
+    assert ended.returncode == 1 and "Traceback" not in ended.stderr, ended.stderr
+    assert "0 finished, 0 skipped, 2 failed" in ended.stderr and 'Could not detect "srun"' in ended.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_stopped_sweep_by_submitit_is_finished_by_the_same_command(place, number):
     arguments = [*SHORT, "stage.max_steps=40", f"outputs=submitit_{number}", *BY_SUBMITIT]
