@@ -56,7 +56,7 @@ def extended(asked: Train, keys: list[str]) -> tuple[Train, dict[str, Any]]:
     settings = dataclasses.replace(settings, stage=stage, extend_run=asked.extend_run)
     for key in keys:
         if key not in ENDS and not key.startswith("hydra"):
-            _copy(asked, settings, key.split("."))
+            settings = _copied(asked, settings, key.split("."))
     before = _steps(place)
     if settings.optimizer.warmup_ratio > 0:  # the warm-up that was, not one of the new length
         rose = warmup_steps(settings.optimizer, before)
@@ -117,9 +117,10 @@ def _unlearned(key: str) -> bool:
     return any(key == word or key.startswith(f"{word}.") for word in (*IGNORED, "hydra"))
 
 
-def _copy(source: Any, target: Any, key: list[str]) -> None:
-    """Set one setting of `target` as it is in `source`."""
-    *above, last = key
-    for name in above:
-        source, target = getattr(source, name), getattr(target, name)
-    setattr(target, last, getattr(source, last))
+def _copied(source: Any, target: Any, key: list[str]) -> Any:
+    """`target` with one setting as it is in `source`; every part that holds it is checked again."""
+    name, *below = key
+    value = getattr(source, name)
+    if below and dataclasses.is_dataclass(value):
+        value = _copied(value, getattr(target, name), below)
+    return dataclasses.replace(target, **{name: value})

@@ -90,6 +90,14 @@ def test_what_cannot_be_made_longer_says_why(bench, tmp_path):
         train.train(settings, tiny.run(tmp_path, "changed"))
 
 
+def test_what_is_given_beside_is_checked_with_the_settings_that_it_joins(bench, tmp_path):
+    _, short = trained(bench, tmp_path, 3, schedule="constant")
+    request = asked(bench, tmp_path, short.folder, max_steps=5)
+    request.data.sources = []
+    with pytest.raises(ValueError, match=r"data.sources=\[\] is not accepted"):
+        extension.extended(request, ["stage.max_steps", "data.sources"])
+
+
 def test_the_runs_of_a_sweep_are_made_longer_from_the_command_line(place):
     wsd = ["optimizer.schedule=wsd", "optimizer.decay_ratio=0.5", "optimizer.warmup_steps=1"]
     first = call("train", *SHORT, *wsd, cwd=place)
