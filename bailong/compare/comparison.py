@@ -254,6 +254,12 @@ def _checks(comparison: Comparison, pair: Pair) -> Iterator[Check]:
             and not _below(key, IGNORED)
             and any(_distinct(v) != _distinct(values[0]) for v in values)
         ]
+        others += [  # known by their content, for the same text or tokenizer may lie in several places
+            word
+            for word in ("data", "tokenizer")
+            if not any(key.startswith(word) for key in comparison.by)
+            and len({run.result.get(f"{word}_sha256") for run in finished}) > 1
+        ]
         detail = f"choices also differ in {', '.join(others)}" if others else f"{comparison.label}, and the seed"
         yield Check("Only the choice differs", not others, detail)
     within = [key for key in _varying(comparison.differing) if key != "seed"]
