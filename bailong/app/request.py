@@ -27,4 +27,4 @@ def request(composed: DictConfig, axes: Collection[str] = ()) -> tuple[Train, Ru
     if settings.extend_run is None:
         return settings, run
     settings, before = extended(settings, [workspace.key(override) for override in run.overrides])
-    return settings, workspace.longer(run, before, settings.outputs)
+    return settings, workspace.longer(run, before, settings.outputs, axes)

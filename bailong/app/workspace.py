@@ -89,17 +89,17 @@ def run_of(cfg: DictConfig, axes: Collection[str] = ()) -> Run:
     return Run(folder, name, experiment, place if swept else None, overrides, groups, command)
 
 
-def longer(run: Run, before: dict[str, Any], outputs: str) -> Run:
+def longer(run: Run, before: dict[str, Any], outputs: str, axes: Collection[str] = ()) -> Run:
     """The run that goes on from another: beside its sweep, under the name that it would have with the new end.
 
     Args:
-        run: as it was asked for. before: the record of the other.
+        run: as it was asked for. before: the record of the other. axes: the keys that a sweep varies.
     """
     given = [o for o in run.overrides if not _unnamed(o)]
     overrides = [o for o in before["overrides"] if key(o) not in ENDS] + given
     place = f"{(before['sweep'] or 'runs').removesuffix(LONGER)}{LONGER}"
     above = Path(outputs) / (before["experiment"] or "adhoc") / place
-    name = there_already(above, slug(overrides))
+    name = there_already(above, slug(overrides, axes))
     return Run(above / name, name, before["experiment"], place, overrides, before["choices"], run.command)
 
 

@@ -114,6 +114,11 @@ def test_the_runs_of_a_sweep_are_made_longer_from_the_command_line(place):
     compared = call("compare", "runs=outputs/tiny/initializers-longer", cwd=place)
     assert compared.returncode == 0, compared.stderr
 
+    ends = call(
+        "train", "-m", f"extend_run='{folders[0]}'", "stage.max_steps=7,8", "plan=true", "tracking=local", cwd=place
+    )
+    assert "stage.max_steps=7" in ends.stdout and "stage.max_steps=8" in ends.stdout, "what is swept is not cut"
+
     refused = call("train", f"extend_run='{folders[0]}'", "optimizer.lr=1", cwd=place)
     assert refused.returncode == 2 and refused.stderr.count("\n") == 1, refused.stderr
     assert "optimizer.lr is not accepted beside extend_run" in refused.stderr
