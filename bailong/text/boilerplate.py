@@ -71,7 +71,7 @@ def suspicious(text: str, data: bytes | None = None) -> bool:
     """
     _, _, _, _, triggers, heads = frame()
     found = triggers.find_matches_as_indexes((data or text.encode("utf-8", "surrogatepass")).lower())
-    return bool(found) or heads.search(text) is not None or heads.match("\n" + text[:40]) is not None
+    return bool(found) or heads.search(f"\n{text}") is not None
 
 
 def _navigation(line: str) -> bool:
