@@ -66,6 +66,19 @@ def encode(tokenizer: Any, dialogues: Sequence[Sequence[Turn]]) -> list[Encoded]
     return encoded
 
 
+def typed_marks(tokenizer: Any, turns: Sequence[Turn]) -> np.ndarray:
+    """How often each token of a dialogue stands for a `▁` that was typed, [N].
+
+    SentencePiece writes a space as `▁`, so that the ids of the two are the same; only the text tells them apart.
+    """
+    rendered = _rendered(tokenizer, [text for turn in turns for text in turn])
+    counts, seen = [], 0  # the one that is invented before a text stands on the first character as well
+    for start, end in tokenizer.backend_tokenizer.encode(rendered, add_special_tokens=False).offsets:
+        counts.append(rendered[max(start, seen) : end].count("▁"))
+        seen = max(seen, end)
+    return np.asarray(counts, dtype=np.int64)
+
+
 def prompt_ids(tokenizer: Any, instructions: Sequence[str], outputs: Sequence[str]) -> list[int]:
     """What the model sees before it answers the last instruction: `outputs` are its earlier answers, one fewer."""
     assert len(outputs) == len(instructions) - 1

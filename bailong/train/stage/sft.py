@@ -27,7 +27,7 @@ class Sft(Stage):
     dialogues: ClassVar[bool] = True
     packings: ClassVar[tuple[str, ...]] = ("rows", "truncate")
     evaluation_packing: ClassVar[str] = "truncate"
-    encoding: ClassVar[int] = 2
+    encoding: ClassVar[int] = 3
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -46,11 +46,14 @@ class Sft(Stage):
         sizes = text_bytes(tokenizer)
         whole = template.encode(tokenizer, [turns_of(text) for text in texts])
 
-        def cut(one: Encoded) -> Encoded:
+        def cut(one: Encoded, text: str) -> Encoded:
             closes = [place for place, i in enumerate(one.ids) if i == tokenizer.eos_token_id]
-            return truncated(one, self.context, sizes(one.ids), [1, *(place + 1 for place in closes[1::2])])
+            each = sizes(one.ids)
+            if "▁" in text:  # counted as the space that has its id: one byte of three
+                each = each + 2 * template.typed_marks(tokenizer, turns_of(text))
+            return truncated(one, self.context, each, [1, *(place + 1 for place in closes[1::2])])
 
-        return [one if len(one.ids) <= self.context else cut(one) for one in whole]
+        return [one if len(one.ids) <= self.context else cut(one, text) for one, text in zip(whole, texts, strict=True)]
 
 
 def truncated(dialogue: Encoded, most: int, sizes: Any, opens: Sequence[int] = ()) -> Encoded:

@@ -87,6 +87,21 @@ def test_the_bytes_of_a_cut_dialogue_are_those_of_the_outputs_that_are_kept(benc
     assert expected is None or cut.text_bytes == expected
 
 
+@pytest.mark.parametrize("output", ["一▁二", "▁", "a ▁ b", "▁▁ x"])
+def test_a_mark_of_sentencepiece_that_was_typed_counts_its_own_bytes(bench, output):
+    for name in ("base", "extended"):
+        tokenizer = load_tokenizer(bench / "tokenizers" / name)
+        line = serialised(Turn("問", output) for _ in range(10))
+        seen = 0
+        for context in range(12, 90):
+            (cut,) = Sft(context=context, epochs=1).encode(tokenizer, [line])
+            if cut.ids[-1] == tokenizer.eos_token_id:  # whole outputs alone are kept
+                outputs = int((cut.ids[cut.trained] == tokenizer.eos_token_id).sum())
+                assert cut.text_bytes == outputs * len(output.encode())
+                seen += 1
+        assert seen > 5
+
+
 @pytest.mark.parametrize("context", [2, 5, 16, 61, 200, 4096])
 def test_the_bytes_of_the_embedded_dialogues_at_any_context(bench, context):
     for name in ("base", "extended"):
