@@ -31,14 +31,11 @@ _HIGHS = re.compile(f"[{_HIGH}]")
 _ALPHABET = re.compile("ÀÁ|ÄÅ|ÈÉÊ|àáâ|äå|èéê|ìíî|òóô|ùúû|¹²³|¼½|¡¢£|«»¿")
 _RUN = re.compile(f"[ -~{_HIGH}]+")
 _TO_BYTE = {ord(c): c.encode("cp1252")[0] for c in _SPECIALS}
-#: the codec that was used -> those that would have been right
+#: the codec that was used -> those that would have been right. A double-byte codec that read another one loses bytes
+#: without a trace, and what it gives back reads well with holes in it: only UTF-8 shows that it is whole.
 _WRONG = {
     "latin-1": ("utf-8", "gb18030", "cp950", "big5hkscs", "cp932", "euc_jp", "cp949"),
-    "gb18030": ("utf-8", "cp950", "big5hkscs", "cp932", "cp949"),
-    "cp950": ("utf-8", "gb18030", "cp932", "cp949"),
-    "big5hkscs": ("utf-8", "gb18030", "cp932", "cp949"),
-    "cp932": ("utf-8", "gb18030", "cp950", "cp949"),
-    "cp949": ("utf-8", "gb18030", "cp950", "cp932"),
+    **dict.fromkeys(("gb18030", "cp950", "big5hkscs", "cp932", "cp949"), ("utf-8",)),
 }
 #: the most frequent characters of Chinese in both scripts (a third of Wikipedia, laws and speech) and of Korean
 _FREQUENT = re.compile(

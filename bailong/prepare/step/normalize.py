@@ -52,8 +52,8 @@ class Normalize(TextStep):
 
     Attributes:
         mojibake: repair text that was decoded by the wrong codec: UTF-8 read as Windows-1252 (`cafÃ©`) where ftfy is
-            sure, codecs of East Asia read as Windows-1252 or as each other where the frequent characters of Chinese,
-            Japanese or Korean come out (`bailong.text.mojibake`). What is lost beyond repair goes in `quality`.
+            sure, codecs of East Asia read as Windows-1252, and UTF-8 read as one of them, where the frequent characters
+            of Chinese, Japanese or Korean come out (`bailong.text.mojibake`). What lost bytes goes in `quality`.
         fullwidth_ascii: full-width letters, digits and signs (`ＮＴ＄４５０`) become half-width; full-width punctuation
             stays, unless it is part of a number or address (`１０：００`). Half-width katakana are left alone.
         spaces: no-break, ideographic and typographic spaces become a space, or nothing between Chinese characters if
