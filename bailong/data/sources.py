@@ -12,7 +12,7 @@ from bailong.data.settings import SHAPES, Source
 from bailong.data.turns import serialised, turns_of
 from bailong.reader import delimited, jsonl, stream, table
 from bailong.reader.record import Bad, Fields, Item, Record
-from bailong.run.files import write
+from bailong.run.files import sha256, write
 
 #: files that training reads as they are
 FORMS = ".jsonl, .json, .csv, .tsv, .txt"
@@ -90,8 +90,7 @@ def file_digest(path: Path, cache: Path) -> str:
     note = cache / "digests" / name
     if note.exists():
         return note.read_text()
-    with path.open("rb") as stream:
-        value = hashlib.file_digest(stream, "sha256").hexdigest()
+    value = sha256(path)
     write(note, value)
     return value
 
@@ -119,12 +118,13 @@ def lines(path: Path, carriages: bool = False) -> Iterator[str]:
 
 def _read(path: Path, source: Source) -> Iterator[str]:
     suffixes = [s for s in path.suffixes if s not in stream.COMPRESSED] or [""]
-    fields, file = Fields(source.text), stream.in_utf8(stream.Input(path))
+    fields = Fields(source.text)
     if suffixes[-1] == ".parquet":
         yield from _texts(table.parquet(stream.Input(path), fields), str(path))
     elif suffixes[-1] in (".csv", ".tsv"):
-        yield from _texts(delimited.read(file, fields, LONGEST), str(path))
+        yield from _texts(delimited.read(stream.in_utf8(stream.Input(path)), fields, LONGEST), str(path))
     elif suffixes[-1] in (".jsonl", ".ndjson", ".json"):
+        file = stream.in_utf8(stream.Input(path))
         if jsonl.apart(stream.head(file)):
             yield from _texts(jsonl.read(file, fields, LONGEST), str(path))
         else:

@@ -6,14 +6,13 @@ where it is not, the file is refused, because a tokenizer extended without it wo
 makes (numbers of several digits, for one).
 """
 
-import hashlib
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from bailong.model.architecture import require_plain
-from bailong.run.files import write_json
+from bailong.run.files import sha256, write_json
 from bailong.run.replacing import replacing
 
 RECORD = "gguf.json"
@@ -43,7 +42,7 @@ def as_folder(path: str | None, key: str = "model.path") -> str | None:
     stamp = [file.stat().st_size, file.stat().st_mtime_ns]
     if (folder / RECORD).exists():
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        if record["stamp"] == stamp or record["sha256"] == _sha256(file):
+        if record["stamp"] == stamp or record["sha256"] == sha256(file):
             return str(folder)
     elif folder.exists():
         raise ValueError(f"{key}={path} is converted to {folder}, which holds something else: move that away")
@@ -95,7 +94,7 @@ def convert(file: Path, folder: Path, key: str = "model.path") -> None:
         record = {
             "file": file.name,
             "stamp": [stamp.st_size, stamp.st_mtime_ns],
-            "sha256": _sha256(file),
+            "sha256": sha256(file),
             "name": _text(header, "general.name"),
             "licence": _text(header, "general.license"),
             "parameters": count,
@@ -137,11 +136,6 @@ def _stored(header: Any) -> dict[str, int]:
     """Tensors by the type in which the file holds them."""
     kinds = [tensor.tensor_type.name for tensor in header.tensors]
     return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 if __name__ == "__main__":

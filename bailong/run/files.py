@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import threading
@@ -36,6 +37,12 @@ def write(path: Path, content: str | bytes, errors: str = "strict") -> None:
 
 def write_json(path: Path, value: Any) -> None:
     write(path, json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, read in pieces."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def hold(file: IO[Any] | int, wait: bool = False) -> bool:

@@ -8,7 +8,6 @@ with CUDA_VISIBLE_DEVICES= to use main memory), and never stands there twice.
 """
 
 import dataclasses
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ def export(settings: Export) -> Path:
     asked, result = _finished(run)
     facts = dataclasses.asdict(settings)
     request = {key: facts[key] for key in facts if key not in ("run", "to", "overwrite")}
-    request["result"] = hashlib.sha256((run / "result.json").read_bytes()).hexdigest()
+    request["result"] = files.sha256(run / "result.json")
     if _exported_before(to, request, settings.overwrite):
         print(f"exported before: {to} (overwrite=true exports it again)")
         return to
@@ -56,7 +55,7 @@ def export(settings: Export) -> Path:
             "run": {"folder": str(run)} | {key: asked.get(key) for key in names},
             **proof,
             "files": {
-                path.relative_to(partial).as_posix(): _sha256(path)
+                path.relative_to(partial).as_posix(): files.sha256(path)
                 for path in sorted(partial.rglob("*"))
                 if path.is_file() and path.name != "run.lock"
             },
@@ -104,11 +103,6 @@ def _recognised(run: Path, asked: dict[str, Any], result: dict[str, Any]) -> Tra
     if identity.model_digest(train) != asked["identity"]["model"]:
         raise ValueError(f"model.path={train.model.path} is not the checkpoint that {run} was trained on: it changed")
     return train
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _show(settings: Export, proof: dict[str, Any]) -> None:

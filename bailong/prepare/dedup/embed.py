@@ -15,6 +15,7 @@ import numpy as np
 
 from bailong.prepare.work.shard import Shard, alive
 from bailong.run import hub
+from bailong.run.files import sha256
 
 #: characters a token are looked at: bounds the work on a 100 MB document; what is longer is truncated in any case
 CHARACTERS = 16
@@ -52,8 +53,7 @@ def identity(folder: Path) -> str:
         files = {name: path for name, path in files.items() if path.suffix != ".bin"}
     total = hashlib.sha256()
     for name in sorted(name for name in files if not name.startswith(("onnx/", "openvino/", "."))):
-        with files[name].open("rb") as stream:
-            total.update(f"{name} {hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
+        total.update(f"{name} {sha256(files[name])}\n".encode())
     return total.hexdigest()
 
 
