@@ -8,7 +8,6 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
@@ -19,7 +18,7 @@ from rich.console import Console
 
 from bailong.app.sweep import Job, Sweep
 from bailong.run import folder
-from bailong.run.process import ASKING
+from bailong.run.process import Interrupted, interruptible
 
 
 class Guest(Launcher):
@@ -40,39 +39,32 @@ class Guest(Launcher):
         return sweep.conduct(lambda pending: self._run(pending, initial_job_idx), f"by {name}")
 
     def _run(self, pending: list[Job], first: int) -> int | None:
-        asked: list[int] = []
-
-        def stop(signum: int, _frame: Any) -> None:
-            asked.append(signum)
-            raise KeyboardInterrupt
-
-        before = {number: signal.signal(number, stop) for number in ASKING}
         watch = _Watch(pending, self.console)
-        fault = ""
+        stopped, fault = None, ""
         try:
-            for job in pending:
-                job.alone(self.console, lambda: bool(asked))
-                job.run.folder.mkdir(parents=True, exist_ok=True)  # its name may depend on what is swept: kept so
-                (job.run.folder / "error.json").unlink(missing_ok=True)
-            # a sweep before this one may have been killed, and its jobs not
-            left = [job for job in pending if not job.done()]
-            with watch:
-                if left:
-                    self.launcher.launch([job.overrides for job in left], first)
-        except KeyboardInterrupt:
+            with interruptible():
+                for job in pending:
+                    job.alone(self.console, lambda: False)
+                    job.run.folder.mkdir(parents=True, exist_ok=True)  # its name may depend on what is swept: kept so
+                    (job.run.folder / "error.json").unlink(missing_ok=True)
+                # a sweep before this one may have been killed, and its jobs not
+                left = [job for job in pending if not job.done()]
+                with watch:
+                    if left:
+                        self.launcher.launch([job.overrides for job in left], first)
+        except KeyboardInterrupt as error:
+            stopped = error.number if isinstance(error, Interrupted) else signal.SIGINT
             for job in pending:
                 if _asked_to_stop(job):
                     job.alone(self.console, lambda: False)
         except RuntimeError as error:  # the launcher cannot start here, or a job died before it could say why
             fault = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
             # submitit makes its own folder under the name in which `%j` is not the number of a job yet
             with contextlib.suppress(OSError):
                 Path(str(getattr(self.launcher, "params", {}).get("submitit_folder"))).rmdir()
-        watch.look(last=True, stopped=asked[0] if asked else None, fault=fault)
-        return asked[0] if asked else None
+        watch.look(last=True, stopped=stopped, fault=fault)
+        return stopped
 
 
 class _Watch:
