@@ -6,9 +6,7 @@ With `measure=[...]` it builds nothing and prints Table 2.
 import dataclasses
 import hashlib
 import shutil
-import unicodedata
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -20,17 +18,23 @@ from rich.table import Table
 from bailong.data import prepared
 from bailong.data.settings import Source
 from bailong.data.sources import digest, documents, share
-from bailong.extend import bpe, card
+from bailong.extend import card, merges, spm
 from bailong.extend.efficiency import Treebank, count_tokens, read_treebank
+from bailong.extend.merges import MergeListBase
+from bailong.extend.progress import step
 from bailong.extend.settings import Extend
+from bailong.extend.spm import SentencePieceBase
+from bailong.model.gguf import as_folder
 from bailong.run.files import write_json
 from bailong.run.folder import difference
 from bailong.run.provenance import command_line
 from bailong.run.replacing import replacing
 from bailong.tokenizer import folder, merge
-from bailong.tokenizer.own import Own
+from bailong.tokenizer.merge_list import MergeList
 from bailong.tokenizer.settings import Tokenizer
 
+#: a tokenizer that is extended
+Base = SentencePieceBase | MergeListBase
 #: settings that name things or serve other commands; a tokenizer is the same without them
 NOT_RECIPE = ("name", "folder", "base", "language", "expected_vocabulary")
 
@@ -45,7 +49,7 @@ def extend(settings: Extend) -> Path | None:
         The folder; None after measuring.
 
     Raises:
-        ValueError: no folder to write to, a base that is not SentencePiece, no text, a folder that holds another
+        ValueError: no folder to write to, a base that cannot be extended, no text, a folder that holds another
             tokenizer, ...
     """
     console = Console(highlight=False)
@@ -58,29 +62,17 @@ def extend(settings: Extend) -> Path | None:
     target = Path(wanted.folder)
     treebank = read_treebank(settings.treebank) if settings.treebank else None
     sources = sources_of(settings)
-    base, base_sha256, own = open_base(wanted)
-    recipe = recipe_of(wanted, base_sha256)
-    if base is not None and own is not None:
-        if tokens := own.sha256(base):  # what tokenizer.model does not tell
-            recipe["base_tokens"] = tokens
-        base = own.completed(base, Path(str(wanted.base)))
-        if line := own.misread(base):
-            raise ValueError(
-                f"tokenizer.base={wanted.base} cannot be extended: its tokenizer.json cuts text otherwise than its "
-                f"tokenizer.model, first {line!r}; accepted: a base whose two files are one tokenizer"
-            )
-    corpus = {}
-    if wanted.pieces > 0:  # named without folders: the same text elsewhere makes the same tokenizer
-        corpus = {f"{i} {s.path.split('/')[-1]}": digest(s, target.parent / ".cache") for i, s in enumerate(sources)}
-        corpus["held_out"] = str(settings.data.held_out)
+    base = open_base(wanted)
+    recipe = recipe_of(wanted, base)
+    corpus = corpus_of(settings, base, sources, target.parent / ".cache") if wanted.pieces > 0 else {}
 
     with console.status("") as status:
         if not is_built(target, recipe, corpus, settings.overwrite):
             with replacing(target) as partial:
-                model = make(wanted, base, training_text(settings, sources), partial, status)
+                made = make(settings, base, sources, partial, merges.cache_of(target, recipe, corpus), status)
                 shutil.rmtree(partial / "training", ignore_errors=True)
-                facts = {"name": wanted.name, "base_sha256": base_sha256, "recipe": recipe, "corpus": corpus}
-                folder.write(partial, model, base, **facts, own=own, command=command_line())
+                facts = {"name": wanted.name, "base_sha256": recipe["base_sha256"], "recipe": recipe, "corpus": corpus}
+                folder.write(partial, made, **facts, command=command_line())
             console.print(f"built {target}")
         else:
             if base is not None and wanted.pieces > 0 and not folder.TokenizerFolder.open(target).manifest["new"]:
@@ -107,22 +99,64 @@ def sources_of(settings: Extend) -> list[Source]:
     return found
 
 
-def open_base(wanted: Tokenizer) -> tuple[merge.Model | None, str | None, Own | None]:
-    """The base's SentencePiece model, the hash of its file, what is declared beside it; or nothing."""
+def open_base(wanted: Tokenizer) -> Base | None:
+    """The tokenizer that is extended: a SentencePiece model where there is one, else a tokenizer.json.
+
+    Raises:
+        ValueError: none of the two, or one that cannot be extended.
+    """
     if wanted.base is None:
         if wanted.pieces == 0:
             raise ValueError("tokenizer.pieces=0 converts a base: set tokenizer.base")
-        return None, None, None
-    file = merge.model_file(wanted.base)
-    model = merge.read_model(file)
-    merge.require_extendable(model, file)
-    return model, hashlib.sha256(file.read_bytes()).hexdigest(), Own.read(file.parent, model)
+        if wanted.method != "new_bpe":
+            raise ValueError(f"tokenizer.method={wanted.method} extends a base: set tokenizer.base")
+        return None
+    path = Path(str(as_folder(wanted.base, "tokenizer.base")))
+    if found := find_list(path):
+        return MergeListBase(MergeList.read(found))
+    return SentencePieceBase.open(merge.model_file(str(path)), str(path))
 
 
-def recipe_of(wanted: Tokenizer, base_sha256: str | None) -> dict[str, Any]:
+def find_list(path: Path) -> Path | None:
+    """The tokenizer.json that `path` is, or holds without a tokenizer.model that could be extended beside it."""
+    if path.suffix == ".json" and path.is_file():
+        return path
+    file = path / "tokenizer.json"
+    if not file.is_file():
+        return None
+    try:
+        model = merge.model_file(str(path))
+        merge.require_extendable(merge.read_model(model), model)
+    except ValueError:
+        return file
+    return None
+
+
+def _learns_by_script(wanted: Tokenizer) -> bool:
+    return wanted.method != "new_bpe" or bool(wanted.base and find_list(Path(wanted.base)))
+
+
+def recipe_of(wanted: Tokenizer, base: Base | None) -> dict[str, Any]:
     """What, with the corpus, decides every byte of the tokenizer."""
     knobs = {key: value for key, value in dataclasses.asdict(wanted).items() if key not in NOT_RECIPE}
-    return ({"pieces": 0} if wanted.pieces == 0 else knobs) | {"base_sha256": base_sha256}
+    if wanted.pieces == 0:
+        knobs = {"pieces": 0}
+    elif base is not None and (wanted.method != "new_bpe" or isinstance(base, MergeListBase)):
+        knobs = {key: knobs[key] for key in ("method", "pieces", "max_new", "max_piece_length")}
+        knobs["scripts"] = list(merges.alphabet_of(wanted).scripts)
+    else:
+        knobs = {key: value for key, value in knobs.items() if key not in ("method", "scripts")}
+    return knobs | {"base_sha256": base.sha256 if base else None} | (base.facts if base else {})
+
+
+def corpus_of(settings: Extend, base: Base | None, sources: list[Source], cache: Path) -> dict[str, str]:
+    """Hashes of what the tokenizer is learned from, named without folders: the same text elsewhere makes the same."""
+    corpus = {f"{i} {s.path.split('/')[-1]}": digest(s, cache) for i, s in enumerate(sources)}
+    corpus["held_out"] = str(settings.data.held_out)
+    old = settings.protect or settings.old_language
+    if base is not None and old is not None and _learns_by_script(settings.tokenizer):
+        corpus["protect" if settings.protect else "half of old_language"] = digest(old, cache)
+    return corpus
 
 
 def is_built(target: Path, recipe: dict[str, Any], corpus: dict[str, Any], overwrite: bool) -> bool:
@@ -158,84 +192,46 @@ def training_text(settings: Extend, sources: list[Source]) -> Iterator[str]:
 
 
 def make(
-    wanted: Tokenizer, base: merge.Model | None, texts: Iterator[str], partial: Path, status: Status
-) -> merge.Model:
-    """Train on the texts and append to the base; without a base, the trained model is the tokenizer."""
-    if base is not None and wanted.pieces == 0:
-        return base
-    step(status, f"training {wanted.pieces:,} pieces")
-    training = partial / "training"
-    training.mkdir()
-    trained = merge.new_model()
-    trained.ParseFromString(
-        bpe.train(
-            bpe.lines_of(texts, wanted.lines),
-            training,
-            pieces=wanted.pieces,
-            characters=wanted.characters,
-            coverage=wanted.character_coverage,
-            options={
-                "max_sentencepiece_length": wanted.max_piece_length,
-                "split_by_unicode_script": wanted.split_by_unicode_script,
-                "split_by_number": wanted.split_by_number,
-                "split_digits": wanted.split_digits,
-                "add_dummy_prefix": wanted.dummy_prefix,
-            },
-            progress=lambda done: status.update(f"training {wanted.pieces:,} pieces: {done:,} merges"),
-        )
-    )
+    settings: Extend,
+    base: Base | None,
+    sources: list[Source],
+    partial: Path,
+    cache: Path,
+    status: Status,
+) -> folder.Made:
+    """Learn new tokens and append them to the base; without a base, what was learned is the tokenizer."""
+    wanted, texts = settings.tokenizer, training_text(settings, sources)
     if base is None:
-        return trained
-    step(status, "merging with the base")
-    model = merge.append(base, trained, keep=wanted.keep, scores=wanted.scores, max_new=wanted.max_new)
-    require_new(wanted, base, trained, len(model.pieces) - len(base.pieces), status)
-    return model
+        trained = spm.train(wanted, texts, partial, status)
+        return folder.of_model(trained, None, None)
+    if wanted.pieces == 0:
+        return base.converted()
+    if isinstance(base, SentencePieceBase) and wanted.method == "new_bpe":
+        return base.merged(wanted, texts, partial, status)
+    learned = merges.learned_for(base, wanted, texts, lambda: protected(settings), cache, status)
+    return base.appended(learned, wanted.method)
 
 
-def require_new(wanted: Tokenizer, base: merge.Model, trained: merge.Model, new: int, status: Status) -> None:
-    """Refuse an extension that adds nothing, and say so where `tokenizer.keep` leaves little of what was learned.
-
-    Raises:
-        ValueError: not one piece is new: every initializer would make the same model of it.
-    """
-    old = {piece.piece for piece in base.pieces}
-    learned = [p.piece for p in trained.pieces if p.type == merge.Type.NORMAL and p.piece not in old]
-    kept = sum(merge.is_kept(piece, wanted.keep) for piece in learned)
-    has = f"the {len(learned):,} learned pieces that the base lacks are {scripts(learned)}"
-    if new == 0 and kept < len(learned):
-        raise ValueError(
-            f"tokenizer.keep={wanted.keep} is not accepted for this text: it leaves no new piece ({has}); "
-            "keep=all keeps every script, and pieces=0 converts the base without extending it"
-        )
-    if new == 0:
-        raise ValueError(
-            f"tokenizer.pieces={wanted.pieces} is not accepted for this text: the base has every piece that was "
-            "learned from it; give text of another language, more pieces, or pieces=0 to convert the base alone"
-        )
-    if kept * 10 < len(learned):
-        status.console.print(f"note: tokenizer.keep={wanted.keep} keeps {kept:,} pieces: {has}")
+def protected(settings: Extend) -> Iterator[str]:
+    """Text of the old language that new tokens must leave as it is: `protect`, or one half of `old_language`."""
+    if settings.protect:
+        yield from documents(settings.protect)
+    elif settings.old_language:
+        yield from (text for text in documents(settings.old_language) if share(text, "protect") < 0.5)
 
 
-def scripts(pieces: Iterable[str]) -> str:
-    """Which scripts letters are of, most frequent first: `98 % hangul, 2 % latin`."""
-    letters = Counter(
-        unicodedata.name(c, "unnamed").split()[0].lower() for piece in pieces for c in piece if c.isalpha()
-    )
-    shares = [f"{100 * count / letters.total():.0f} % {script}" for script, count in letters.most_common(3)]
-    return ", ".join(shares) or "no letters"
-
-
-def step(status: Status, text: str) -> None:
-    """Say what begins now: in the status line of a terminal, else as a plain line."""
-    status.update(text)
-    if not status.console.is_terminal:
-        status.console.print(text)
+def old_documents(settings: Extend) -> Iterator[str]:
+    """Text of the old language that the card is measured on: none that was protected."""
+    assert settings.old_language is not None
+    for text in documents(settings.old_language):
+        if settings.protect or not _learns_by_script(settings.tokenizer) or share(text, "protect") >= 0.5:
+            yield text
 
 
 def measured(
     settings: Extend,
     target: Path,
-    base: merge.Model | None,
+    base: Base | None,
     sources: list[Source],
     treebank: Treebank | None,
     status: Status,
@@ -252,6 +248,8 @@ def measured(
         "card_lines": settings.card_lines,
         "seed": settings.seed,
     }
+    if settings.protect:
+        measured_on["protect"] = digest(settings.protect, cache)
     there = card.read_card(target)
     if there and there.get("measured_on") == measured_on:
         return there
@@ -260,8 +258,9 @@ def measured(
         tokenizer,
         base,
         card.Text.read(chain.from_iterable(map(documents, sources)), settings.card_lines, settings.seed),
-        card.Text.read(documents(old_language), settings.card_lines, settings.seed) if old_language else None,
+        card.Text.read(old_documents(settings), settings.card_lines, settings.seed) if old_language else None,
         treebank,
+        held_out=settings.data.held_out,
     )
     figures["measured_on"] = measured_on
     write_json(target / "card.json", figures)

@@ -1,7 +1,7 @@
 """The tokenizer folder: the one writer and the one reader.
 
 tokenizer.json, tokenizer_config.json   transformers' side; the artefact that training hashes
-tokenizer.model                         SentencePiece's side, with the same ids
+tokenizer.model                         SentencePiece's side, with the same ids; where the base has one
 pieces.jsonl                            a line per new token in id order: {"id", "piece", "old": [old ids]}
 manifest.json                           sizes, hashes, recipe, corpus, versions
 card.json                               what was measured (bailong.extend.card)
@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,11 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from bailong.run import hub
 from bailong.run.files import write_json
 from bailong.tokenizer import fast, merge
+from bailong.tokenizer.merge_list import MergeList
 from bailong.tokenizer.own import TEMPLATE, TEMPLATES, Own
 from bailong.tokenizer.pieces import old_ids, piece_bytes
 
-FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "pieces.jsonl", "manifest.json")
+FILES = ("tokenizer.json", "tokenizer_config.json", "pieces.jsonl", "manifest.json")
 
 
 class TokenizerFolder:
@@ -51,6 +53,10 @@ class TokenizerFolder:
             what = "does not exist" if not path.is_dir() else f"has no {missing[0]}"
             raise ValueError(f"tokenizer.folder={path} {what}: make it with bailong-extend tokenizer={path.name}")
         manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+        if manifest["model_sha256"] and not (path / "tokenizer.model").is_file():
+            raise ValueError(
+                f"tokenizer.folder={path} has no tokenizer.model: make it with bailong-extend tokenizer={path.name}"
+            )
         if _sha256((path / "tokenizer.json").read_bytes()) != manifest["sha256"]:
             raise ValueError(
                 f"{path}/tokenizer.json was changed after bailong-extend made it: "
@@ -70,54 +76,112 @@ class TokenizerFolder:
         return PreTrainedTokenizerFast.from_pretrained(self.path, local_files_only=True)
 
 
-def write(
-    path: Path,
-    model: merge.Model,
-    base: merge.Model | None,
-    *,
-    name: str,
-    base_sha256: str | None,
-    recipe: dict[str, Any],
-    corpus: dict[str, Any],
-    own: Own | None = None,
-    command: str | None = None,
-) -> TokenizerFolder:
-    """Fill an empty folder; the caller gives it its final name. All but card.json.
+@dataclass
+class Made:
+    """A tokenizer that is to become a folder.
 
-    Args:
-        base: the old tokenizer, whose ids `model` continues; None when `model` was trained from scratch.
-        base_sha256: hash of the base's tokenizer.model.
-        recipe, corpus: what made `model`, for the manifest.
-        own: what the base declares beside its tokenizer.model.
-        command: what was typed for it, for the manifest.
+    Attributes:
+        vocabulary: ids, the highest and one. base_vocabulary: how many of them are the base's.
+        pieces: of each new token, in id order: how it reads, and the old ids that spell it.
+        json: tokenizer.json. config: tokenizer_config.json. template: the chat template, or several by name.
+        model: tokenizer.model; None where the base has none.
+        beginning: what the encoding of any text begins with.
     """
+
+    vocabulary: int
+    base_vocabulary: int
+    pieces: list[tuple[str, list[int]]]
+    json: str
+    config: dict[str, Any]
+    template: Any
+    model: bytes | None
+    beginning: list[int]
+
+
+def of_model(model: merge.Model, base: merge.Model | None, own: Own | None) -> Made:
+    """A SentencePiece model whose ids continue those of `base`; without a base all of it is old."""
     first = len(base.pieces) if base else len(model.pieces)
     assert base is None or all(
         (a.piece, a.type) == (b.piece, b.type) for a, b in zip(base.pieces, model.pieces, strict=False)
     ), "the base's pieces must keep their ids"
     new = [piece.piece for piece in model.pieces[first:]]
-    olds = old_ids(base, new) if base else []
+    return Made(
+        vocabulary=len(model.pieces),
+        base_vocabulary=first,
+        pieces=list(zip(new, old_ids(base, new) if base else [], strict=True)),
+        json=fast.backend(model, own.added if own else None).to_str(pretty=True),
+        config=fast.configuration(model),
+        template=own.template if own else None,
+        model=model.SerializeToString(),
+        beginning=[model.trainer_spec.bos_id] if model.trainer_spec.bos_id >= 0 else [],
+    )
 
-    (path / "tokenizer.model").write_bytes(model.SerializeToString())
-    fast.backend(model, own.added if own else None).save(str(path / "tokenizer.json"))
-    write_json(path / "tokenizer_config.json", fast.configuration(model))
-    templates = (own.template if isinstance(own.template, dict) else {"default": own.template}) if own else {}
+
+def of_merges(base: MergeList, data: dict[str, Any], new: list[bytes]) -> Made:
+    """A tokenizer.json that continues the ids of `base` with tokens of these bytes."""
+    # the class is the generic one: classes of a family rebuild their own pipeline; `chat_template` is a file of its own
+    config = base.config | {"tokenizer_class": "PreTrainedTokenizerFast"}
+    for key in ("chat_template", "added_tokens_decoder", "auto_map", "is_local", "local_files_only"):
+        config.pop(key, None)
+    return Made(
+        vocabulary=base.named + len(new),
+        base_vocabulary=base.named,
+        pieces=[(readable(token), ids) for token, ids in zip(new, base.ids_of(new), strict=True)],
+        json=json.dumps(data, ensure_ascii=False, indent=2),
+        config=config,
+        template=base.template,
+        model=None,
+        beginning=base.tokenizer.encode("x").ids[:-1],
+    )
+
+
+def readable(token: bytes) -> str:
+    """Text, or for a part of a character its bytes as `<0xE4>`."""
+    try:
+        return token.decode("utf-8")
+    except UnicodeDecodeError:
+        return "".join(f"<0x{byte:02X}>" for byte in token)
+
+
+def write(
+    path: Path,
+    made: Made,
+    *,
+    name: str,
+    base_sha256: str | None,
+    recipe: dict[str, Any],
+    corpus: dict[str, Any],
+    command: str | None = None,
+) -> TokenizerFolder:
+    """Fill an empty folder; the caller gives it its final name. All but card.json.
+
+    Args:
+        base_sha256: hash of the base: of its tokenizer.model, or of its tokenizer.json and chat template.
+        recipe, corpus: what made the tokenizer, for the manifest.
+        command: what was typed for it, for the manifest.
+    """
+    first = made.base_vocabulary
+    if made.model is not None:
+        (path / "tokenizer.model").write_bytes(made.model)
+    (path / "tokenizer.json").write_text(made.json, encoding="utf-8", newline="\n")
+    write_json(path / "tokenizer_config.json", made.config)
+    templates = made.template if isinstance(made.template, dict) else {"default": made.template}
     for word, template in templates.items():
         place = path / TEMPLATE if word == "default" else path / TEMPLATES / f"{word}.jinja"
         if template is not None:
             place.parent.mkdir(exist_ok=True)
             place.write_text(template, encoding="utf-8")
     with (path / "pieces.jsonl").open("w", encoding="utf-8", newline="\n") as stream:
-        for i, (piece, old) in enumerate(zip(new, olds, strict=True), first):
+        for i, (piece, old) in enumerate(made.pieces, first):
             stream.write(json.dumps({"id": i, "piece": piece, "old": old}, ensure_ascii=False) + "\n")
     manifest = {
         "name": name,
         "command": command,
-        "vocabulary": len(model.pieces),
+        "vocabulary": made.vocabulary,
         "base_vocabulary": first,
-        "new": len(new),
+        "new": len(made.pieces),
         "sha256": _sha256((path / "tokenizer.json").read_bytes()),
-        "model_sha256": _sha256((path / "tokenizer.model").read_bytes()),
+        "model_sha256": _sha256(made.model) if made.model is not None else None,
         "base_sha256": base_sha256,
         "recipe": recipe,
         "corpus": corpus,
@@ -127,8 +191,8 @@ def write(
 
     folder = TokenizerFolder.open(path)
     tokenizer = folder.tokenizer()
-    bos = [model.trainer_spec.bos_id] if model.trainer_spec.bos_id >= 0 else []
-    assert tokenizer.encode("x")[: len(bos)] == bos and len(tokenizer) == len(model.pieces)
+    assert tokenizer.encode("x")[: len(made.beginning)] == made.beginning
+    assert max(tokenizer.get_vocab().values()) + 1 == made.vocabulary
     return folder
 
 

@@ -146,7 +146,7 @@ def append(base: Model, trained: Model, *, keep: str, scores: str, max_new: int 
     merged = [piece for piece in new if len(piece) > 1 and (keep == "all" or all(c in single for c in piece))]
     while True:
         chosen = merged if max_new is None else merged[: max_new - len(characters)]
-        model = _appended(base, chosen + characters, scores)
+        model = appended(base, chosen + characters, scores)
         lost = set() if keep == "all" else set(unreachable(model, len(base.pieces))) - set(characters)
         if not lost:
             return model
@@ -154,13 +154,14 @@ def append(base: Model, trained: Model, *, keep: str, scores: str, max_new: int 
         merged = [piece for piece in merged if piece not in lost]
 
 
-def _appended(base: Model, new: list[str], scores: str) -> Model:
+def appended(base: Model, new: list[str], scores: str, kind: int = Type.NORMAL) -> Model:
+    """`base` followed by pieces of one kind, in this order; `scores` as in `append`."""
     model = new_model()
     model.CopyFrom(base)
     # Llama 2 holds runs of spaces at -1e9, below everything: they are no place to continue from.
     lowest = min(p.score for p in base.pieces if p.type == Type.NORMAL and p.piece.strip(SPACE))
     for rank, piece in enumerate(new, 1):
-        model.pieces.add(piece=piece, score=lowest - rank if scores == "decreasing" else 0.0, type=Type.NORMAL)
+        model.pieces.add(piece=piece, score=lowest - rank if scores == "decreasing" else 0.0, type=kind)
     added = [p.score for p in model.pieces[len(base.pieces) :]]
     if scores == "decreasing" and any(a <= b for a, b in zip(added, added[1:], strict=False)):
         raise ValueError(f"the base's lowest score ({lowest}) leaves no room for {len(new)} lower ones in 32 bits")

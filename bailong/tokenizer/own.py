@@ -58,20 +58,12 @@ class Own:
             ValueError: a token is declared with an id that it would not have.
         """
         file = folder / "tokenizer.json"
-        config = _content(folder / "tokenizer_config.json")
-        declared, template = _declared(folder, config), _template(folder, config)
+        config = content(folder / "tokenizer_config.json")
+        declared, template = declared_in(folder, config), template_of(folder, config)
         if not file.is_file() and not declared and template is None:
             return None
         tokenizer = Tokenizer.from_file(str(file)) if file.is_file() else fast.backend(model)
-        for i, token in sorted(declared.items()):
-            if tokenizer.token_to_id(token.content) is not None:
-                continue
-            (tokenizer.add_special_tokens if token.special else tokenizer.add_tokens)([token])
-            if tokenizer.token_to_id(token.content) != i:
-                raise ValueError(
-                    f"{folder} cannot be read: it declares {token.content!r} with id {i}, and the id behind the tokens "
-                    f"before it is {tokenizer.token_to_id(token.content)}; accepted: a tokenizer.json that has it"
-                )
+        declare(tokenizer, declared, folder)
         vocabulary, markers = tokenizer.get_vocab(with_added_tokens=True), {}
         for name in ("bos", "eos", "pad"):
             token = _name(config.get(f"{name}_token"))
@@ -166,7 +158,7 @@ class Own:
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def _content(file: Path) -> dict[str, Any]:
+def content(file: Path) -> dict[str, Any]:
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
@@ -174,9 +166,26 @@ def _name(token: Any) -> Any:
     return token["content"] if isinstance(token, dict) else token
 
 
-def _declared(folder: Path, config: dict[str, Any]) -> dict[int, AddedToken]:
+def declare(tokenizer: Tokenizer, declared: dict[int, AddedToken], folder: Path) -> bool:
+    """Add the tokens that `folder` declares and `tokenizer` lacks; whether there were any.
+
+    Raises:
+        ValueError: one is declared with an id that it would not have.
+    """
+    lacking = {i: token for i, token in sorted(declared.items()) if tokenizer.token_to_id(token.content) is None}
+    for i, token in lacking.items():
+        (tokenizer.add_special_tokens if token.special else tokenizer.add_tokens)([token])
+        if tokenizer.token_to_id(token.content) != i:
+            raise ValueError(
+                f"{folder} cannot be read: it declares {token.content!r} with id {i}, and the id behind the tokens "
+                f"before it is {tokenizer.token_to_id(token.content)}; accepted: a tokenizer.json that has it"
+            )
+    return bool(lacking)
+
+
+def declared_in(folder: Path, config: dict[str, Any]) -> dict[int, AddedToken]:
     """Tokens by id as the slow tokenizers of old keep them: in tokenizer_config.json or in added_tokens.json."""
-    names = [value for key, value in (_content(folder / "special_tokens_map.json") | config).items() if "token" in key]
+    names = [value for key, value in (content(folder / "special_tokens_map.json") | config).items() if "token" in key]
     special = {
         _name(token)
         for value in names
@@ -184,8 +193,8 @@ def _declared(folder: Path, config: dict[str, Any]) -> dict[int, AddedToken]:
         if isinstance(token, str) or "content" in (token if isinstance(token, dict) else {})
     }
     declared = {
-        i: AddedToken(content, special=content in special, normalized=False)
-        for content, i in _content(folder / "added_tokens.json").items()
+        i: AddedToken(token, special=token in special, normalized=False)
+        for token, i in content(folder / "added_tokens.json").items()
     }
     flags = ("single_word", "lstrip", "rstrip", "normalized", "special")
     for i, facts in (config.get("added_tokens_decoder") or {}).items():
@@ -193,7 +202,7 @@ def _declared(folder: Path, config: dict[str, Any]) -> dict[int, AddedToken]:
     return declared
 
 
-def _template(folder: Path, config: dict[str, Any]) -> Any:
+def template_of(folder: Path, config: dict[str, Any]) -> Any:
     """The chat template, or a dict of several by name, as transformers has them."""
     template = config.get("chat_template")
     if isinstance(template, list):

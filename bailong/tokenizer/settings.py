@@ -6,6 +6,8 @@ from omegaconf import MISSING
 
 from bailong.run.checks import Knobs
 
+METHODS = ("new_bpe", "continued", "dominating", "add_tokens")
+
 
 @dataclass
 class Tokenizer(Knobs, group="tokenizer"):
@@ -16,6 +18,13 @@ class Tokenizer(Knobs, group="tokenizer"):
     base tokenizer of `pieces` pieces) is extended by a BPE of `pieces` pieces (0: convert the base only),
     of which at most `max_new` are appended. The BPE reads the sources of `data` that are labelled
     `language` (null: all), cut into `lines`: `sentence`s (as in a treebank) or `paragraph`s.
+    `method` says how new tokens are learned. `new_bpe` trains a second BPE and appends its pieces (the paper's way);
+    `continued` counts pairs on what the base makes of the text and appends merges behind the base's; `dominating`
+    merges two old tokens and no new ones; `add_tokens` cuts the tokens of `new_bpe` out of text before anything else
+    (the common advice, kept as a measured counter-example). A base that is not SentencePiece, and any base under the
+    last three, takes new tokens of `scripts` alone (ISO 15924 codes or names; null: those of `language`), without
+    digits and up to `max_piece_length` characters: `pieces` new ones are learned; `lines` and the knobs behind
+    `max_new` say nothing.
     `keep` is `cjk` (pieces that hold a CJK character; beside it punctuation, but no letter or digit of
     another script), `cjk_digits` (digits too) or `all`; `scores` is `decreasing` or `zero` (the
     Chinese-LLaMA habit, kept as a measured counter-example). `characters` is how many single characters
@@ -27,6 +36,8 @@ class Tokenizer(Knobs, group="tokenizer"):
     folder: str | None = None
     base: str | None = None
     language: str | None = None
+    method: str = "new_bpe"
+    scripts: list[str] | None = None
     lines: str = "sentence"
     pieces: int = 30_000
     max_new: int | None = None
@@ -42,6 +53,7 @@ class Tokenizer(Knobs, group="tokenizer"):
     expected_vocabulary: int | None = None
 
     def __post_init__(self) -> None:
+        self.one_of("method", METHODS)
         self.one_of("lines", ("sentence", "paragraph"))
         self.one_of("keep", ("cjk", "cjk_digits", "all"))
         self.one_of("scores", ("decreasing", "zero"))

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from bailong.extend import card
 from bailong.extend.efficiency import Treebank
+from bailong.extend.spm import SentencePieceBase
 from bailong.tokenizer.folder import TokenizerFolder
 from bailong.tokenizer.merge import processor, read_model
 
@@ -23,7 +24,7 @@ def test_text_samples_lines_the_same_way_each_time():
 
 def test_figures(bench):
     folder = TokenizerFolder.open(bench / "tokenizers" / "extended")
-    base = read_model(bench / "tokenizers" / "base" / "tokenizer.model")
+    base = SentencePieceBase.open(bench / "tokenizers" / "base" / "tokenizer.model", "base")
     encoder = processor(read_model(folder.path / "tokenizer.model"))
     target, old = card.Text.read(DOCUMENTS, 100, 0), card.Text.read(["An old sentence.", "山 is new"], 100, 0)
     figures = card.measure(folder, base, target, old, Treebank(["臺灣的玉山。"], 3))

@@ -7,10 +7,11 @@ import pytest
 
 from bailong.app import schema
 from bailong.data.settings import Data, Source
-from bailong.extend import bpe
+from bailong.extend import bpe, spm
 from bailong.extend import extend as recipe
 from bailong.extend.settings import Extend
 from bailong.run.parse import parse
+from bailong.tokenizer import merge
 from bailong.tokenizer.folder import TokenizerFolder
 from bailong.tokenizer.settings import Tokenizer
 from tests import tiny
@@ -78,7 +79,7 @@ def test_an_interrupted_build_leaves_nothing(settings, tmp_path, monkeypatch, er
     def stop(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr(recipe.merge, "append", stop)
+    monkeypatch.setattr(merge, "append", stop)
     with pytest.raises(error):
         recipe.extend(settings)
     assert [path.name for path in (tmp_path / "tokenizers").iterdir()] == [".cache"]
@@ -207,7 +208,7 @@ def test_a_base_that_knows_every_piece_already_is_not_extended(settings, tmp_pat
 def test_an_old_folder_that_adds_nothing_is_not_up_to_date(bench, tmp_path, monkeypatch):
     wanted = of_script("latin", bench, tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(recipe, "require_new", lambda *_: None)
+        patch.setattr(spm, "require_new", lambda *_: None)
         recipe.extend(wanted)
     with pytest.raises(ValueError, match=r"adds nothing.*tokenizer\.keep=cjk.*keep=all"):
         recipe.extend(wanted)

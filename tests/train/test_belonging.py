@@ -60,7 +60,7 @@ def shuffled(extended: Path, to: Path, old: int) -> Path:
     base.CopyFrom(model)
     del base.pieces[old:]
     to.mkdir()
-    folder.write(to, model, base, name="other", base_sha256="0" * 64, recipe={}, corpus={})
+    folder.write(to, folder.of_model(model, base, None), name="other", base_sha256="0" * 64, recipe={}, corpus={})
     return to
 
 

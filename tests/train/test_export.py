@@ -106,7 +106,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         (root / "tokenizers" / name).mkdir(parents=True)
         digest = hashlib.sha256((root / "tokenizers/old/tokenizer.model").read_bytes()).hexdigest() if base else None
         place = root / "tokenizers" / name
-        folder.write(place, model, base, name=name, base_sha256=digest, recipe={}, corpus={})
+        folder.write(place, folder.of_model(model, base, None), name=name, base_sha256=digest, recipe={}, corpus={})
 
     world = World(root, {}, root / "models/tied")
     old_tokenizer = Tokenizer(name="old", folder=str(root / "tokenizers/old"))

@@ -1,0 +1,220 @@
+"""New tokens for a base that is a list of merges: continued BPE and what it is compared with.
+
+`continued` counts pairs on the tokens that the base makes of the text and appends merges behind all of the base's, so
+old text is cut first as it always was, and every new merge makes a text shorter (arXiv 2512.03989). `dominating` is the
+same with merges of two old tokens alone (arXiv 2509.26124). `new_bpe` trains a BPE of its own from bytes (or, with byte
+fallback, from characters) and appends the tokens that the base lacks with their merges; `add_tokens` appends those
+without merges, as added tokens that are cut out of text first, which is what users are told to do.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+
+from bailong.data.tokens import in_batches
+from bailong.extend.pairs import Learned, Words, learn
+from bailong.tokenizer.merge_list import MergeList, word_boundaries
+from bailong.tokenizer.scripts import Alphabet, size_of
+
+BATCH = 2_000
+
+
+@dataclass
+class Counted:
+    """Runs of base tokens that new tokens may be made of, with how often each stands in the text.
+
+    Attributes:
+        words: int32 symbols as bytes, to counts. surfaces: of each symbol: the base's ids, then characters that the
+            base spells in bytes. tokens: how many the base makes of the text. size: its UTF-8 bytes.
+    """
+
+    words: Counter[bytes]
+    surfaces: list[bytes]
+    tokens: int = 0
+    size: int = 0
+    characters: dict[bytes, int] = field(default_factory=dict)
+
+
+def lines_of(documents: Iterable[str]) -> Iterator[str]:
+    """Lines with something on them."""
+    for document in documents:
+        yield from (line for line in document.split("\n") if line.strip())
+
+
+def count(
+    base: MergeList, alphabet: Alphabet, lines: Iterable[str], progress: Callable[[int], None] = lambda done: None
+) -> Counted:
+    """Cut lines as the base does and count the runs of tokens that new tokens may join.
+
+    A run ends where a pre-token of the base ends (no merge crosses that) and at every token that no new token may hold.
+    """
+    counted = Counted(Counter(), list(base.surfaces))
+    usable = np.fromiter((bool(s) and alphabet.part(s) for s in base.surfaces), dtype=bool, count=base.named)
+    byte_of = _byte_tokens(base)
+    seen = 0
+    for batch in in_batches(lines, BATCH):
+        for encoding in base.tokenizer.encode_batch(batch, add_special_tokens=False):
+            ids = np.asarray(encoding.ids, dtype=np.int32)
+            counted.tokens += len(ids)
+            fits = usable[ids]
+            if not fits.any():
+                continue
+            begins = word_boundaries(encoding)
+            if byte_of is not None:
+                ids, begins = _characters(ids, begins, byte_of, counted)
+                symbols = ids.tolist()
+                fits = np.asarray([usable[i] if i < base.named else alphabet.may(counted.surfaces[i]) for i in symbols])
+            opens = np.zeros(len(ids), dtype=bool)
+            opens[begins] = True
+            opens[1:] |= fits[1:] != fits[:-1]
+            cuts = [*np.flatnonzero(opens).tolist(), len(ids)]
+            for start, end in pairwise(cuts):
+                if fits[start] and (end - start > 1 or ids[start] >= base.named):
+                    counted.words[ids[start:end].tobytes()] += 1
+        counted.size += sum(len(line.encode("utf-8")) for line in batch)
+        seen += len(batch)
+        progress(seen)
+    return counted
+
+
+def _byte_tokens(base: MergeList) -> np.ndarray | None:
+    """The byte that each id falls back on, -1 for none [V]; None where every token is bytes."""
+    if base.byte_level:
+        return None
+    bytes_of = np.full(base.named, -1, dtype=np.int64)
+    for byte in range(256):
+        bytes_of[base.data["model"]["vocab"][f"<0x{byte:02X}>"]] = byte
+    return bytes_of
+
+
+def _characters(
+    ids: np.ndarray, begins: np.ndarray, byte_of: np.ndarray, counted: Counted
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ids with a symbol of its own for each character that the base spelled in bytes."""
+    values = byte_of[ids]
+    if (values < 0).all():
+        return ids, begins
+    kept, symbols, i = [], [], 0
+    while i < len(ids):
+        kept.append(i)
+        size = size_of(int(values[i])) if values[i] >= 0xC0 else 1
+        if size > 1:
+            surface = bytes(int(value) & 0xFF for value in values[i : i + size])
+            symbol = counted.characters.get(surface)
+            if symbol is None:
+                symbol = counted.characters[surface] = len(counted.surfaces)
+                counted.surfaces.append(surface)
+            symbols.append(symbol)
+        else:
+            symbols.append(int(ids[i]))
+        i += size
+    return np.asarray(symbols, dtype=np.int32), np.searchsorted(np.asarray(kept), begins)
+
+
+def base_pairs(base: MergeList, lines: Iterable[str]) -> frozenset[tuple[int, int]]:
+    """Every two tokens that stand side by side within a word of some lines, as the base cuts them.
+
+    A merge of none of these pairs leaves the lines as they are: new tokens never come to be in them, so no merge of new
+    tokens does.
+    """
+    found: set[int] = set()
+    for batch in in_batches(lines, BATCH):
+        for encoding in base.tokenizer.encode_batch(batch, add_special_tokens=False):
+            ids = np.asarray(encoding.ids, dtype=np.int64)
+            begins = word_boundaries(encoding)
+            inside = np.ones(len(ids), dtype=bool)
+            inside[begins] = False
+            at = np.flatnonzero(inside)
+            found.update((ids[at - 1] << 32 | ids[at]).tolist())
+    return frozenset((key >> 32, key & 0xFFFFFFFF) for key in found)
+
+
+def train(
+    base: MergeList,
+    alphabet: Alphabet,
+    counted: Counted,
+    *,
+    method: str,
+    size: int,
+    forbidden: frozenset[tuple[int, int]] = frozenset(),
+    progress: Callable[[int], None] = lambda done: None,
+) -> Learned:
+    """`size` new tokens, or as many as the text yields.
+
+    Args:
+        method: continued, dominating, new_bpe or add_tokens.
+        forbidden: pairs of old tokens that are never merged (`base_pairs` of what must not change).
+    """
+    if method in ("new_bpe", "add_tokens"):
+        return _new_bpe(base, alphabet, counted, size, complete=method == "add_tokens", progress=progress)
+    return learn(
+        Words.of(counted.words),
+        list(counted.surfaces),
+        alphabet.may,
+        size=size,
+        unnamed=counted.characters.values(),
+        taken=frozenset(base.surfaces),
+        forbidden=forbidden,
+        generations=1 if method == "dominating" else None,
+        progress=progress,
+    )
+
+
+def _new_bpe(
+    base: MergeList,
+    alphabet: Alphabet,
+    counted: Counted,
+    size: int,
+    *,
+    complete: bool,
+    progress: Callable[[int], None],
+) -> Learned:
+    """Tokens of a BPE that begins with bytes (or characters) and knows no merge of the base, less those of the base."""
+    units: dict[bytes, int] = {}
+    spelled = [[units.setdefault(unit, len(units)) for unit in _units(base, surface)] for surface in counted.surfaces]
+    words: Counter[bytes] = Counter()
+    for word, times in counted.words.items():
+        flat = [unit for symbol in np.frombuffer(word, dtype=np.int32).tolist() for unit in spelled[symbol]]
+        words[np.asarray(flat, dtype=np.int32).tobytes()] += times
+    there = frozenset(base.surfaces)
+    learned = learn(
+        Words.of(words),
+        list(units),
+        alphabet.may,
+        size=size,
+        unnamed=[symbol for unit, symbol in units.items() if unit in counted.characters],
+        listed=lambda token: token not in there and (is_text(token) or not complete),
+        progress=progress,
+    )
+    known, kept = set(there), Learned(learned.tokens)
+    for token, start, end in zip(learned.tokens, [0, *learned.known], learned.known, strict=False):
+        known.add(token)
+        kept.merges += [
+            (left, right)
+            for left, right in learned.merges[start:end]
+            if left in known and right in known and left + right in known and left + right not in there
+        ]
+        kept.known.append(len(kept.merges))
+    return kept
+
+
+def _units(base: MergeList, surface: bytes) -> list[bytes]:
+    if base.byte_level:
+        return [surface[i : i + 1] for i in range(len(surface))]
+    try:
+        return [character.encode("utf-8") for character in surface.decode("utf-8")]
+    except UnicodeDecodeError:
+        return [surface]
+
+
+def is_text(token: bytes) -> bool:
+    """Whether bytes are whole characters."""
+    try:
+        return bool(token.decode("utf-8"))
+    except UnicodeDecodeError:
+        return False
