@@ -109,6 +109,7 @@ def measure(
         else None,
         "unreachable": len(unreachable(model, first)) if model else _unreachable(tokenizer, first),
     }
+    card["lost_to_protecting"] = folder.manifest.get("learned", {}).get("lost_to_protecting")
     _bytes_per_token(by_merges(tokenizer, encode), target.documents, used)
     card["never_used"] = int((used[first:] == 0).sum())
     card["used"] = 1 - card["never_used"] / len(pieces) if pieces else None
@@ -183,7 +184,7 @@ def _new_surfaces(tokenizer: PreTrainedTokenizerFast, first: int) -> list[bytes]
 
 
 def lines_of_the_old(folder: TokenizerFolder, lines: list[str]) -> list[str]:
-    """Lines that nothing new should stand in: all where the languages share a script, else those without its letters."""
+    """Lines that nothing new should stand in: all where both share a script, else those without its letters."""
     new = Alphabet(tuple(folder.manifest["recipe"].get("scripts") or CJK), 1)
     letters = Counter(new.owns(c) for line in lines for c in line if c.isalpha())
     return lines if letters[True] > letters[False] else [line for line in lines if not any(map(new.owns, line))]
@@ -242,6 +243,7 @@ def table(card: dict[str, Any]) -> Table:
     row("bytes per token, held out", number("held_out_bytes_per_token", 3), before("held_out_bytes_per_token_base", 3))
     for size, value in (card.get("curve") or {}).items():
         row(f"  with {int(size):,} new tokens", f"{value:.3f}")
+    row("  lost to protecting the old language", number("lost_to_protecting", 3), "on the text that was learned from")
     row("bytes per token, old", number("old_bytes_per_token", 3))
     row("efficiency on treebank (eq. 2)", number("efficiency", 4), before("efficiency_base", 4))
     row("new pieces that are part of a character", number("parts_of_characters", 0))

@@ -191,7 +191,7 @@ def _new_bpe(
         listed=lambda token: token not in there and (is_text(token) or not complete),
         progress=progress,
     )
-    known, kept = set(there), Learned(learned.tokens)
+    known, kept = set(there), Learned(learned.tokens, saved=learned.saved)
     for token, start, end in zip(learned.tokens, [0, *learned.known], learned.known, strict=False):
         known.add(token)
         kept.merges += [

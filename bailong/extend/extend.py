@@ -25,6 +25,7 @@ from bailong.extend.progress import step
 from bailong.extend.settings import Extend
 from bailong.extend.spm import SentencePieceBase
 from bailong.model.gguf import as_folder
+from bailong.run import hub
 from bailong.run.files import write_json
 from bailong.run.folder import difference
 from bailong.run.provenance import command_line
@@ -35,6 +36,10 @@ from bailong.tokenizer.settings import Tokenizer
 
 #: a tokenizer that is extended
 Base = SentencePieceBase | MergeListBase
+#: the share of the old language's lines that should keep their ids
+UNCHANGED = 0.999
+#: what a tokenizer of the Hub may consist of
+TOKENIZER_FILES = ("*token*.json", "tekken*.json", "*.jinja")
 #: settings that name things or serve other commands; a tokenizer is the same without them
 NOT_RECIPE = ("name", "folder", "base", "language", "expected_vocabulary")
 
@@ -83,6 +88,12 @@ def extend(settings: Extend) -> Path | None:
             console.print(f"{target} is up to date")
         figures = measured(settings, target, base, sources, treebank, status)
     console.print(card.table(figures))
+    if figures["old_unchanged"] is not None and figures["old_unchanged"] < UNCHANGED:
+        console.print(
+            f"note: {1 - figures['old_unchanged']:.2%} of the old language's lines have other ids than before, and the "
+            f"model never saw them so; {'more text as protect=... ' if by_script(settings.tokenizer) else 'keep=cjk '}"
+            "leaves out what they use"
+        )
     return target
 
 
@@ -111,29 +122,41 @@ def open_base(wanted: Tokenizer) -> Base | None:
         if wanted.method != "new_bpe":
             raise ValueError(f"tokenizer.method={wanted.method} extends a base: set tokenizer.base")
         return None
-    path = Path(str(as_folder(wanted.base, "tokenizer.base")))
-    if found := find_list(path):
-        return MergeListBase(MergeList.read(found))
-    return SentencePieceBase.open(merge.model_file(str(path)), str(path))
+    base = str(as_folder(wanted.base, "tokenizer.base"))
+    found = tokenizer_file(base)
+    return MergeListBase(MergeList.read(found)) if found.suffix == ".json" else SentencePieceBase.open(found, base)
 
 
-def find_list(path: Path) -> Path | None:
-    """The tokenizer.json that `path` is, or holds without a tokenizer.model that could be extended beside it."""
+def tokenizer_file(base: str) -> Path:
+    """The file that a base is read from: a tokenizer.model that can be extended, else a tokenizer.json or tekken.json.
+
+    Args:
+        base: one of these files, a folder that holds one, or a Hub id.
+
+    Raises:
+        ValueError: none of them is there.
+    """
+    path = Path(base)
     if path.suffix == ".json" and path.is_file():
         return path
-    file = path / "tokenizer.json"
-    if not file.is_file():
-        return None
     try:
-        model = merge.model_file(str(path))
+        model = merge.model_file(base)
         merge.require_extendable(merge.read_model(model), model)
+        return model
     except ValueError:
-        return file
-    return None
+        folder = path if path.exists() else hub.folder_of(base, TOKENIZER_FILES)
+        lists = [] if folder is None else [folder / "tokenizer.json", *sorted(folder.glob("*tekken*.json"))]
+        there = next((file for file in lists if file.is_file()), None)
+        if there is None:
+            raise
+        return there
 
 
-def _learns_by_script(wanted: Tokenizer) -> bool:
-    return wanted.method != "new_bpe" or bool(wanted.base and find_list(Path(wanted.base)))
+def by_script(wanted: Tokenizer) -> bool:
+    """Whether new tokens are learned by the rule of scripts, and not by SentencePiece's."""
+    return wanted.base is not None and (
+        wanted.method != "new_bpe" or tokenizer_file(str(as_folder(wanted.base))).suffix == ".json"
+    )
 
 
 def recipe_of(wanted: Tokenizer, base: Base | None) -> dict[str, Any]:
@@ -154,7 +177,7 @@ def corpus_of(settings: Extend, base: Base | None, sources: list[Source], cache:
     corpus = {f"{i} {s.path.split('/')[-1]}": digest(s, cache) for i, s in enumerate(sources)}
     corpus["held_out"] = str(settings.data.held_out)
     old = settings.protect or settings.old_language
-    if base is not None and old is not None and _learns_by_script(settings.tokenizer):
+    if base is not None and old is not None and by_script(settings.tokenizer):
         corpus["protect" if settings.protect else "half of old_language"] = digest(old, cache)
     return corpus
 
@@ -208,8 +231,10 @@ def make(
         return base.converted()
     if isinstance(base, SentencePieceBase) and wanted.method == "new_bpe":
         return base.merged(wanted, texts, partial, status)
-    learned = merges.learned_for(base, wanted, texts, lambda: protected(settings), cache, status)
-    return base.appended(learned, wanted.method)
+    learned, facts = merges.learned_for(base, wanted, texts, lambda: protected(settings), cache, status)
+    made = base.appended(learned, wanted.method)
+    made.learned = facts
+    return made
 
 
 def protected(settings: Extend) -> Iterator[str]:
@@ -224,7 +249,7 @@ def old_documents(settings: Extend) -> Iterator[str]:
     """Text of the old language that the card is measured on: none that was protected."""
     assert settings.old_language is not None
     for text in documents(settings.old_language):
-        if settings.protect or not _learns_by_script(settings.tokenizer) or share(text, "protect") >= 0.5:
+        if settings.protect or not by_script(settings.tokenizer) or share(text, "protect") >= 0.5:
             yield text
 
 

@@ -74,7 +74,7 @@ def learned_for(
     protect: Callable[[], Iterable[str]],
     cache: Path,
     status: Status,
-) -> Learned:
+) -> tuple[Learned, dict[str, Any]]:
     """The new tokens of a recipe, at most `tokenizer.max_new` of the `tokenizer.pieces` that are learned.
 
     What was learned is kept in `cache`, so that another `max_new` is a cut and no training.
@@ -82,35 +82,62 @@ def learned_for(
     Args:
         protect: text of the old language that must stay as the base cuts it; read where it has letters of the new one.
 
+    Returns:
+        The tokens, and what the text was to the base and is now, with what protecting costs in bytes per token.
+
     Raises:
         ValueError: nothing can be learned.
     """
-    alphabet, tokens = alphabet_of(wanted), base.as_list()
     if not cache.exists():
-        old = [line for line in continued.lines_of(protect()) if any(map(alphabet.has, line))]
-        forbidden = continued.base_pairs(tokens, old)
-        step(status, "counting what the base makes of the text")
-        told = lambda done: status.update(f"counting what the base makes of the text: {done:,} lines")  # noqa: E731
-        counted = continued.count(tokens, alphabet, continued.lines_of(texts), told)
-        if not counted.tokens:
-            raise ValueError("the text to train the tokenizer on is empty")
-        step(status, f"learning {wanted.pieces:,} tokens ({wanted.method})")
-        learned = continued.train(
-            tokens,
-            alphabet,
-            counted,
-            method=wanted.method,
-            size=wanted.pieces,
-            forbidden=forbidden,
-            progress=lambda done: status.update(f"learning {wanted.pieces:,} tokens ({wanted.method}): {done:,}"),
-        )
-        require_learned(wanted, alphabet, counted, learned)
         cache.parent.mkdir(parents=True, exist_ok=True)
-        write_json(cache, packed(learned))
-    return unpacked(json.loads(cache.read_text(encoding="utf-8"))).cut(wanted.max_new)
+        write_json(cache, _learn(base.as_list(), wanted, texts, protect, status))
+    kept = json.loads(cache.read_text(encoding="utf-8"))
+    learned = unpacked(kept["learned"]).cut(wanted.max_new)
+    free = kept["saved_unprotected"][: len(learned.tokens)]
+    rate = lambda saved: kept["bytes"] / (kept["tokens"] - saved[-1])  # noqa: E731
+    return learned, {
+        "bytes": kept["bytes"],
+        "tokens_before": kept["tokens"],
+        "tokens": kept["tokens"] - learned.saved[-1],
+        "protected_pairs": kept["protected_pairs"],
+        "lost_to_protecting": rate(free) - rate(learned.saved) if free else None,
+    }
 
 
-def require_learned(wanted: Tokenizer, alphabet: Alphabet, counted: continued.Counted, learned: Learned) -> None:
+def _learn(
+    base: MergeList, wanted: Tokenizer, texts: Iterator[str], protect: Callable[[], Iterable[str]], status: Status
+) -> dict[str, Any]:
+    alphabet = alphabet_of(wanted)
+    old = [line for line in continued.lines_of(protect()) if any(map(alphabet.owns, line))]
+    forbidden = continued.base_pairs(base, old)
+    step(status, "counting what the base makes of the text")
+    counted = continued.count(
+        base,
+        alphabet,
+        continued.lines_of(texts),
+        lambda done: status.update(f"counting what the base makes of the text: {done:,} lines"),
+    )
+    if not counted.tokens:
+        raise ValueError("the text to train the tokenizer on is empty")
+
+    def learn(forbidden: frozenset[tuple[int, int]], what: str) -> Learned:
+        step(status, f"{what} {wanted.pieces:,} tokens ({wanted.method})")
+        told = lambda done: status.update(f"{what} {wanted.pieces:,} tokens ({wanted.method}): {done:,}")  # noqa: E731
+        given = {"method": wanted.method, "size": wanted.pieces, "forbidden": forbidden, "progress": told}
+        return continued.train(base, alphabet, counted, **given)
+
+    learned = learn(forbidden, "learning")
+    require_learned(alphabet, counted, learned)
+    return {
+        "bytes": counted.size,
+        "tokens": counted.tokens,
+        "protected_pairs": len(forbidden),
+        "learned": packed(learned),
+        "saved_unprotected": learn(frozenset(), "without protecting: learning").saved if forbidden else [],
+    }
+
+
+def require_learned(alphabet: Alphabet, counted: continued.Counted, learned: Learned) -> None:
     """Refuse an extension that adds nothing.
 
     Raises:
@@ -137,6 +164,7 @@ def packed(learned: Learned) -> dict[str, Any]:
         "tokens": [token.decode("latin-1") for token in learned.tokens],
         "merges": [[part.decode("latin-1") for part in merge] for merge in learned.merges],
         "known": learned.known,
+        "saved": learned.saved,
     }
 
 
@@ -144,4 +172,4 @@ def unpacked(facts: dict[str, Any]) -> Learned:
     """The reverse of `packed`."""
     tokens = [token.encode("latin-1") for token in facts["tokens"]]
     merges = [(left.encode("latin-1"), right.encode("latin-1")) for left, right in facts["merges"]]
-    return Learned(tokens, merges, facts["known"])
+    return Learned(tokens, merges, facts["known"], facts["saved"])

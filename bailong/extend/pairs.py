@@ -45,19 +45,20 @@ class Learned:
     Attributes:
         tokens: UTF-8 of each new token. merges: UTF-8 of both parts; several may make one token.
         known: how many merges were there when the k-th token came, itself included: a prefix of `tokens` has this
-            prefix of `merges`.
+            prefix of `merges`. saved: how many tokens the text had less by then.
     """
 
     tokens: list[bytes] = field(default_factory=list)
     merges: list[tuple[bytes, bytes]] = field(default_factory=list)
     known: list[int] = field(default_factory=list)
+    saved: list[int] = field(default_factory=list)
 
     def cut(self, size: int | None) -> "Learned":
         """The first `size` tokens and the merges that were learned with them."""
         if size is None or size >= len(self.tokens):
             return self
         merges = self.known[size - 1] if size else 0
-        return Learned(self.tokens[:size], self.merges[:merges], self.known[:size])
+        return Learned(self.tokens[:size], self.merges[:merges], self.known[:size], self.saved[:size])
 
 
 def learn(
@@ -103,6 +104,7 @@ class _Loop:
         self.surfaces, self.allowed, self.taken = surfaces, allowed, taken
         self.unnamed, self.forbidden, self.generations = unnamed, forbidden, generations
         self.depth: dict[int, int] = {}
+        self.saved = 0
         self.symbol_of = {surface: i for i, surface in enumerate(surfaces)}
         self.symbols = words.symbols.astype(np.int32)
         place = np.arange(len(self.symbols), dtype=np.int32)
@@ -134,6 +136,7 @@ class _Loop:
                 symbol = -1 - found
                 self.unnamed.discard(symbol)
                 token, new = self.surfaces[symbol], True
+                self.saved += int(self.weight[self.places[symbol]].sum()) * (len(token) - 1)
             else:
                 left, right = found >> 32, found & 0xFFFFFFFF
                 new = self._merge(found, left, right)
@@ -142,10 +145,11 @@ class _Loop:
             if new and listed(token):
                 learned.tokens.append(token)
                 learned.known.append(len(learned.merges))
+                learned.saved.append(self.saved)
                 if len(learned.tokens) % EVERY == 0:
                     progress(len(learned.tokens))
             elif learned.known:
-                learned.known[-1] = len(learned.merges)
+                learned.known[-1], learned.saved[-1] = len(learned.merges), self.saved
         return learned
 
     def _next(self) -> int | None:
@@ -198,6 +202,7 @@ class _Loop:
             if not len(at):
                 continue
             end = self.right[at]
+            self.saved += int(self.weight[at].sum())
             before, after = self.left[at], self.right[end]
             self._take(np.unique(np.concatenate([before[before >= 0], end[after >= 0]])))
             self.symbols[at] = symbol

@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 
@@ -19,6 +20,21 @@ def asked() -> Iterator[None]:
         yield
     finally:
         client.setLevel(level)
+
+
+def folder_of(name: str, patterns: tuple[str, ...]) -> Path | None:
+    """A folder with the files of a Hub repository that match; None where it gives none (gated, offline, not there)."""
+    from huggingface_hub import snapshot_download
+
+    if name.count("/") != 1 or name.startswith((".", "/", "~")):
+        return None
+    with asked():
+        for cached in (False, True):
+            try:
+                return Path(snapshot_download(name, allow_patterns=list(patterns), local_files_only=cached))
+            except Exception:  # the Hub client raises a dozen kinds
+                continue
+    return None
 
 
 @functools.cache

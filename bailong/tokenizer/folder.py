@@ -73,7 +73,7 @@ class TokenizerFolder:
 
     def tokenizer(self) -> PreTrainedTokenizerFast:
         """The transformers tokenizer of tokenizer.json."""
-        return PreTrainedTokenizerFast.from_pretrained(self.path, local_files_only=True)
+        return _of_list(self.path)
 
 
 @dataclass
@@ -86,6 +86,7 @@ class Made:
         json: tokenizer.json. config: tokenizer_config.json. template: the chat template, or several by name.
         model: tokenizer.model; None where the base has none.
         beginning: what the encoding of any text begins with.
+        learned: what was learned from, and what it cost.
     """
 
     vocabulary: int
@@ -96,6 +97,7 @@ class Made:
     template: Any
     model: bytes | None
     beginning: list[int]
+    learned: dict[str, Any] | None = None
 
 
 def of_model(model: merge.Model, base: merge.Model | None, own: Own | None) -> Made:
@@ -185,6 +187,7 @@ def write(
         "base_sha256": base_sha256,
         "recipe": recipe,
         "corpus": corpus,
+        **({"learned": made.learned} if made.learned else {}),
         "versions": {package: version(package) for package in ("sentencepiece", "tokenizers", "transformers")},
     }
     write_json(path / "manifest.json", manifest)
@@ -215,7 +218,9 @@ def load_tokenizer(path: str | Path) -> PreTrainedTokenizerFast:
         model = merge.read_model(file)
         merge.require_extendable(model, file)
     except ValueError as error:
-        if not (local / "tokenizer.json").is_file() and (local.exists() or len(local.parts) != 2):
+        if (local / "tokenizer.json").is_file():
+            return _of_list(local)
+        if local.exists() or len(local.parts) != 2:
             raise
         try:
             with hub.asked():
@@ -228,8 +233,13 @@ def load_tokenizer(path: str | Path) -> PreTrainedTokenizerFast:
     if own.adds_nothing(model) and own.misread(model) is None:
         return own.dress(fast.convert(model))
     if (local / "tokenizer.json").is_file():
-        return AutoTokenizer.from_pretrained(str(path))
+        return _of_list(local)
     return own.dress(fast.convert(own.completed(model, local), own.added))
+
+
+def _of_list(folder: Path) -> PreTrainedTokenizerFast:
+    """What a tokenizer.json says: classes of a family rebuild their own pipeline, and may cut text otherwise."""
+    return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
 
 
 def encode_documents(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> list[list[int]]:

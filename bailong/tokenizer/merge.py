@@ -30,7 +30,7 @@ def model_file(base: str, key: str = "tokenizer.base") -> Path:
     if path.is_dir():
         if (path / "tokenizer.model").is_file():
             return path / "tokenizer.model"
-        raise ValueError(f"{key}={base} holds no tokenizer.model: only SentencePiece tokenizers can be read here")
+        raise ValueError(f"{key}={base} holds no tokenizer.model, and no tokenizer.json that could be read")
     if path.parent.name == "tokenizers":
         raise ValueError(f"{key}={base} does not exist: make it with bailong-extend tokenizer={path.name}")
     if base.startswith(("/", ".", "~")) or base.endswith(".model") or base.count("/") != 1 or path.parent.is_dir():

@@ -17,14 +17,13 @@ from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer
-from transformers.convert_slow_tokenizer import bytes_to_unicode
 
+from bailong.tokenizer import tekken
 from bailong.tokenizer.merge import SPACE
 from bailong.tokenizer.own import content, declare, declared_in, template_of
 from bailong.tokenizer.pieces import piece_bytes
 
-TO_CHARACTER: dict[int, str] = bytes_to_unicode()
-TO_BYTE = {character: byte for byte, character in TO_CHARACTER.items()}
+TO_BYTE = {character: byte for byte, character in tekken.TO_CHARACTER.items()}
 
 
 @dataclass
@@ -42,17 +41,21 @@ class MergeList:
 
     @classmethod
     def read(cls, file: Path, key: str = "tokenizer.base") -> MergeList:
-        """Read a tokenizer.json and its neighbours.
+        """Read a tokenizer.json (or a tekken.json) and its neighbours.
 
         Raises:
             ValueError: it is no tokenizer.json, or its model is one that merges cannot be appended to.
         """
-        try:
-            tokenizer = Tokenizer.from_file(str(file))
-        except Exception as error:  # `tokenizers` raises plain Exception
-            raise ValueError(f"{key}={file} is not a tokenizer.json that tokenizers reads: {error}") from None
         config = content(file.parent / "tokenizer_config.json")
-        more = declare(tokenizer, declared_in(file.parent, config), file.parent)
+        if tekken.is_tekken(file):
+            tokenizer, more = tekken.convert(file), True
+            config = tekken.CONFIG | config
+        else:
+            try:
+                tokenizer = Tokenizer.from_file(str(file))
+            except Exception as error:  # `tokenizers` raises plain Exception
+                raise ValueError(f"{key}={file} is not a tokenizer.json that tokenizers reads: {error}") from None
+            more = declare(tokenizer, declared_in(file.parent, config), file.parent)
         data = json.loads(tokenizer.to_str() if more else file.read_text(encoding="utf-8"))
         base = cls(data, config, template_of(file.parent, config))
         problem = base._problem()
@@ -118,7 +121,7 @@ class MergeList:
     def spelling(self, surface: bytes) -> str:
         """How the vocabulary writes bytes of text."""
         if self.byte_level:
-            return "".join(TO_CHARACTER[byte] for byte in surface)
+            return tekken.spelled(surface)
         return surface.decode("utf-8").replace(" ", SPACE)
 
     def ids_of(self, surfaces: Iterable[bytes]) -> list[list[int]]:
