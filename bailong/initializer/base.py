@@ -8,7 +8,7 @@ is one call.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from bailong.run.checks import Knobs
 
@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Initializer(Knobs, group="initializer"):
-    """Base of every initializer; its fields are the knobs, `rows` is the rule."""
+    """Base of every initializer; its fields are the knobs, `rows` is the rule.
+
+    `extends` is false for the control that keeps the base's own tokenizer.
+    """
 
     name: str = "initializer"
+    extends: ClassVar[bool] = True
 
     def rows(self, old: torch.Tensor, pieces: list[list[int]], generator: torch.Generator) -> torch.Tensor:
         """New rows, in the order of `pieces`.

@@ -108,6 +108,8 @@ class Train:
     rerun: bool = False
 
     def __post_init__(self) -> None:
+        if not self.initializer.extends:
+            self.tokenizer = Tokenizer(name="none", folder=None)
         if self.stage.dialogues != (self.data.kind == "dialogue"):
             raise ValueError(
                 f"stage={self.stage.name} trains on {'dialogues' if self.stage.dialogues else 'text'}, and "
