@@ -27,6 +27,8 @@ from bailong.tokenizer.merge_list import MergeList
 from bailong.tokenizer.own import TEMPLATE, TEMPLATES, Own
 from bailong.tokenizer.pieces import old_ids, piece_bytes
 
+#: what parts documents where no marker begins them
+SEPARATOR = "<|endoftext|>"
 FILES = ("tokenizer.json", "tokenizer_config.json", "pieces.jsonl", "manifest.json")
 
 
@@ -224,7 +226,7 @@ def load_tokenizer(path: str | Path) -> PreTrainedTokenizerFast:
             raise
         try:
             with hub.asked():
-                return AutoTokenizer.from_pretrained(str(path))
+                return _begun(AutoTokenizer.from_pretrained(str(path)))
         except Exception:  # transformers raises many kinds here; the first message says what is accepted
             raise error from None
     own = Own.read(local, model) if local.is_dir() else None
@@ -239,7 +241,17 @@ def load_tokenizer(path: str | Path) -> PreTrainedTokenizerFast:
 
 def _of_list(folder: Path) -> PreTrainedTokenizerFast:
     """What a tokenizer.json says: classes of a family rebuild their own pipeline, and may cut text otherwise."""
-    return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+    return _begun(PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True))
+
+
+def _begun(tokenizer: Any) -> Any:
+    """With a marker for the beginning of a document: Qwen's tokenizers name none and part documents by `SEPARATOR`.
+
+    It is what Qwen's config.json calls bos; a tokenizer without it takes the end marker, as GPT-2 does.
+    """
+    if tokenizer.bos_token is None and tokenizer.eos_token is not None:
+        tokenizer.bos_token = SEPARATOR if SEPARATOR in tokenizer.get_vocab() else tokenizer.eos_token
+    return tokenizer
 
 
 def encode_documents(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> list[list[int]]:
@@ -258,17 +270,26 @@ def byte_lengths(tokenizer: PreTrainedTokenizerFast) -> np.ndarray:
 
     The '▁' invented before a text is counted like a space that was there.
     """
-    vocabulary = tokenizer.get_vocab()
-    # byte-level tokenizers (GPT-2, Llama 3) write each byte as one character
-    by_character = "ByteLevel" in str(tokenizer.backend_tokenizer.pre_tokenizer) + str(
-        tokenizer.backend_tokenizer.decoder
-    )
-    special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+    vocabulary, by_character = tokenizer.get_vocab(), _is_byte_level(tokenizer)
+    added = tokenizer.added_tokens_decoder  # written as text is, in byte-level tokenizers too
+    special = {i for i, token in added.items() if token.special}
     lengths = np.zeros(max(vocabulary.values()) + 1, dtype=np.uint16)
     for piece, i in vocabulary.items():
         if i not in special:
-            lengths[i] = len(piece) if by_character else len(piece_bytes(piece))
+            plain = by_character and i not in added
+            lengths[i] = len(piece) if plain else _written(piece, by_character)
     return lengths
+
+
+def _written(token: str, by_character: bool) -> int:
+    """UTF-8 bytes of an added token; Gemma adds runs of spaces, written as pieces are: '▁▁'."""
+    return len(token.encode("utf-8") if by_character else piece_bytes(token))
+
+
+def _is_byte_level(tokenizer: PreTrainedTokenizerFast) -> bool:
+    """Whether each byte is written as one character (GPT-2, Llama 3)."""
+    backend = tokenizer.backend_tokenizer
+    return "ByteLevel" in str(backend.pre_tokenizer) + str(backend.decoder)
 
 
 def text_bytes(tokenizer: PreTrainedTokenizerFast) -> Callable[[Any], np.ndarray]:
@@ -279,10 +300,10 @@ def text_bytes(tokenizer: PreTrainedTokenizerFast) -> Callable[[Any], np.ndarray
     typed (`<unk>`).
     """
     sizes = byte_lengths(tokenizer).astype(np.int64)
-    added = tokenizer.added_tokens_decoder
+    added, by_character = tokenizer.added_tokens_decoder, _is_byte_level(tokenizer)
     markers = [i for i in (tokenizer.bos_token_id, tokenizer.eos_token_id) if i is not None]
     for i, token in added.items():
-        sizes[i] = 0 if i in markers else len(token.content.encode("utf-8"))
+        sizes[i] = 0 if i in markers else _written(token.content, by_character)
     behind = np.asarray([i for i, token in added.items() if i in markers or not token.normalized], dtype=np.int64)
     probe = tokenizer.backend_tokenizer.encode(f"{tokenizer.eos_token}x", add_special_tokens=False).ids
     invented = int(sizes[probe].sum()) - 1
