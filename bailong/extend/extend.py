@@ -91,7 +91,7 @@ def extend(settings: Extend) -> Path | None:
     if figures["old_unchanged"] is not None and figures["old_unchanged"] < UNCHANGED:
         console.print(
             f"note: {1 - figures['old_unchanged']:.2%} of the old language's lines have other ids than before, and the "
-            f"model never saw them so; {'more text as protect=... ' if by_script(settings.tokenizer) else 'keep=cjk '}"
+            f"model never saw them so; {'more text as protect=... ' if by_script(wanted, base) else 'keep=cjk '}"
             "leaves out what they use"
         )
     return target
@@ -152,11 +152,9 @@ def tokenizer_file(base: str) -> Path:
         return there
 
 
-def by_script(wanted: Tokenizer) -> bool:
-    """Whether new tokens are learned by the rule of scripts, and not by SentencePiece's."""
-    return wanted.base is not None and (
-        wanted.method != "new_bpe" or tokenizer_file(str(as_folder(wanted.base))).suffix == ".json"
-    )
+def by_script(wanted: Tokenizer, base: Base | None) -> bool:
+    """Whether new tokens are learned by the rule of scripts, and not by SentencePiece's trainer."""
+    return base is not None and (wanted.method != "new_bpe" or isinstance(base, MergeListBase))
 
 
 def recipe_of(wanted: Tokenizer, base: Base | None) -> dict[str, Any]:
@@ -164,7 +162,7 @@ def recipe_of(wanted: Tokenizer, base: Base | None) -> dict[str, Any]:
     knobs = {key: value for key, value in dataclasses.asdict(wanted).items() if key not in NOT_RECIPE}
     if wanted.pieces == 0:
         knobs = {"pieces": 0}
-    elif base is not None and (wanted.method != "new_bpe" or isinstance(base, MergeListBase)):
+    elif by_script(wanted, base):
         knobs = {key: knobs[key] for key in ("method", "pieces", "max_new", "max_piece_length")}
         knobs["scripts"] = list(merges.alphabet_of(wanted).scripts)
     else:
@@ -177,7 +175,7 @@ def corpus_of(settings: Extend, base: Base | None, sources: list[Source], cache:
     corpus = {f"{i} {s.path.split('/')[-1]}": digest(s, cache) for i, s in enumerate(sources)}
     corpus["held_out"] = str(settings.data.held_out)
     old = settings.protect or settings.old_language
-    if base is not None and old is not None and by_script(settings.tokenizer):
+    if old is not None and by_script(settings.tokenizer, base):
         corpus["protect" if settings.protect else "half of old_language"] = digest(old, cache)
     return corpus
 
@@ -229,7 +227,8 @@ def make(
         return folder.of_model(trained, None, None)
     if wanted.pieces == 0:
         return base.converted()
-    if isinstance(base, SentencePieceBase) and wanted.method == "new_bpe":
+    if not by_script(wanted, base):
+        assert isinstance(base, SentencePieceBase)
         return base.merged(wanted, texts, partial, status)
     learned, facts = merges.learned_for(base, wanted, texts, lambda: protected(settings), cache, status)
     made = base.appended(learned, wanted.method)
@@ -245,11 +244,11 @@ def protected(settings: Extend) -> Iterator[str]:
         yield from (text for text in documents(settings.old_language) if share(text, "protect") < 0.5)
 
 
-def old_documents(settings: Extend) -> Iterator[str]:
+def old_documents(settings: Extend, base: Base | None) -> Iterator[str]:
     """Text of the old language that the card is measured on: none that was protected."""
     assert settings.old_language is not None
     for text in documents(settings.old_language):
-        if settings.protect or not by_script(settings.tokenizer) or share(text, "protect") >= 0.5:
+        if settings.protect or not by_script(settings.tokenizer, base) or share(text, "protect") >= 0.5:
             yield text
 
 
@@ -283,7 +282,7 @@ def measured(
         tokenizer,
         base,
         card.Text.read(chain.from_iterable(map(documents, sources)), settings.card_lines, settings.seed),
-        card.Text.read(old_documents(settings), settings.card_lines, settings.seed) if old_language else None,
+        card.Text.read(old_documents(settings, base), settings.card_lines, settings.seed) if old_language else None,
         treebank,
         held_out=settings.data.held_out,
     )

@@ -20,6 +20,9 @@ from bailong.tokenizer.merge_list import MergeList
 from bailong.tokenizer.scripts import Alphabet, checked, scripts_of
 from bailong.tokenizer.settings import Tokenizer
 
+#: rises when other tokens are learned from the same text
+LEARNING = 1
+
 
 class MergeListBase:
     """A tokenizer.json that new merges are appended to."""
@@ -153,7 +156,7 @@ def require_learned(alphabet: Alphabet, counted: continued.Counted, learned: Lea
 
 def cache_of(target: Path, recipe: dict[str, Any], corpus: dict[str, Any]) -> Path:
     """Where the tokens that were learned for a recipe are kept, whatever their number."""
-    facts = {key: value for key, value in recipe.items() if key != "max_new"}
+    facts = {key: value for key, value in recipe.items() if key != "max_new"} | {"learning": LEARNING}
     name = hashlib.sha256(json.dumps([facts, corpus], sort_keys=True).encode()).hexdigest()[:24]
     return target.parent / ".cache" / f"learned-{name}.json"
 
