@@ -208,8 +208,9 @@ def steps_of(settings: Prepare, source: Source, label: str) -> dict[str, Any]:
     """
     every = {name: settings.step(name) for name in ("collect", *step.PER_DOCUMENT, *step.GLOBAL)}
     overridable = {name: knobs for name, knobs in every.items() if name != "tokenize"}  # ids of two do not compare
+    chosen = every | overridden_steps(overridable, source, label)
     return {
-        name: knobs.of_language(source.language)
-        for name, knobs in (every | overridden_steps(overridable, source, label)).items()
+        name: knobs
+        for name, knobs in ((name, knobs.of_language(source.language)) for name, knobs in chosen.items())
         if name == "collect" or (knobs.enabled and (source.process or name == "tokenize"))
     }

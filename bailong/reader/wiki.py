@@ -1,5 +1,6 @@
 """Articles of a MediaWiki XML dump. Each page is parsed by itself, so that a broken one costs nothing but itself."""
 
+import re
 from collections.abc import Iterator
 from urllib.parse import quote
 from xml.etree import ElementTree
@@ -58,17 +59,20 @@ def read(source: Input, variant: str, title: bool, skip_sections: bool, max_byte
 
 
 def site(header: bytes) -> Wiki:
-    """What the head of a dump says of its wiki: where its pages are, and how it calls files and categories."""
+    """What the head of a dump says of its wiki: where its pages are, and how it calls files and categories,
+    and in what language it is."""
     begin, end = header.find(b"<siteinfo>"), header.find(b"</siteinfo>")
     try:
         root = ElementTree.fromstring(header[begin : end + len(b"</siteinfo>")]) if 0 <= begin < end else None
     except ElementTree.ParseError:
         root = None
+    said = re.search(rb"<mediawiki\b[^<>]*\bxml:lang=[\"']([\w-]+)", header)
+    language = said[1].decode() if said else ""
     if root is None:
-        return Wiki()
+        return Wiki(language=language)
     names = {e.get("key"): e.text or "" for e in root.iter("namespace")}
     base = (root.findtext("base") or "").rpartition("/")[0]
-    return Wiki(f"{base}/" if base else "", names.get("6", ""), names.get("14", ""))
+    return Wiki(f"{base}/" if base else "", names.get("6", ""), names.get("14", ""), language)
 
 
 def pages(source: Input, limit: int) -> Iterator[tuple[int, bytes, int, bytes]]:

@@ -4,21 +4,16 @@ import re
 from typing import Any, NamedTuple
 
 from bailong.reader.record import needs
+from bailong.text.language import code
 from bailong.text.superscript import written
 from bailong.text.wiki import template
+from bailong.text.wiki.appendices import APPENDICES
 from bailong.text.wiki.hole import HOLE, close
-from bailong.text.wiki.variants import resolve
+from bailong.text.wiki.variants import CONVERTED, resolve
 
 #: what wikis call files and categories besides their own words for them
 FILES = ("file", "image", "media", "檔案", "文件", "圖像", "图像", "图片", "圖片")
 CATEGORIES = ("category", "分類", "分类")
-
-_APPENDICES = """參考文獻 参考文献 參考資料 参考资料 參考來源 参考来源 參考書目 参考书目 參考 参考 來源 来源
-資料來源 资料来源 引用 文獻 文献 註釋 注释 注釋 註解 注解 備註 备注 腳註 脚注 註腳 注脚 外部連結 外部链接
-外部連接 外部链結 外部鏈接 相關連結 相关链接 參見 参见 參看 参看 相關條目 相关条目 延伸閱讀 延伸阅读 references
-notes sources bibliography footnotes"""
-#: headings of sections that hold no prose
-APPENDICES = frozenset(_APPENDICES.split()) | {"external links", "see also", "further reading"}
 
 _SILENT = """ref references table gallery timeline hiero score graph imagemap templatedata syntaxhighlight
 source categorytree inputbox maplink mapframe section indicator noinclude style"""
@@ -40,11 +35,12 @@ BULLET = re.compile(r"^[*#:;]+\s*", re.MULTILINE)
 
 
 class Wiki(NamedTuple):
-    """A wiki: where its pages are, and its words for the namespaces of files and categories."""
+    """A wiki: where its pages are, its words for the namespaces of files and categories, and its language."""
 
     base: str = ""
     files: str = ""
     categories: str = ""
+    language: str = ""
 
 
 class Cleaner:
@@ -56,7 +52,8 @@ class Cleaner:
         except ImportError:
             raise needs("mwparserfromhell", "wiki") from None
         self._parse = mwparserfromhell.parse
-        self._variant = variant
+        self._language = wiki.language
+        self._variant = variant if not wiki.language or code(wiki.language) in CONVERTED else ""
         self._skip_sections = skip_sections
         self._hidden = {name.lower() for name in (*FILES, *CATEGORIES, wiki.files, wiki.categories) if name}
 
@@ -69,7 +66,7 @@ class Cleaner:
         code = self._parse(written(SWITCH.sub("", markup)))
         self._prune(code)
         text = code.strip_code(normalize=True, collapse=False)
-        return _tidy(text)
+        return _tidy(text, self._language)
 
     def _prune(self, code: Any) -> None:
         """Remove what strip_code would turn into stray words: captions, notes, cells of tables; mark headings."""
@@ -115,9 +112,9 @@ def _without_appendices(markup: str) -> str:
     return "".join(kept)
 
 
-def _tidy(text: str) -> str:
+def _tidy(text: str, language: str) -> str:
     """Lines without leftovers; a heading that no text follows goes, and at most one empty line stays between two."""
-    text = EMPTY.sub("", close(EDIT.sub("", text))[0])
+    text = EMPTY.sub("", close(EDIT.sub("", text), language)[0])
     lines: list[str] = []
     open_headings: list[tuple[int, str]] = []
     for line in BULLET.sub("", text).split("\n"):

@@ -42,12 +42,14 @@ def state(run: Run, facts: dict[str, Any], rerun: bool = False) -> str:
 
 def difference(before: dict[str, Any], now: dict[str, Any], most: int = 6) -> str:
     """`key: this before, that now; ...` of the keys in which two flat identities differ; empty if they are the same.
+    What one of them lacks comes last: it mostly follows from something that changed.
 
     Args:
         before: as it was read from a file. most: keys that are named; of others their number.
     """
     now = json.loads(json.dumps(now, default=str))
-    keys = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
+    differing = [key for key in {*before, *now} if before.get(key) != now.get(key)]
+    keys = sorted(differing, key=lambda key: (key not in before or key not in now, key))
     named = [f"{key}: {_short(before.get(key))} before, {_short(now.get(key))} now" for key in keys[:most]]
     return "; ".join(named) + (f" and {len(keys) - most} more" if len(keys) > most else "")
 

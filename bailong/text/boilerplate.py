@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import ahocorasick_rs
 
+from bailong.text.sentences import MARKS
+
 #: the kinds of lines and the words of menus
 SOURCE = Path(__file__).with_suffix(".yaml")
 
@@ -22,7 +24,9 @@ _FRONT = r"\n[\s\[【(「<«‹←>*=■●▲◆◎※（－-]{0,4}"
 _SEPARATOR = re.compile(r" *[|>»›•→➔➜▸] *| +[/·-] +| {2,}|\t")
 #: a file or a key in letters, as long as one line of it is: it has capitals, small letters and digits
 _BLOB = re.compile(r"(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z])(?=\D*\d)[A-Za-z0-9+/_-]{60,}={0,2}")
-_SENTENCE = re.compile(r"[。！？!?；;]|\.(?:\s|$)|[，,].*[，,]")
+_SENTENCE = re.compile(rf"[。！？!?；;{MARKS}]|\.(?:\s|$)|[，,،].*[，,،]")
+#: what commands are written with: `git {{add|commit}}`
+_COMMAND = re.compile("[`{}]")
 _LABELS = re.compile(r"^(?:[\[【] ?[^\[\]【】:]{1,12} ?[\]】] ?){2,}$")
 #: what introduces a breadcrumb
 _HERE = re.compile(
@@ -76,7 +80,7 @@ def suspicious(text: str, data: bytes | None = None) -> bool:
 
 def _navigation(line: str) -> bool:
     """Menus and breadcrumbs: short labels between separators, some of them well known."""
-    if len(line) > 300 or line[0] == line[-1] == "|" or _SENTENCE.search(line):
+    if len(line) > 300 or line[0] == line[-1] == "|" or _SENTENCE.search(line) or _COMMAND.search(line):
         return False
     line = _HERE.sub("", line)
     pieces = line.split("/") if line.split("/")[0].strip() in frame().home else _SEPARATOR.split(line)

@@ -9,6 +9,8 @@ prose, and so is a line that ends with a full stop or holds one of full width.
 
 import re
 
+from bailong.text.sentences import MARKS
+
 _HEAD = r"[ \t]*"
 _NAME = r"[\w.$]+"
 
@@ -42,7 +44,7 @@ _CODE = re.compile(
 #: a line can be code only with one of these
 _SIGNS = re.compile(r"[=(){};|$>\[:#'\"]|\b(?:return|import|SELECT|WHERE)\b")
 _PROMPT = re.compile(rf"{_HEAD}(?:\$|>>>) ")
-_SENTENCE = re.compile(rf"[。！？]|[^\W\d_a-zA-Z][.!?]{_HEAD}\Z")
+_SENTENCE = re.compile(rf"[。！？{MARKS}]|[^\W\d_a-zA-Z][.!?]{_HEAD}\Z")
 _PAIR = re.compile(r"[ \t]*(?:- )?[\w.-]+[ ]?[=:](?:[ ]?[^ ].*)?\Z")
 _SECTION = re.compile(r"[ \t]*(?:\[[^\[\]]+\]|(?:- )?[\w.-]+:)[ \t]*\Z")
 _ASCII_KEY = re.compile(r"[ \t]*(?:- )?[A-Za-z_]")

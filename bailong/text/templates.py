@@ -12,12 +12,16 @@ from pathlib import Path
 
 import ahocorasick_rs
 
+from bailong.text.sentences import MARKS
+
 SLOT = "＊"
 _NUMBER = re.compile(
-    r"[0-9０-９]+|(?<=第)[一二三四五六七八九十百千零〇○]+|[一二三四五六七八九十百零〇○]+(?=[年月日條条項项款號号])"
+    r"\d+|(?<=第)[一二三四五六七八九十百千零〇○]+|[一二三四五六七八九十百零〇○]+(?=[年月日條条項项款號号])"
 )
-_SEPARATOR = re.compile(r"([，。、；：！？,;:!?．（）()「」『』《》〈〉【】\[\]|｜\t]+ *|\. +|  +)")
+_SEPARATOR = re.compile(rf"([，。、；：！？,;:!?،؛{MARKS}．（）()「」『』《》〈〉【】\[\]|｜\t]+ *|\. +|  +)")
 _LETTER = re.compile(r"[^\W\d_]")
+#: scripts in which a word is a character or two
+_WIDE = re.compile("[\u2e80-\ua4cf\uac00-\ud7ff\uf900-\ufaff\uff00-\uffef]")
 _SLOTS = re.compile(rf"{SLOT}(?:[^\w{SLOT}]*{SLOT})+")
 #: lines beyond are no templates but texts
 LONGEST = 1000
@@ -75,7 +79,7 @@ def _fixed(clause: str, frequent: Container[int]) -> str:
 
 def _edges(clause: str) -> tuple[int, ...]:
     """How many characters of an end are looked at: about two words, or four."""
-    sizes = (12, 24) if clause.isascii() else (4, 8)
+    sizes = (4, 8) if _WIDE.search(clause) else (12, 24)
     return tuple(size for size in sizes if size < len(clause))
 
 

@@ -11,12 +11,16 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from bailong.text.sentences import MARKS
+
 _WIDE = re.compile("[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]")
 #: wide beside Chinese characters
 _EITHER = re.compile("[“”‘’…—·]")
 _HAN = re.compile("[\u3040-\u30ff\u3400-\u9fff]")
+#: of scripts whose words end with a sign as often as with a letter, which `\w` leaves out
+_SIGNS = "\u0900-\u0963\u0966-\u0dff\u0e00-\u0e4e\u0e80-\u0ece\u102b-\u103e\u17b4-\u17d3"
 #: the end of a line of some length within a sentence
-_OPEN = re.compile(r"\n(?<=[^\n]{15}[\w，、,\-—）)」』》%~]\n)")
+_OPEN = re.compile(rf"\n(?<=[^\n]{{15}}[\w，、,،؛\-—）)」』》%~{_SIGNS}]\n)")
 #: the mark of a page by its form, below a line that does not end a sentence
 _AT_PAGE = re.compile(
     r"\n(?<=[\w，、,\-—]\n)\s*(?:[-–—]+ ?\d{1,4} ?[-–—]|第 ?[\d一二三四五六七八九十]+ ?[頁页]|[Pp]age \d)"
@@ -24,9 +28,10 @@ _AT_PAGE = re.compile(
 #: what such a mark holds, found without looking back
 _PAGE = re.compile(r"\n\s*(?:[-–—第]|[Pp]age \d)")
 _CLOSING = "，。、；：！？）」』》〉】〕”’…,.;:!?)]%"
-_END = re.compile(r"[。！？!?：:；;…]['\"”’」』）)》]*\Z|\.['\"”’)\]]*\Z")
-_INNER_END = re.compile(r"[。！？]|[a-z][.?!] [A-Z]")
-_STOP = re.compile(r"[，。、；！？,.;]\s?\S")
+_END = re.compile(rf"[。！？!?：:；;…{MARKS}]['\"”’」』）)》]*\Z|\.['\"”’)\]]*\Z")
+_LETTER = r"[^\W\d_\x00-\x7f\u2e80-\uffff]"
+_INNER_END = re.compile(rf"[。！？{MARKS}]|(?:[a-z]|{_LETTER})[.?!] (?:[A-Z]|{_LETTER})")
+_STOP = re.compile(rf"[，。、；！？,.;،؛{MARKS}]\s?\S")
 #: what a line of its own begins with: an item, a quotation, an article, a heading
 _START = re.compile(
     r"\s*(?:(?:[·‧](?!\w)|[-*+•○●◆◇■□▪►▶◎※★☆→>|#=`$%@&])"

@@ -1,4 +1,4 @@
-"""Simplified to Traditional Chinese as written in Taiwan (paper, section 4.2: OpenCC). English stays as it is."""
+"""Simplified to Traditional Chinese as written in Taiwan (paper, section 4.2: OpenCC). Other languages stay."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from bailong.data.turns import Turn
 from bailong.prepare.dialogue.shapes import PassageQuestion, Piece
 from bailong.prepare.dialogue.step import Context, DialogueStep
 from bailong.prepare.step.convert import Convert
+from bailong.text.language import other_than_chinese
 
 #: a line of its own between the texts of a dialogue, which no dictionary holds
 _BETWEEN = "\n\x1e\n"
@@ -24,6 +25,9 @@ class ConvertDialogues(Convert, DialogueStep):
     def run(self, pieces: Iterator[Piece], context: Context) -> Iterator[Piece]:
         apply = self.open()
         for piece in pieces:
+            if other_than_chinese(piece.language):
+                yield piece
+                continue
             texts = _texts(piece)
             result = apply(_BETWEEN.join(texts))
             after = (result.text or "").split(_BETWEEN)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
 
 from bailong.prepare.work.task import Task
 from bailong.run.checks import Knobs, did_you_mean
 from bailong.run.parse import overridden
+from bailong.text.language import other_than_chinese
 
 if TYPE_CHECKING:
     from bailong.data.settings import Source
@@ -107,6 +108,28 @@ class TextStep(CorpusStep):
         Called once in each worker process: what it returns need not be picklable.
         """
         raise NotImplementedError
+
+
+@dataclass
+class SpokenStep(TextStep):
+    """A text step whose rules depend on the language.
+
+    Attributes:
+        language: of the text, as `tr`; null: the label of the source.
+    """
+
+    language: str | None = None
+
+    def of_language(self, language: str) -> Self:
+        return self if self.language is not None else replace(self, language=language)
+
+
+@dataclass
+class ChineseStep(TextStep):
+    """A text step that is made for Chinese: a source that carries the label of another language goes without it."""
+
+    def of_language(self, language: str) -> Self:
+        return replace(self, enabled=False) if other_than_chinese(language) else self
 
 
 @dataclass

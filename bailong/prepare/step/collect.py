@@ -97,7 +97,7 @@ class Collect(CorpusStep):
     fetch_hosts: int = 8
 
     name: ClassVar[str] = "collect"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     local: ClassVar[tuple[str, ...]] = ("user_agent", "fetch_delay", "fetch_timeout", "fetch_retries", "fetch_hosts")
 
     def __post_init__(self) -> None:

@@ -6,19 +6,20 @@ from dataclasses import dataclass
 from itertools import groupby, islice
 from typing import Any, ClassVar
 
-from bailong.prepare.step.base import Result, TextStep
+from bailong.prepare.step.base import ChineseStep, Result
 
 #: where a paragraph is cut to tell quoted Japanese from the Chinese around it
 _STRETCH = re.compile(r"([\s,.!?;:()\"'，。！？；：、（）《》〈〉「」『』“”‘’…—]+)")
 
 
 @dataclass
-class Convert(TextStep):
+class Convert(ChineseStep):
     """The paper converts everything with s2twp, which changes every second document that was written in Taiwan
     (參數 -> 引數, 不是只有 -> 不是隻有). So `guarded` looks first: a paragraph is converted if characters that only
     Simplified Chinese has outnumber those that only Traditional Chinese has; one without either follows its document.
 
-    Converting is no fixed point: apply it once.
+    Converting is no fixed point: apply it once. A source that carries the label of another language is not looked
+    at: Japanese and Korean write some characters as Simplified Chinese does.
 
     Attributes:
         mode: `guarded`; `always` converts everything, as the paper; `off` nothing.

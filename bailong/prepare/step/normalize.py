@@ -19,8 +19,8 @@ _PRIVATE = re.compile("[\ue000-\uf8ff\U000f0000-\U0010ffff]")
 _SPACE = re.compile("[\xa0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 #: a cell without dots, beside no cell with dots
 _NO_CELL = re.compile("(?<![\u2800-\u28ff])\u2800+(?![\u2800-\u28ff])")
-_WIDE = "\u2e80-\u9fff\uac00-\ud7ff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef"
-#: layout between Chinese characters, where no space is written (an ideographic space is: 第三章　渡口)
+_WIDE = "\u2e80-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef"
+#: layout between Chinese characters (not Korean), where no space is written (an ideographic space is: 第三章　渡口)
 _NO_BREAK = re.compile(rf"(?<=[{_WIDE}])\xa0+(?=[{_WIDE}]|\Z)|^\xa0+(?=[{_WIDE}])", re.M)
 _LIGATURES = {0xFB00: "ff", 0xFB01: "fi", 0xFB02: "fl", 0xFB03: "ffi", 0xFB04: "ffl", 0xFB05: "st", 0xFB06: "st"}
 _LIGATURE = re.compile("[\ufb00-\ufb06]")
@@ -66,7 +66,7 @@ class Normalize(TextStep):
     """
 
     name: ClassVar[str] = "normalize"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     mojibake: bool = True
     fullwidth_ascii: bool = True
     spaces: bool = True

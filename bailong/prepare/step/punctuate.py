@@ -4,14 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from bailong.prepare.step.base import Result, TextStep
+from bailong.prepare.step.base import ChineseStep, Result
 
 _FULL_WIDTH = str.maketrans(",;:!?().", "，；：！？（）。")
 
 
 @dataclass
-class Punctuate(TextStep):
+class Punctuate(ChineseStep):
     """The paper translates sign by sign, which gives 3。14, 10：30 and https：//: `contextual` looks at the neighbours.
+    A source that is labelled with another language keeps its punctuation.
 
     Attributes:
         mode: `contextual`; `naive` replaces every sign, as the paper; `off` none.

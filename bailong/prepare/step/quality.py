@@ -9,13 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bailong.prepare.step.base import Result, TextStep
+from bailong.prepare.step.base import Result, SpokenStep
 from bailong.run.checks import require
+from bailong.text.language import other_than_chinese
+from bailong.text.sentences import MARKS
+from bailong.text.wiki.appendices import headings
 
 if TYPE_CHECKING:
     from bailong.text.cut import Piece
 
-#: headings under which a wiki lists sources; without a list they say nothing
+#: headings under which a Chinese wiki lists sources; without a list they say nothing
 _SECTIONS = re.compile(
     r"\n\s*(?:參見|参见|另見|另见|參考資料|参考资料|參考文獻|参考文献|參考來源|参考来源|外部連結|外部链接|外部鏈接|註釋|注释|註解|注解|相關條目|相关条目|腳註|脚注"
     r"|See also|References|External links|Notes|Footnotes|Further reading|Bibliography) ?[:：]?\s*\Z"
@@ -23,22 +26,24 @@ _SECTIONS = re.compile(
 _SIGNS = re.compile(
     r"[*#<>|=~^_\\＊＃＜＞｜＝～\u2190-\u21ff\u2580-\u25a0\u25a2-\u25ae\u25b0-\u25ff\u2600-\u27bf\u2b00-\u2bff\u3013\u32a3\ufffd\U0001f000-\U0001faff]"
 )
-_STOPS = re.compile(r"[。！？!?；;：:，、.]")
+_STOPS = re.compile(rf"[。！？!?；;：:，、.،؛፣፤၊{MARKS}]")
 _CAPITALS = re.compile(r"[A-Z]")
 _LATIN = re.compile(r"[A-Za-z]")
+#: letters of alphabets and their like, four of which say about as much as a character of East Asia
+_ALPHABETIC = re.compile(r"(?![\u1100-\u11ff\u2e80-\ua4cf\uac00-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff])[^\W\d_]")
 _LETTER = re.compile(r"[^\W\d_]")
 _WORD = re.compile(r"[^\W_]")
 
 
 @dataclass
-class Quality(TextStep):
+class Quality(SpokenStep):
     """The defaults are set where Taiwan law (short numbered articles, phrases repeated by nature), Wikipedia, and
     transcripts of meetings lose next to nothing; the thresholds of Gopher (arXiv 2112.11446, table A1), made for
     English web pages, would drop every fourth law.
 
     Attributes:
         boilerplate: cut lines of the page's frame (`bailong.text.boilerplate`), each with its kind as the reason.
-        min_content: Han characters (or four times as many Latin letters) that must be left, beside contact details,
+        min_content: characters of East Asia (or four times as many letters) that must be left, beside contact details,
             in a document of which something was cut; else it is dropped as `boilerplate`.
         max_mojibake: largest share of the characters that may stand in lines decoded by the wrong codec, which are cut,
             and in sentences with holes that a codec left; `mojibake`.
@@ -46,9 +51,9 @@ class Quality(TextStep):
             before; `repetition`. (Gopher: 0.15 for 5 words. The highest law of Taiwan has 0.61.)
         max_repeated_long: the same for 16 (64). (Gopher: 0.10 for 10 words. The highest law has 0.45.)
         max_repeated_lines: largest share of characters in lines that have occurred before, `repetition` (Gopher: 0.2).
-        max_pair: largest share of the letters that one pair of Han characters, or one Latin word, covers in a text
-            without a single stop, which no prose reaches and a list of search keywords does; `keywords` (Gopher: 0.2
-            for all text).
+        max_pair: largest share of the letters that one pair of Han characters, or what repeats one word between spaces,
+            covers in a text without a single stop, which no prose reaches and a list of search keywords does;
+            `keywords` (Gopher: 0.2 for all text).
         max_signs: largest share of symbols among the characters; runs of one sign count once; `symbols`, as is a text
             without a letter or digit.
         max_capitals: largest share of capitals among Latin letters, in a text with three exclamation marks; `shouting`.
@@ -67,7 +72,7 @@ class Quality(TextStep):
     min_letters: int = 40
 
     name: ClassVar[str] = "quality"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def __post_init__(self) -> None:
         for knob in (
@@ -97,6 +102,7 @@ class Quality(TextStep):
         from bailong.text.boilerplate import suspicious
         from bailong.text.repetition import repeated, top_word
 
+        sections = self._sections()
         compressed = zstandard.ZstdCompressor(level=-3).compress
 
         def repetitive(text: str, data: bytes) -> bool:
@@ -140,9 +146,9 @@ class Quality(TextStep):
             data = text.encode("utf-8", "surrogatepass")
             if why := reason(text, data):
                 return Result(None, why)
-            if not self.boilerplate or not suspicious(text, data) and _SECTIONS.search(text[-200:]) is None:
+            if not self.boilerplate or not suspicious(text, data) and sections.search(text[-200:]) is None:
                 return Result(text)
-            return self._cut(text)
+            return self._cut(text, sections)
 
         return apply
 
@@ -158,7 +164,7 @@ class Quality(TextStep):
         start = 0
         for line in lines:
             if (broken := is_broken(line, beside=beside)) or is_damaged(line):
-                parts = split(line)
+                parts = split(line, self.language or "")
                 bad = [is_damaged(part) or is_broken(part, beside=broken) for part in parts]
                 if broken and not any(bad):
                     parts, bad = [line], [True]
@@ -174,13 +180,13 @@ class Quality(TextStep):
             return None, (("mojibake", text),)
         return cut(text, pieces)
 
-    def _cut(self, text: str) -> Result:
+    def _cut(self, text: str, sections: re.Pattern[str]) -> Result:
         from bailong.text.boilerplate import is_detail
         from bailong.text.cut import Piece, cut
 
         pieces = self._frame(text)
         end = pieces[-1].start if pieces and not text[pieces[-1].end :].strip() else len(text)
-        while (section := _SECTIONS.search(text, max(0, end - 200), end)) is not None:
+        while (section := sections.search(text, max(0, end - 200), end)) is not None:
             end = section.start()
             while pieces and pieces[-1].end > end:
                 pieces.pop()
@@ -202,7 +208,7 @@ class Quality(TextStep):
         start = 0
         for line in text.split("\n"):
             if suspicious(line) and (kind := boilerplate(line)):
-                parts = [line] if is_message(kind) else split(line)
+                parts = [line] if is_message(kind) else split(line, self.language or "")
                 for part in parts:
                     if len(parts) == 1 or (kind := boilerplate(part)):
                         pieces.append(Piece(start, start + len(part), kind))
@@ -212,8 +218,13 @@ class Quality(TextStep):
                 start += len(line) + 1
         return pieces
 
+    def _sections(self) -> re.Pattern[str]:
+        if not other_than_chinese(self.language or ""):
+            return _SECTIONS
+        return re.compile(rf"\n\s*(?:{'|'.join(map(re.escape, headings(self.language or '')))}) ?:?\s*\Z")
+
     def _content(self, line: str) -> float:
-        return len(_LETTER.findall(line)) - 0.75 * len(_LATIN.findall(line))
+        return len(_LETTER.findall(line)) - 0.75 * len(_ALPHABETIC.findall(line))
 
     def _lines(self, text: str) -> float:
         lines = Counter(line for line in text.split("\n") if line)

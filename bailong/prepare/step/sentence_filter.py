@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from bailong.prepare.step.base import Result, TextStep
+from bailong.prepare.step.base import Result, SpokenStep
+from bailong.text.sentences import MARKS
 
 #: drawing and decoration. Signs that carry meaning in prose are not among them: ○ (a zero in 二○一八年), □ and ■ of
 #: forms aside, ①, ㎏, ℃, ½, Ⅳ, °, ×, ·, ♀, ♭ and the mathematical operators.
@@ -32,7 +33,7 @@ _TITLE = re.compile(r"《[^《》\n]{1,60}》|〈[^〈〉\n]{1,60}〉|「[^「�
 _WITHIN = re.compile(rf"(?<=\w) ?[{_STARS}] ?(?=\w)|(?<=[A-Za-z0-9\u3041-\u30fa])[{_STARS}](?!\s*[{_STARS}])")
 #: an arrow from one step, place or formula to the next
 _ARROW = re.compile(r"(?<=[\w\])）」』》】]) ?[→⇒] ?(?=[\w\[(（「『《【])")
-_STOP = re.compile(r"[。！？；，、!?;,]|\.(?:\s|$)")
+_STOP = re.compile(rf"[。！？；，、!?;,،؛{MARKS}]|\.(?:\s|$)")
 #: what comes before an address that the reader is sent to, which has no scheme and no path
 _SENT = re.compile(
     r"(?:網址|官網|网址|官网|詳見|详见|請見|参见|參見|請上|请上|請至|请至|請到|點擊|点击|點選|連結|链接|登入|登录|造訪|瀏覽|轉自|轉載自|"
@@ -41,7 +42,7 @@ _SENT = re.compile(
 
 
 @dataclass
-class SentenceFilter(TextStep):
+class SentenceFilter(SpokenStep):
     """Cut every sentence that holds a URL, an e-mail address, an emoji or a special symbol.
 
     `symbols` is the inside of a regular expression's [...]: null takes the list of this module. `patterns` adds
@@ -67,7 +68,7 @@ class SentenceFilter(TextStep):
     min_keep_ratio: float = 0.0
 
     name: ClassVar[str] = "sentence_filter"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def __post_init__(self) -> None:
         self.require(0 <= self.min_keep_ratio <= 1, "min_keep_ratio", "in [0, 1]")
@@ -86,6 +87,7 @@ class SentenceFilter(TextStep):
         from bailong.text.sentences import split
         from bailong.text.spans import EMAIL, URL
 
+        language = self.language or ""
         named = _named_sites if self.names else str
         plain = _without_names if self.names and self.symbols is None else str
         signs = self._signs()
@@ -119,7 +121,7 @@ class SentenceFilter(TextStep):
             for line in text.split("\n"):
                 if suspicious(line):
                     position = head
-                    for sentence in split(line):
+                    for sentence in split(line, language):
                         if reason := reason_of(sentence):
                             pieces.append(Piece(position, position + len(sentence), reason))
                         position += len(sentence)

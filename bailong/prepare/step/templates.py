@@ -39,6 +39,7 @@ class Templates(TextStep):
     covered: float = 0.6
 
     name: ClassVar[str] = "templates"
+    version: ClassVar[int] = 2
     local: ClassVar[tuple[str, ...]] = ("reviewed",)
 
     def __post_init__(self) -> None:

@@ -19,7 +19,7 @@ _TRAILING = re.compile(rf"(?<![\s，、：:(（是為为位於于在有的和與
 _WORD = re.compile(r"\w")
 
 
-def close(text: str) -> tuple[str, int]:
+def close(text: str, language: str = "") -> tuple[str, int]:
     """`text` without holes, and the number of sentences that went with one.
 
     What may have been no words (`MAYBE`) goes silently where it is alone on its line, before all of its words or behind
@@ -34,7 +34,7 @@ def close(text: str) -> tuple[str, int]:
                 line = closed
             line = _TRAILING.sub("", _LEADING.sub(r"\1", line))
             if _HOLES.search(line):
-                sentences = split(line)
+                sentences = split(line, language)
                 damaged = [sentence for sentence in sentences if _HOLES.search(sentence)]
                 lost += sum(_WORD.search(sentence) is not None for sentence in damaged)
                 line = "".join(sentence for sentence in sentences if not _HOLES.search(sentence)).rstrip()

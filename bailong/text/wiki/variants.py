@@ -13,6 +13,11 @@ FALLBACKS = {
     "zh-hans": ("zh-hans", "zh-cn", "zh-sg", "zh-my", "zh"),
 }
 
+#: wikis that show words by variants; in the text of another, -{ is what it says
+CONVERTED = frozenset(
+    ("zh", "gan", "crh", "ban", "iu", "kk", "ku", "mni", "sh", "shi", "sr", "tg", "tly", "uz", "wuu", "zgh")
+)
+
 _MARK = re.compile(r"-\{((?:(?!-\{|\}-).)*)\}-", re.DOTALL)
 _SHORT_MARK = re.compile(r"-\{([^{}]{0,600})\}-")
 _FLAGS = re.compile(r"^\s*([A-Za-z;\s-]*)\|", re.DOTALL)
@@ -36,9 +41,9 @@ def resolve(text: str, variant: str) -> str:
     """Wiki text with every mark resolved, inner ones first. One that never ends leaves a hole (`wiki.hole`).
 
     Args:
-        variant: of the reader, such as `zh-tw`.
+        variant: of the reader, such as `zh-tw`; empty: there are no such marks.
     """
-    if "-{" not in text:
+    if "-{" not in text or not variant:
         return text
     order = FALLBACKS.get(variant, (variant,))
     for _ in range(8):
@@ -55,7 +60,7 @@ def resolve_certain(text: str, variant: str) -> str:
     (`${x}-{y}-`, `--{{bin|lib}}`, `-{日期}-v1.txt`), a formula (`x^{-{a}-}`) and a lone `-{` stay; beside a certain
     mark, `-{}-` and `-{999}-` are marks too.
     """
-    if "-{" not in text:
+    if "-{" not in text or not variant:
         return text
     order = FALLBACKS.get(variant, (variant,))
     known = False

@@ -1,0 +1,76 @@
+"""Languages by their tags: what a label such as `tr`, `tr-TR`, `tur` or `Turkish` means, and in what it is written.
+
+A source, a benchmark and a run carry the label of a language (BCP 47). What depends on it, asks here.
+"""
+
+from functools import cache
+from typing import NamedTuple
+
+
+class Language(NamedTuple):
+    """A language: its code (the shortest of ISO 639), its English name, and the script that it is mostly written in."""
+
+    code: str
+    name: str
+    script: str
+
+
+#: code, its longer forms, name, script
+_KNOWN = """
+af afr Afrikaans Latin|am amh Amharic Ethiopic|ar ara,arb Arabic Arabic|as asm Assamese Bengali
+az aze,azj Azerbaijani Latin|be bel Belarusian Cyrillic|bg bul Bulgarian Cyrillic|bn ben Bengali Bengali
+bo bod,tib Tibetan Tibetan|bs bos Bosnian Latin|ca cat Catalan Latin|cs ces,cze Czech Latin
+cy cym,wel Welsh Latin|da dan Danish Latin|de deu,ger German Latin|el ell,gre Greek Greek|en eng English Latin
+es spa Spanish Latin|et est Estonian Latin|eu eus,baq Basque Latin|fa fas,per,pes Persian Arabic
+fi fin Finnish Latin|fil tl,tgl,tagalog Filipino Latin|fr fra,fre French Latin|ga gle Irish Latin|gl glg Galician Latin
+gu guj Gujarati Gujarati|ha hau Hausa Latin|he heb,iw Hebrew Hebrew|hi hin Hindi Devanagari|hr hrv Croatian Latin
+hu hun Hungarian Latin|hy hye,arm Armenian Armenian|id ind,in Indonesian Latin|is isl,ice Icelandic Latin
+it ita Italian Latin|ja jpn Japanese Kana|ka kat,geo Georgian Georgian|kk kaz Kazakh Cyrillic|km khm Khmer Khmer
+kn kan Kannada Kannada|ko kor Korean Hangul|ku kur,kmr Kurdish Latin|ky kir Kyrgyz Cyrillic|la lat Latin Latin
+lo lao Lao Lao|lt lit Lithuanian Latin|lv lav Latvian Latin|mk mkd,mac Macedonian Cyrillic|ml mal Malayalam Malayalam
+mn mon Mongolian Cyrillic|mr mar Marathi Devanagari|ms msa,may,zsm Malay Latin|my mya,bur Burmese Myanmar
+nb no,nor,nob,nn,nno Norwegian Latin|ne nep,npi Nepali Devanagari|nl nld,dut Dutch Latin|or ori,ory Odia Oriya
+pa pan Punjabi Gurmukhi|pl pol Polish Latin|ps pus Pashto Arabic|pt por Portuguese Latin|ro ron,rum Romanian Latin
+ru rus Russian Cyrillic|sa san Sanskrit Devanagari|si sin Sinhala Sinhala|sk slk,slo Slovak Latin
+sl slv Slovenian Latin|so som Somali Latin|sq sqi,alb Albanian Latin|sr srp Serbian Cyrillic|sv swe Swedish Latin
+sw swa,swh Swahili Latin|ta tam Tamil Tamil|te tel Telugu Telugu|tg tgk Tajik Cyrillic|th tha Thai Thai
+ti tir Tigrinya Ethiopic|tk tuk Turkmen Latin|tr tur Turkish Latin|tt tat Tatar Cyrillic|ug uig Uyghur Arabic
+uk ukr Ukrainian Cyrillic|ur urd Urdu Arabic|uz uzb Uzbek Latin|vi vie Vietnamese Latin
+yi yid Yiddish Hebrew|zh zho,chi,cmn,yue,wuu,nan,hak,gan,hsn,lzh,zht,zhs Chinese Han
+"""
+
+
+@cache
+def _known() -> dict[str, Language]:
+    found: dict[str, Language] = {}
+    for row in _KNOWN.replace("\n", "|").strip("|").split("|"):
+        code, others, name, script = row.split(" ")
+        language = Language(code, name, script)
+        found |= dict.fromkeys((code, *others.split(","), name.lower()), language)
+    return found
+
+
+@cache
+def language(tag: str) -> Language | None:
+    """The language of a tag, or of its English name; None where it is not known here."""
+    whole = tag.strip().lower().replace("_", "-")
+    return _known().get(whole) or _known().get(whole.split("-")[0])
+
+
+def code(tag: str) -> str:
+    """The code of a tag's language: `tr` for `tr-TR`, `tur` and `Turkish`; of one that is not known, its first part."""
+    found = language(tag)
+    return found.code if found else tag.strip().lower().replace("_", "-").split("-")[0]
+
+
+def is_chinese(tag: str) -> bool:
+    """Whether a tag is one of Chinese, in either script."""
+    return code(tag) == "zh"
+
+
+def other_than_chinese(tag: str) -> bool:
+    """Whether a tag names a language, and that is not Chinese: what is made for Chinese alone then leaves it alone.
+
+    Without a label nobody knows, and such steps look at the text.
+    """
+    return code(tag) not in ("", "zh", "und", "mul", "mis", "zxx")
