@@ -65,7 +65,10 @@ class Pipeline:
                 sources.append(source)
         manifests = self._run("clean", tasks)
         self.shards = [
-            ShardRef(t.name, source, m["facts"]["documents"], m["facts"]["tokens"])
+            ShardRef(
+                *(t.name, source, m["facts"]["documents"], m["facts"]["tokens"]),
+                *(self.sources[source].language, self.settings.tokenize.characters),
+            )
             for t, source, m in zip(tasks, sources, manifests, strict=True)
         ]
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bailong.prepare.dedup.star import keep_order
+from bailong.prepare.dedup.words import words
 from bailong.prepare.work.shard import DROPS
 
 
@@ -23,21 +24,29 @@ class Documents:
         folders, sources: of the shards.
         positions: of each shard in the run's shard list, which the drops refer to.
         first: [shards + 1] int64, the number of each shard's first document.
+        words: whether the characters of each shard are compared as words (`words.words`).
     """
 
     def __init__(
-        self, folders: Sequence[Path], sources: Sequence[int], positions: Sequence[int], lengths: Sequence[int]
+        self,
+        folders: Sequence[Path],
+        sources: Sequence[int],
+        positions: Sequence[int],
+        lengths: Sequence[int],
+        words: Sequence[bool] = (),
     ) -> None:
         self.folders = list(folders)
         self.sources = np.asarray(sources, dtype=np.int64)
         self.positions = np.asarray(positions, dtype=np.int32)
         self.first = np.cumsum([0, *lengths], dtype=np.int64)
+        self.words = list(words) or [False] * len(self.folders)
 
     @classmethod
     def of(cls, inputs: Sequence[Path], arguments: Mapping[str, Any]) -> tuple[Documents, list[Path]]:
         """The shards, which come first among a task's inputs, and its other inputs; arguments of `scope.arguments`."""
         count = len(arguments["positions"])
-        documents = cls(inputs[:count], arguments["sources"], arguments["positions"], arguments["documents"])
+        sources, positions, lengths = (arguments[key] for key in ("sources", "positions", "documents"))
+        documents = cls(inputs[:count], sources, positions, lengths, arguments.get("words", ()))
         return documents, list(inputs[count:])
 
     def locate(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -64,7 +73,8 @@ class Documents:
         return keep_order(self.sources[self.locate(numbers)[0]], self.lengths(numbers), keys)
 
     def ids(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Token ids of these documents, one after the other, and where each begins, [k + 1] int64.
+        """Token ids of these documents (or hashes of their words), one after the other, and where each begins, [k + 1]
+        int64.
 
         Args:
             numbers: ascending.
@@ -76,8 +86,12 @@ class Documents:
             starts = np.load(self.folders[i] / "starts.npy", mmap_mode="r")
             chosen = rows[bounds[i] : bounds[i + 1]]
             begins, ends = np.array(starts[chosen]), np.array(starts[chosen + 1])
-            parts.append(_read_spans(self.folders[i] / "ids.npy", begins, ends))
-            lengths.append(ends - begins)
+            read, sizes = _read_spans(self.folders[i] / "ids.npy", begins, ends), ends - begins
+            if self.words[i]:
+                read, bounds_of_words = words(read, np.concatenate([[0], np.cumsum(sizes)]))
+                sizes = np.diff(bounds_of_words)
+            parts.append(read)
+            lengths.append(sizes)
         return np.concatenate(parts or [np.empty(0, dtype=np.uint32)]), np.cumsum(np.concatenate(lengths))
 
     def drops(self, removed: np.ndarray, witness: np.ndarray, similarity: np.ndarray) -> np.ndarray:

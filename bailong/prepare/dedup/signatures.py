@@ -21,6 +21,8 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 FMIX32 = (np.uint32(0x85EBCA6B), np.uint32(0xC2B2AE35))
 FMIX64 = (np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53))
 
+#: largest id that a table of all ids below it is made for; hashes of words are larger
+DENSE = 1 << 23
 #: values that NumPy permutes at a time: 256 permutations of them take 2 MB and stay in the cache
 BLOCK = 2048
 
@@ -81,6 +83,10 @@ def distinct(ids: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarra
     """
     n = len(starts) - 1
     if (kernels := compiled()) is not None:
+        if ids.max(initial=0) > DENSE:
+            known, numbers = np.unique(ids, return_inverse=True)
+            values, new_starts = distinct(numbers.astype(np.uint32), starts)
+            return known[values], new_starts
         values = np.empty(len(ids), dtype=np.uint32)
         new_starts = np.zeros(n + 1, dtype=np.int64)
         seen = np.full(int(ids.max(initial=0)) + 1, -1, dtype=np.int64)

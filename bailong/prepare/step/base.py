@@ -24,13 +24,16 @@ class ShardRef(NamedTuple):
 
     Attributes:
         task: name of the task that wrote it; an input of every task that reads it.
-        source: position of its source in `data.sources`.
+        source: position of its source in `data.sources`, and `language`, its label.
+        characters: whether a token is a character.
     """
 
     task: str
     source: int
     documents: int
     tokens: int
+    language: str = ""
+    characters: bool = False
 
 
 class Result(NamedTuple):

@@ -13,12 +13,15 @@ from bailong.prepare.step.base import GlobalStep, RunTasks, ShardRef
 from bailong.prepare.work.task import Task
 from bailong.prepare.work.task import facts as task_facts
 from bailong.run.checks import require
+from bailong.text.language import is_chinese
 
 if TYPE_CHECKING:
     import numpy as np
 
     from bailong.prepare.dedup.documents import Documents
 
+#: what a document is a set of
+UNITS = ("auto", "token", "word")
 #: documents whose pairs one task verifies
 VERIFIED = 100_000
 #: knobs that decide signatures, and those of long documents
@@ -31,6 +34,14 @@ class MinHash(GlobalStep):
     """Remove documents whose sets of tokens overlap with those of a kept one by a Jaccard similarity of `threshold`.
 
     `signatures`: computed by our `kernels` or by `datasketch`, to the same bits; the library takes many times as long.
+
+    `unit`: a `token`, as `tokenize` makes it (the paper), or, where that makes characters, a `word`. `auto` takes
+    words, and characters in sources of Chinese and in documents that are mostly written without spaces (Chinese,
+    Japanese, Thai, ...). An alphabet is too small for pairs of its characters to tell documents apart: of 720 Turkish
+    manual pages they remove 211, of which 20 share three runs of three words in five with their witness, and pairs of
+    words 19, all of which do. Of copies with 2 % of their words changed both find 99.8 % (English, 2,000 paragraphs),
+    with 5 % 99.9 and 89 %; one with 2 % of its letters changed at random has another word in eight, which words do not
+    find.
 
     Retrieval: `num_perm` permutations (datasketch's, from `seed`) of the set of runs of `ngram` tokens, the paper's
     single ones by default. `bands` x `rows` of them make buckets; documents that share one are candidates. 25 x 10
@@ -68,6 +79,7 @@ class MinHash(GlobalStep):
     """
 
     signatures: str = "kernels"
+    unit: str = "auto"
     num_perm: int = 256
     seed: int = 1
     bands: int = 25
@@ -105,9 +117,23 @@ class MinHash(GlobalStep):
             "above 0, or null for no guard",
         )
         self.one_of("signatures", ("kernels", "datasketch"))
+        self.one_of("unit", UNITS)
         self.one_of("verify", ("exact", "minhash", "none"))
         self.one_of("cluster", ("star", "components"))
         self.one_of("scope", ("global", "source"))
+
+    def in_words(self, shard: ShardRef) -> bool:
+        """Whether the documents of a shard are compared by words.
+
+        Raises:
+            ValueError: they are asked for, and tokens are no characters.
+        """
+        if self.unit == "word" and not shard.characters:
+            raise ValueError(
+                "minhash.unit=word makes words of characters, and here a token is one of tokenize.tokenizer: "
+                "take minhash.unit=token or auto, or tokenize=characters"
+            )
+        return shard.characters and (self.unit == "word" or self.unit == "auto" and not is_chinese(shard.language))
 
     @classmethod
     def find(
@@ -117,7 +143,8 @@ class MinHash(GlobalStep):
         parts, writing = scope.ranged(knobs.scope, taking, records=knobs.bands)
         total = sum(shard.documents for _, shard in taking)
         clean = [shard.task for _, shard in taking]
-        shared = scope.arguments(taking)
+        in_words = [knobs.in_words(shard) for _, shard in taking]
+        shared = scope.arguments(taking) | ({"words": in_words} if any(in_words) else {})
 
         def names(tasks: Sequence[Task]) -> list[str]:
             return [task.name for task in tasks]
@@ -126,10 +153,12 @@ class MinHash(GlobalStep):
         sketched = knobs.chosen(SKETCH) | long | {"store": knobs.verify == "minhash"}
         bands = [
             replace(
-                knobs.task(f"bands/{i:05d}", "bands", sketched | mine, [shard.task], drops),
+                knobs.task(f"bands/{i:05d}", "bands", sketched | mine | words, [shard.task], drops),
                 local=knobs.chosen(knobs.local),
             )
-            for (i, shard), mine in zip(taking, writing, strict=True)
+            for (i, shard), mine, words in zip(
+                taking, writing, ({"words": [w]} if w else {} for w in in_words), strict=True
+            )
         ]
         run(bands)
 
@@ -185,7 +214,7 @@ def bands(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict[s
     from bailong.prepare.work.shard import alive
 
     sizes = np.diff(np.load(inputs[0] / "starts.npy"))
-    shard = Documents(inputs[:1], [0], [0], [len(sizes)])
+    shard = Documents(inputs[:1], [0], [0], [len(sizes)], arguments.get("words", ()))
     sign = signatures.signer(arguments["num_perm"], arguments["seed"], arguments["signatures"])
     shape = arguments["bands"], arguments["rows"]
     most = arguments["max_unique_tokens"]
@@ -209,7 +238,7 @@ def bands(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict[s
         ids, starts = shard.ids(chosen)
         values, value_starts = signatures.distinct(ids, starts)
         unique = np.diff(value_starts)
-        least = np.minimum(unique, lengths[portion] + 1 - max(arguments["ngram"], arguments["verify_ngram"]))
+        least = np.minimum(unique, np.diff(starts) + 1 - max(arguments["ngram"], arguments["verify_ngram"]))
         compared = least >= arguments["min_shingles"]
         by_long = compared & (unique > most) if guarded else np.zeros(len(chosen), dtype=bool)
         short += int((~compared).sum())

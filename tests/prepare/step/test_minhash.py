@@ -317,3 +317,58 @@ def test_real_articles(tmp_path, real_data):
     assert len(both_kept) <= 0.02 * len(similar)
     single = find(tmp_path / "1", [docs, copies], verify_ngram=1)  # the paper's
     assert 3 * len(found.keys() - planted) < len(single.keys() - planted)
+
+
+TURKISH = (
+    "Bu komut {0} modülünü etkinleştirir ve sunucuyu yeniden başlatmadan önce yapılandırmayı denetler.",
+    "Bu komut {0} sitesini kapatır, günlük kayıtlarını siler ve artık kullanılmayan dosyaları kaldırır.",
+    "Bir ağ arayüzünün durumunu gösterir; {0} verildiğinde bütün bağlantıları ve sayaçlarını ayrıntılı listeler.",
+)
+
+
+def pages(number):
+    """Pages made of the same sentences about other things; each tenth is a copy with one word changed."""
+    rng, vocabulary, docs = random.Random(3), [f"{a}{b}{c}" for a in "kmtslr" for b in "aeıiou" for c in "nrlkşm"], []
+    for i in range(number):
+        said = " ".join(rng.choice(TURKISH).format(rng.choice(vocabulary)) for _ in range(2))
+        own = " ".join(rng.choice(vocabulary) for _ in range(12))
+        docs.append(Doc(f"o{i}", f"{said} {own} {rng.choice(vocabulary)}."))
+        if i % 10 == 0:
+            docs.append(Doc(f"c{i}", docs[-1].text.replace(own.split()[3], "bambaşka", 1)))
+    return docs
+
+
+def by(root, docs, **knobs):
+    """What is removed from a source in Turkish."""
+    shards = [docs[: len(docs) // 2], docs[len(docs) // 2 :]]
+    refs = [ref._replace(language=knobs.pop("language", "tr"), characters=True) for ref in write(root, shards)]
+    return removed(root, MinHash.find({0: MinHash(**knobs)}, run_in(root), refs), shards)
+
+
+def test_pages_of_one_alphabet_are_told_apart_by_their_words(tmp_path):
+    docs = pages(300)
+    found = by(tmp_path / "words", docs)
+    assert {name[0] + str(int(name[1:])) for name in found} <= {
+        f"{kind}{i}" for kind in "oc" for i in range(0, 300, 10)
+    }
+    assert len(found) >= 28, "a copy with one word of forty changed is found"
+    assert len(by(tmp_path / "characters", docs, unit="token")) > 2 * len(found)
+
+
+def test_chinese_is_compared_by_characters_whatever_the_unit_is_called(tmp_path, planted):
+    shards = [planted[:400], planted[400:]]
+    refs = write(tmp_path / "a", shards)
+    ours = [ref._replace(language="zh-Hant", characters=True) for ref in refs]
+    names = [MinHash.find({0: MinHash(unit=unit)}, run_in(tmp_path / "a"), ours) for unit in ("auto", "token")]
+    plain = removed(tmp_path / "a", names[0], shards)
+    assert plain == removed(tmp_path / "a", names[1], shards)
+    unlabelled = [ref._replace(characters=True) for ref in write(tmp_path / "b", shards)]
+    assert removed(tmp_path / "b", MinHash.find({0: MinHash()}, run_in(tmp_path / "b"), unlabelled), shards) == plain
+
+
+def test_words_are_made_of_characters_alone(tmp_path):
+    refs = write(tmp_path, [[Doc("a", "metin")]])
+    with pytest.raises(ValueError, match="minhash.unit=word makes words of characters"):
+        MinHash.find({0: MinHash(unit="word")}, run_in(tmp_path), refs)
+    with pytest.raises(ValueError, match="minhash.unit=letter"):
+        MinHash(unit="letter")
