@@ -35,8 +35,9 @@ class Outcome:
             failed; one of PENDING; or `measured` where no judge is asked.
         verdicts: how many verdicts have which status; errors: how many calls failed for good by which cause (`429`,
             `500`, `timeout`, ...).
-        language: of the answer, one of bailong.evaluate.judge.language.LABELS, and `ruling`, which says whether it is
-            the right one (`ok`, `violation`, `exempt`, `undetermined`); both empty without an answer.
+        language: of the answer, one of bailong.evaluate.judge.language.LABELS or the name of another language that is
+            known (`Turkish`), and `ruling`, which says whether it is the right one (`ok`, `violation`, `exempt`,
+            `undetermined`); both empty without an answer.
         trace: of Simplified Chinese in an answer that is to be in Traditional Chinese and is in no other language
             (`words`, `characters`, `share`: bailong.evaluate.judge.trace.Trace); None for every other one.
         measures: of the metrics, each in [0, 1]; none of an answer that failed.
@@ -89,9 +90,10 @@ def outcome(benchmark: Benchmark, item: Item, answer: Row | None, verdicts: Sequ
     if failed:
         flags = ["empty"] * (failed == "empty")
         return replace(blank, status="no_answer", floor=0.0 if judged else None, finish=failed, flags=tuple(flags))
-    ruling = language.verdict(item, texts)
+    spoken_in = language.languages(item, texts)
+    ruling = language.verdict(item, texts, spoken_in)
     metrics = _measures(benchmark, item, texts[-1])
-    known = {"language": ruling.label, "ruling": ruling.status, "reason": ruling.reason}
+    known = {"language": language.named(ruling, spoken_in), "ruling": ruling.status, "reason": ruling.reason}
     known |= {"trace": ruling.trace._asdict() if ruling.trace else None}
     flags = ["cut"] * ("length" in reasons)
     flags += filter(None, [fault(item, written, "length" in reasons)])

@@ -22,7 +22,7 @@ az aze,azj Azerbaijani Latin|be bel Belarusian Cyrillic|bg bul Bulgarian Cyrilli
 bo bod,tib Tibetan Tibetan|bs bos Bosnian Latin|ca cat Catalan Latin|cs ces,cze Czech Latin
 cy cym,wel Welsh Latin|da dan Danish Latin|de deu,ger German Latin|el ell,gre Greek Greek|en eng English Latin
 es spa Spanish Latin|et est Estonian Latin|eu eus,baq Basque Latin|fa fas,per,pes Persian Arabic
-fi fin Finnish Latin|fil tl,tgl,tagalog Filipino Latin|fr fra,fre French Latin|ga gle Irish Latin|gl glg Galician Latin
+fi fin Finnish Latin|fil tl,tgl,filipino Tagalog Latin|fr fra,fre French Latin|ga gle Irish Latin|gl glg Galician Latin
 gu guj Gujarati Gujarati|ha hau Hausa Latin|he heb,iw Hebrew Hebrew|hi hin Hindi Devanagari|hr hrv Croatian Latin
 hu hun Hungarian Latin|hy hye,arm Armenian Armenian|id ind,in Indonesian Latin|is isl,ice Icelandic Latin
 it ita Italian Latin|ja jpn Japanese Kana|ka kat,geo Georgian Georgian|kk kaz Kazakh Cyrillic|km khm Khmer Khmer
@@ -74,3 +74,9 @@ def other_than_chinese(tag: str) -> bool:
     Without a label nobody knows, and such steps look at the text.
     """
     return code(tag) not in ("", "zh", "und", "mul", "mis", "zxx")
+
+
+@cache
+def written_in(script: str) -> tuple[str, ...]:
+    """Names of the known languages that are mostly written in a script, in the order of their codes."""
+    return tuple(sorted({each.name for each in _known().values() if each.script == script}))

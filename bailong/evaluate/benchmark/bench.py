@@ -10,7 +10,9 @@ from bailong.evaluate.benchmark import rows as files
 from bailong.evaluate.benchmark.columns import Columns
 from bailong.evaluate.benchmark.item import Item, item_of
 from bailong.evaluate.benchmark.rows import Row
-from bailong.evaluate.benchmark.settings import Benchmark
+from bailong.evaluate.benchmark.settings import ANY, Benchmark
+from bailong.text.language import code, is_chinese
+from bailong.text.language import language as known
 
 #: 14 categories of 10 (section 5.1)
 CATEGORIES, EACH = 14, 10
@@ -22,15 +24,18 @@ LANGUAGES = {
     **dict.fromkeys(("en", "eng", "english"), "en"),
 }
 HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
-TRANSLATION = re.compile("translat|翻譯|翻译", re.IGNORECASE)
+TRANSLATION = re.compile(
+    "translat|翻譯|翻译|çeviri|übersetz|tradu[cçz]|vertaal|перев[оі]д|переклад|अनुवाद|ترجم|μετάφρασ|dịch|terjemah|翻訳|번역",
+    re.IGNORECASE,
+)
 
 
 def bench(benchmark: Benchmark, rows: list[Row], say: Callable[[str], None]) -> Iterator[Item]:
     """Instructions of one or more turns in categories.
 
     Columns: `category`, `turns` (a list, a text, or several columns as `a+b+c`), and if there are any `id`,
-    `language`, `reference`, `answer_language`, `notes`. Where no language is given, an instruction without any
-    Chinese character is English.
+    `language`, `reference`, `answer_language`, `notes`. Where no language is given, an instruction
+    without any Chinese character is English in a benchmark in Chinese.
 
     Raises:
         ValueError: a column is missing; the stand-in is given for Bailong-bench; or a benchmark that claims to be a
@@ -53,7 +58,10 @@ def bench(benchmark: Benchmark, rows: list[Row], say: Callable[[str], None]) -> 
         prompts = [turn.strip() for turn in _turns(columns, row, number)]
         category = columns.needed(row, "category", number)
         language = _language(columns.text(row, "language"), prompts, benchmark.language)
-        answer_language = _language(columns.text(row, "answer_language"), prompts, language, look=False)
+        given, wanted = columns.text(row, "answer_language"), benchmark.answer_language
+        expected = wanted if wanted and wanted != ANY else language
+        answer_language = _language(given, prompts, expected, look=False)
+        free = wanted == ANY or bool(TRANSLATION.search(category)) or answer_language != expected
         yield Item(
             id=columns.text(row, "id") or f"{category}-{number}",
             benchmark=benchmark.name,
@@ -62,7 +70,7 @@ def bench(benchmark: Benchmark, rows: list[Row], say: Callable[[str], None]) -> 
             answer_language=answer_language,
             prompts=prompts,
             references=_references(columns, row, len(prompts), number),
-            language_free=bool(TRANSLATION.search(category)) or answer_language != language,
+            language_free=free,
             meta={"notes": notes} if (notes := columns.text(row, "notes")) else {},
         )
 
@@ -132,8 +140,9 @@ def _turns(columns: Columns, row: Row, number: int) -> list[str]:
 
 def _language(written: str, prompts: list[str], otherwise: str, look: bool = True) -> str:
     if written:
-        return LANGUAGES.get(written.lower(), written)
-    return "en" if look and not HAN.search(prompts[0]) else otherwise
+        by_name = LANGUAGES.get(written.lower(), written)
+        return code(by_name) if len(by_name) > 2 and "-" not in by_name and known(by_name) else by_name
+    return "en" if look and is_chinese(otherwise) and not HAN.search(prompts[0]) else otherwise
 
 
 def _references(columns: Columns, row: Row, turns: int, number: int) -> list[str]:

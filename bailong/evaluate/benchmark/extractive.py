@@ -1,8 +1,8 @@
 """Exact match and F1 of extracted answers, after the rules of MLQA (Lewis et al., 2020, section 5), written anew.
 
-Lower case; no punctuation; no articles of the language; Chinese and Japanese are compared character by character
-where they are written without spaces, and word by word where they are not (Latin words, numbers). The best of all
-accepted answers counts.
+Lower case; no punctuation; no articles of the language; Chinese, Japanese, Thai, Lao, Burmese and Khmer are
+compared character by character where they are written without spaces, and word by word where they are not (Latin words,
+numbers). The best of all accepted answers counts.
 
 Two cases that MLQA leaves open: an answer that is nothing but articles and punctuation is compared as it is written,
 and so is one that is accepted to be so (a gold `%`), instead of matching everything that is empty too.
@@ -15,6 +15,8 @@ from collections import Counter
 from collections.abc import Callable
 from functools import lru_cache
 
+from bailong.text.language import code
+
 #: words that carry no meaning for the match; languages that are not here have none
 ARTICLES = {
     "en": "a an the",
@@ -25,13 +27,14 @@ ARTICLES = {
 #: languages written without spaces, by characters of these blocks
 CHARACTERS = re.compile(
     "["
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
     "\u3005-\u3007"  # 々〆〇
     "\u3040-\u30ff\u31f0-\u31ff"  # kana
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"  # Han
     "\U00020000-\U000323af"
     "]"
 )
-BY_CHARACTER = ("zh", "ja")
+BY_CHARACTER = ("zh", "ja", "th", "lo", "my", "km")
 #: ASCII calls some symbols punctuation ($+<=>^`|~); their twins of full width go with them
 MARKS = set(string.punctuation) | {chr(ord(mark) + 0xFEE0) for mark in string.punctuation}
 
@@ -43,7 +46,7 @@ def tokens(text: str, language: str) -> tuple[str, ...]:
     Args:
         language: BCP 47 (`zh-Hant`, `en`); only its first part matters here.
     """
-    primary = language.lower().split("-")[0]
+    primary = code(language)
     bare = "".join(c for c in text.lower() if c not in MARKS and not unicodedata.category(c).startswith("P"))
     if primary in BY_CHARACTER:
         bare = CHARACTERS.sub(lambda character: f" {character[0]} ", bare)

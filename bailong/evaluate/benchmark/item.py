@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from bailong.evaluate.benchmark.settings import Benchmark
+from bailong.evaluate.benchmark.settings import ANY, Benchmark
 
 
 @dataclass(frozen=True)
@@ -12,7 +12,7 @@ class Item:
 
     Attributes:
         id: unique within its benchmark.
-        language: of the question (`zh-Hant`, `zh-Hans`, `en`); `answer_language` of a good answer.
+        language: of the question (`zh-Hant`, `en`, `tr`, ...); `answer_language` of a good answer.
         prompts: the user turns, in order; never empty.
         context: the passage inside `prompts[0]`, or empty. Only it may be cut when a prompt is too long.
         references: what a judge is shown, one per turn or none (empty strings for turns that have none).
@@ -41,6 +41,8 @@ class Item:
 
 
 def item_of(benchmark: Benchmark, name: str, prompts: list[str], **facts: Any) -> Item:
-    """An item that is asked, and wants to be answered, in the benchmark's language."""
-    spoken = {"language": benchmark.language, "answer_language": benchmark.language}
+    """An item that is asked, and wants to be answered, in the benchmark's languages."""
+    free = benchmark.answer_language == ANY
+    answered = benchmark.language if free else benchmark.answer_language or benchmark.language
+    spoken = {"language": benchmark.language, "answer_language": answered, "language_free": free}
     return Item(name, benchmark.name, prompts, **spoken, **facts)

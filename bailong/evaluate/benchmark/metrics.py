@@ -25,4 +25,6 @@ def measure(metric: str, item: Item, answer: str) -> dict[str, float]:
     assert item.golds, f"{item.benchmark}/{item.id} has no gold answer"
     if metric == "extractive":
         return extractive.score(answer, item.golds, item.answer_language)
-    return {"number": number, "choice": choice}[metric].score(answer, item.golds)
+    if metric == "number":
+        return number.score(answer, item.golds, item.answer_language)
+    return choice.score(answer, item.golds)

@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 from omegaconf import MISSING
 
 from bailong.run.checks import one_of, require
+from bailong.text.language import language
 
+#: of `answer_language`: no rule on the language of answers
+ANY = "any"
 METRICS = ("judge", "extractive", "number", "choice", "bits_per_byte")
 
 
@@ -16,10 +19,11 @@ class Benchmark:
     `path` is a local file, `sample:<file>` or `hub:<id>[#config]` (`data_files` names the files of a Hub dataset,
     `split` its split). `shape` names the reader (bailong.evaluate.benchmark.loader), `columns` maps the reader's names
     to the file's. `prompt` is a template file in bailong/evaluate/benchmark/prompts (or a path), for shapes that are
-    filled into one. `metric` is one of METRICS; `template` names the judge's template for it (`by_turns`: the
-    multi-turn one for items of several turns). `limit` items are drawn with `seed`; `expected` is the size of the
-    whole, for plans without data. `max_context` keeps that many characters of a passage, `max_new_tokens` bounds an
-    answer. `paper` is its column of Table 6, if it has one.
+    filled into one. `language` is that of the questions, and `answer_language` the one that answers must be in:
+    null is the same, `any` leaves it free. `metric` is one of METRICS; `template` names the judge's template for it
+    (`by_turns`: the multi-turn one for items of several turns). `limit` items are drawn with `seed`; `expected` is the
+    size of the whole, for plans without data. `max_context` keeps that many characters of a passage, `max_new_tokens`
+    bounds an answer. `paper` is its column of Table 6, if it has one.
     """
 
     name: str = MISSING
@@ -31,6 +35,7 @@ class Benchmark:
     columns: dict[str, str] = field(default_factory=dict)
     prompt: str | None = None
     language: str = "zh-Hant"
+    answer_language: str | None = None
     metric: str = "judge"
     template: str | None = None
     limit: int | None = None
@@ -45,5 +50,9 @@ class Benchmark:
     def __post_init__(self) -> None:
         where = f"evaluation.{self.name}"
         one_of(f"{where}.metric", self.metric, METRICS)
+        wanted = self.answer_language
+        known = wanted is None or wanted == ANY or language(wanted) is not None
+        accepted = f"a label of a language (tr, zh-Hant, ...), {ANY}, or null for evaluation.{self.name}.language"
+        require(known, f"{where}.answer_language", wanted, accepted)
         require(self.limit is None or self.limit > 0, f"{where}.limit", self.limit, "above 0, or null")
         require(self.metric != "judge" or bool(self.template), f"{where}.template", self.template, "a judge template")

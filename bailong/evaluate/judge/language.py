@@ -4,6 +4,8 @@ The paper's judge is told to give 0 to an answer in another language than the qu
 Chinese; it obeys with its mood. This rule knows Traditional Chinese, Simplified Chinese, English, other languages, and
 `undetermined`: of one-word answers (日本, 1945, iPhone, Ya) a third carry no sign of a script or a language. What is no
 prose is left out first (prose.py); Simplified words in an answer that is in Traditional Chinese are a trace (trace.py).
+Another language has a name where its script, its letters (alphabet.py) or its small words (latin.py) tell it, so that
+an answer can be expected in any of them.
 Its errors are measured by benchmarks/language_rule.py.
 """
 
@@ -12,14 +14,17 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from bailong.evaluate.benchmark.item import Item
+from bailong.evaluate.judge.alphabet import Named, alike, by_letters, by_script, letters_of
 from bailong.evaluate.judge.latin import ENGLISH, LATIN, foreign_name, titled
 from bailong.evaluate.judge.prose import QUOTED, framed, prose, unread
 from bailong.evaluate.judge.trace import Trace, own, trace, wants_simplified
+from bailong.text.language import Language, is_chinese, language
 from bailong.text.script import HAN, KANA, tables
 
 LABELS = ("traditional", "simplified", "english", "other", "undetermined")
-#: what an item's `answer_language` asks for
-EXPECTED = {"zh-Hant": "traditional", "zh-Hans": "simplified", "en": "english"}
+#: labels that an item's `answer_language` asks for, where it is Chinese; without a script, either will do
+EXPECTED = {"zh-Hant": ("traditional",), "zh-Hans": ("simplified",), "zh": ("traditional", "simplified")}
+_TRADITIONAL, _SIMPLIFIED = ("hant", "tw", "hk", "mo"), ("hans", "cn", "sg", "my")
 
 #: fewer Latin words are no language yet (New York)
 _FEWEST_WORDS = 3
@@ -32,6 +37,8 @@ _ACCENTED, _MOSTLY_ACCENTED = 0.1, 0.3
 _SHORT, _PROSE = 10, 40
 #: kana beyond this share of kana and Han characters: Japanese (half), not Chinese with a Japanese name in it
 _KANA = 0.35
+#: share of kana that makes Japanese of what is expected to be, and Han characters of a name or a heading in it
+_FEW_KANA, _NAME = 0.05, 12
 #: Han characters of a word: a heading of one (优点) is a trace, and no sentence in Simplified Chinese
 _WORD_SIGNS = 4
 
@@ -49,7 +56,7 @@ _SENTENCE = re.compile(r"[。！？!?；;\n]+")
 class LanguageCounts(NamedTuple):
     """A label, and the counts it rests on: Han characters, those of one script only, Latin and foreign words.
 
-    `name` is that of a language in Latin letters which is `other`, where it is known.
+    `name` is that of a language which is `other`, where it is known, and `also` what it may as well be.
     """
 
     label: str
@@ -59,6 +66,7 @@ class LanguageCounts(NamedTuple):
     words: int = 0
     foreign: int = 0
     name: str = ""
+    also: tuple[str, ...] = ()
 
 
 class Ruling(NamedTuple):
@@ -97,34 +105,93 @@ def language_of(text: str, question: str = "") -> LanguageCounts:
     return _counted(KANA.sub(" ", said) if cited else said)
 
 
-def verdict(item: Item, answers: Sequence[str]) -> Ruling:
+def languages(item: Item, answers: Sequence[str]) -> list[LanguageCounts]:
+    """The language of each turn's answer to an item."""
+    return [language_of(answer, "\n".join(item.prompts[: turn + 1])) for turn, answer in enumerate(answers)]
+
+
+def named(ruling: Ruling, turns: Sequence[LanguageCounts]) -> str:
+    """The label of a ruling, or, where it is `other`, the name of the language that has one."""
+    return next((found.name for found in turns if found.name and found.label == ruling.label), ruling.label)
+
+
+def verdict(item: Item, answers: Sequence[str], turns: Sequence[LanguageCounts] | None = None) -> Ruling:
     """Whether the answers to an item, one per turn, are in the language that it asks for.
 
     One turn in a wrong language is a violation; the label is then that turn's, else of the first that has one.
+
+    Args:
+        turns: their languages, where the caller has them.
     """
+    turns = languages(item, answers) if turns is None else turns
     questions = ["\n".join(item.prompts[: number + 1]) for number in range(len(answers))]
-    turns = [language_of(answer, question) for answer, question in zip(answers, questions, strict=True)]
-    label = next((found.label for found in turns if found.label != "undetermined"), "undetermined")
+    first = next((found for found in turns if found.label != "undetermined"), LanguageCounts("undetermined"))
+    seen = Ruling("undetermined", first.label, _TOO_LITTLE)
     if item.language_free:
-        return Ruling("exempt", label, "the item leaves the language free")
-    language = item.answer_language or item.language
-    expected = EXPECTED.get(language)
-    if expected is None:
-        return Ruling("undetermined", label, f"no rule for answers in {language or 'an unknown language'}")
-    asked = [expected == "traditional" and wants_simplified(question) for question in questions]
+        return seen._replace(status="exempt", reason="the item leaves the language free")
+    wanted = item.answer_language or item.language
+    if not is_chinese(wanted):
+        return _in_another(wanted, turns, answers, seen)
+    expected = EXPECTED[_script_of(wanted)]
+    asked = [expected == ("traditional",) and wants_simplified(question) for question in questions]
     for number, found in enumerate(turns, 1):
-        accepted = {expected, "undetermined"} | ({"simplified"} if asked[number - 1] else set())
+        accepted = {*expected, "undetermined"} | ({"simplified"} if asked[number - 1] else set())
         if found.label not in accepted:
-            return Ruling("violation", found.label, f"turn {number}: {_evidence(found)}, not {expected}")
+            return _violation(found, number, " or ".join(expected))
     if any(asked):
-        return Ruling("exempt", label, "a question asks for Simplified Chinese")
-    if expected != "traditional":
-        return Ruling(*(("undetermined", label, _TOO_LITTLE) if label == "undetermined" else ("ok", label, "")))
+        return seen._replace(status="exempt", reason="a question asks for Simplified Chinese")
+    if expected != ("traditional",):
+        return seen if first.label == "undetermined" else seen._replace(status="ok", reason="")
     leaked = trace("\n".join(own(prose(answer), of) for answer, of in zip(answers, questions, strict=True)))
     told = _told(leaked) if leaked.words else ""
-    if label == "undetermined":
-        return Ruling("undetermined", label, told or _TOO_LITTLE, leaked)
-    return Ruling("ok", label, told, leaked)
+    if first.label == "undetermined":
+        return seen._replace(reason=told or _TOO_LITTLE, trace=leaked)
+    return seen._replace(status="ok", reason=told, trace=leaked)
+
+
+def _in_another(wanted: str, turns: Sequence[LanguageCounts], answers: Sequence[str], seen: Ruling) -> Ruling:
+    """The ruling where the language asked for is not Chinese."""
+    expected = language(wanted)
+    if expected is None:
+        return seen._replace(reason=f"no rule for answers in {wanted or 'an unknown language'}")
+    told = [_is(found, expected, answer) for found, answer in zip(turns, answers, strict=True)]
+    if False in told:
+        number = told.index(False)
+        return _violation(turns[number], number + 1, "english" if expected.code == "en" else expected.name)
+    return seen._replace(status="ok", reason="") if True in told else seen
+
+
+def _is(found: LanguageCounts, expected: Language, answer: str) -> bool | None:
+    """Whether what was found is the language asked for; None where that cannot be told."""
+    if found.label == "undetermined":
+        return None
+    if expected.code == "en":
+        return found.label == "english"
+    if found.label != "other":
+        # a Japanese name or heading has no kana, and a sentence in a formal style few
+        japanese = expected.code == "ja" and found.label != "english"
+        kana = len(KANA.findall(answer)) if japanese else 0
+        if kana > _FEW_KANA * found.han or 0 < found.han + found.words <= letters_of(answer, expected.script):
+            return True
+        return None if japanese and found.han <= _NAME else False
+    if expected.name == found.name and not (expected.script != "Latin" and found.words > found.foreign + found.han):
+        return True
+    if expected.script != "Latin" and expected.name in found.also:
+        return True  # its script is all that there is to see
+    unknown = not found.name and expected.script == "Latin" and found.words > found.foreign
+    return None if unknown or expected.name == found.name or expected.name in found.also else False
+
+
+def _script_of(wanted: str) -> str:
+    """The key of EXPECTED for a label of Chinese."""
+    parts = set(wanted.lower().replace("_", "-").split("-")) | ({"hant"} if wanted.lower() == "zht" else set())
+    if parts & {*_TRADITIONAL}:
+        return "zh-Hant"
+    return "zh-Hans" if parts & {*_SIMPLIFIED, "zhs"} else "zh"
+
+
+def _violation(found: LanguageCounts, number: int, expected: str) -> Ruling:
+    return Ruling("violation", found.label, f"turn {number}: {_evidence(found)}, not {expected}")
 
 
 def _counted(text: str) -> LanguageCounts:
@@ -135,12 +202,13 @@ def _counted(text: str) -> LanguageCounts:
     s, t = len(simplified.findall(text)), len(traditional.findall(text))
     counts = (han, s, t, len(words), foreign)
     if kana > max(1, _KANA * (kana + han)) or foreign > max(han, len(words)):
-        return LanguageCounts("other", *counts)
+        told = Named("Japanese") if kana > _KANA * (kana + han) else by_script(text)
+        return LanguageCounts("other", *counts, *told)
     if han < len(words):
         bare = framed(text) if han else None
         if bare is None or len(_words(bare)) > len(HAN.findall(bare)):
-            label, name = _latin(words, text)
-            return LanguageCounts(label, *counts, name)
+            label, told = _latin(words, text)
+            return LanguageCounts(label, *counts, *told)
     if s > t or any(
         2 <= len(simplified.findall(part)) > len(traditional.findall(part))
         for part in _SENTENCE.split(text)
@@ -154,19 +222,21 @@ def _words(text: str) -> list[str]:
     return [word for word in _WORD.findall(text) if len(word) > 1 or word in "aAI"]
 
 
-def _latin(written: list[str], text: str) -> tuple[str, str]:
+def _latin(written: list[str], text: str) -> tuple[str, Named]:
     """The label of a text in Latin letters, and the name of a language other than English."""
     words = [word.lower() for word in written]
     if len(words) < _FEWEST_WORDS or _titles(text):
-        return "undetermined", ""
+        return "undetermined", Named()
+    if (told := by_letters(text)).name:
+        return "other", told
     if name := foreign_name(written):
-        return "other", name
+        return "other", Named(name, alike(name))
     function = sum(ENGLISH.fullmatch(word) is not None for word in words) / len(words)
     accented = sum(not word.isascii() for word in words) / len(words)
     if function >= _MANY or (function >= _SOME and accented <= _ACCENTED):
-        return "english", ""
+        return "english", Named()
     foreign = accented > (_ACCENTED if len(words) >= _SHORT else _MOSTLY_ACCENTED)
-    return ("other" if foreign or len(words) >= _PROSE else "undetermined"), ""
+    return ("other" if foreign or len(words) >= _PROSE else "undetermined"), Named()
 
 
 _TOO_LITTLE = "too little to tell"

@@ -61,7 +61,8 @@ _WORDS = {
     " ele ela sua seu ou quando muito nos ja eu tambem so pelo pela isso entre sem voce sao obrigado cidade na no",
     "French": "a on le la les de des du et un une est que qui dans en pour pas sur au aux par plus avec ce"
     " cette il elle"
-    " nous vous je ne se son sa ses mais ou sont ont comme tout fait etre aussi leur bien tres ville",
+    " nous vous je ne se son sa ses mais ou sont ont comme tout fait etre aussi leur bien tres ville etait avait parce"
+    " pendant apres avant quand chez",
     "Italian": "a in i il lo la gli le di del della dei che non un una per con sono si come da piu ma anche nel nella"
     " alla al ha questo questa essere io mi ci se ed dal citta molto",
     "German": "in an man so will der die das und ist nicht ein eine einer einen den dem des zu mit von auf fur fuer im"

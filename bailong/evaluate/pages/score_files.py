@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bailong.evaluate.pages import score_table
-from bailong.evaluate.pages.score_table import DUELS, LANGUAGES, RULINGS, Score, Scores, TableRow, number, share
+from bailong.evaluate.pages.score_table import DUELS, RULINGS, Score, Scores, TableRow, languages_of, number, share
 from bailong.report.terminal import columns
 from bailong.report.units import NONE
 
@@ -101,7 +101,7 @@ def csv_text(scores: Scores) -> str:
     head = ["model", "origin", "benchmark", "paper_column", "metric", "questions", "pending", "scored"]
     head += ["score", "low", "high", *MEANS.values(), "zero_rate"]
     head += [*(f"verdicts_{status}" for status in statuses), "no_answer"]
-    head += [*(f"answers_{label}" for label in LANGUAGES), *(f"rule_{ruling}" for ruling in RULINGS)]
+    head += [*(f"answers_{label}" for label in languages_of(scores)), *(f"rule_{ruling}" for ruling in RULINGS)]
     head += ["traced", "traced_of", "trace_characters"]
     every = [row for of in scores["models"].values() for row in of["benchmarks"].values()]
     head += [*dict.fromkeys(measure for row in every for measure in row["measures"]), "bits_per_byte"]
@@ -120,7 +120,7 @@ def csv_text(scores: Scores) -> str:
                 shown |= _interval(row["headline"]) | {"zero_rate": one.zero_rate, "no_answer": one.no_answer}
                 shown |= {MEANS[label]: mean for label, mean in one.means.items()}
                 shown |= {f"verdicts_{status}": count for status, count in one.verdicts.items()}
-            shown |= {f"answers_{label}": labels.get(label, 0) for label in LANGUAGES}
+            shown |= {f"answers_{label}": labels.get(label, 0) for label in languages_of(scores)}
             shown |= {f"rule_{ruling}": rulings.get(ruling, 0) for ruling in RULINGS}
             looked, traced, characters = score_table.traces([row])
             shown |= {"traced": traced, "traced_of": looked, "trace_characters": characters}

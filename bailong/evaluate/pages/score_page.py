@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bailong.evaluate.pages import score_table, side_by_side
-from bailong.evaluate.pages.score_table import DUELS, LANGUAGES, Score, Scores, probability, share
+from bailong.evaluate.pages.score_table import DUELS, Score, Scores, languages_of, probability, share
 from bailong.report import bars, documents, elements, units
 from bailong.report.elements import Cell, Row, cell, section, table
 from bailong.report.flatten import flatten
@@ -186,13 +186,13 @@ def _bad(count: int, alarming: bool = True) -> Cell:
 
 def _language(scores: Scores) -> str:
     rows = []
-    judged = bool(scores["columns"])
+    judged, spoken = bool(scores["columns"]), languages_of(scores)
     for model, of in scores["models"].items():
         for label, found in of["benchmarks"].items():
             labels, rulings = found["language"]["labels"], found["language"]["rulings"]
             if not rulings:
                 continue
-            cells: list[str] = [f"{labels.get(language, 0):,}" for language in LANGUAGES]
+            cells: list[str] = [f"{labels.get(language, 0):,}" for language in spoken]
             cells += [f"{rulings.get('ok', 0):,}", _bad(rulings.get("violation", 0))]
             cells += [f"{rulings.get(ruling, 0):,}" for ruling in ("undetermined", "exempt")]
             looked, traced, characters = score_table.traces([found])
@@ -202,7 +202,7 @@ def _language(scores: Scores) -> str:
                 apart = found["language"].get("disagreement", {})
                 cells += [f"{apart[key]:,}" if apart else "" for key in ("both", "judge_only", "rule_only")]
             rows.append([_ranged(model, label), *cells])
-    numbers = [*LANGUAGES, "as asked", "another", "cannot tell", "exempt", "a trace", "share", "characters each"]
+    numbers = [*spoken, "as asked", "another", "cannot tell", "exempt", "a trace", "share", "characters each"]
     numbers += ["0 and another", "0, as asked", "points, another"] if judged else []
     rule = {
         "off": "It is off: nothing follows from it.",

@@ -18,10 +18,18 @@ from bailong.report.units import NONE, listed, plural
 Scores = dict[str, Any]
 #: of the answers
 LANGUAGES = ("traditional", "simplified", "english", "other", "undetermined")
+
 #: of the language rule
 RULINGS = ("ok", "violation", "exempt", "undetermined")
 #: in the order of `counts` (bailong.evaluate.judge.pairwise.OUTCOMES)
 DUELS = ("wins", "losses", "ties", "inconsistent", "failed")
+
+
+def languages_of(scores: Scores) -> list[str]:
+    """The labels of LANGUAGES, and before `other` the names of other languages that answers are in."""
+    rows = [row for of in scores["models"].values() for row in of["benchmarks"].values()]
+    names = {label for row in rows for label in row["language"]["labels"]} - {*LANGUAGES, ""}
+    return [*LANGUAGES[:3], *sorted(names), *LANGUAGES[3:]]
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,30 @@ def test_language_of_question_and_answer(tmp_path):
     assert [item.language_free for item in items] == [False, False, True, True, True, False]
 
 
+def test_a_benchmark_in_another_language_is_not_taken_for_english(tmp_path):
+    rows = [
+        {"category": "x", "turns": "Başkent neresidir?"},
+        {"category": "Çeviri", "turns": "İngilizceye çevir"},
+        {"category": "x", "turns": "Why?", "language": "English", "answer_language": "Turkish"},
+        {"category": "x", "turns": "राजधानी?", "language": "hin"},
+    ]
+    items = load(bench(written(tmp_path / "b.json", rows), language="tr"))
+    assert [(item.language, item.answer_language) for item in items] == [
+        *(("tr", "tr"), ("tr", "tr"), ("en", "tr"), ("hi", "hi"))
+    ]
+    assert [item.language_free for item in items] == [False, True, True, False]
+
+
+def test_the_language_of_answers_is_a_setting(tmp_path):
+    path = written(tmp_path / "b.json", [{"category": "x", "turns": "為什麼？"}, {"category": "x", "turns": "Why?"}])
+    items = load(bench(path, answer_language="tr"))
+    assert [(item.language, item.answer_language) for item in items] == [("zh-Hant", "tr"), ("en", "tr")]
+    assert not any(item.language_free for item in items)
+    assert all(item.language_free for item in load(bench(path, answer_language="any")))
+    with pytest.raises(ValueError, match=r"evaluation\.b\.answer_language=klingon"):
+        bench(path, answer_language="klingon")
+
+
 def test_references_keep_their_turn(tmp_path):
     rows = [
         {"category": "x", "turns": ["一", "二"], "reference": [None, "答"]},

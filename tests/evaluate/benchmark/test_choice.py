@@ -25,3 +25,20 @@ from bailong.evaluate.benchmark import choice
 def test_the_label_of_an_answer(answer, label):
     assert choice.label(answer) == label
     assert choice.score(answer, [label or "positive"])["accuracy"] == (label is not None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        ("Olumlu", choice.POSITIVE),
+        ("Bu yorum olumsuz.", choice.NEGATIVE),
+        ("Olumlu değil", choice.NEGATIVE),
+        ("Olumlu mu yoksa olumsuz mu? Sonuç: olumlu.", choice.POSITIVE),
+        ("Négatif", choice.NEGATIVE),
+        ("सकारात्मक", choice.POSITIVE),
+        ("سلبي", choice.NEGATIVE),
+        ("tích cực", choice.POSITIVE),
+    ],
+)
+def test_labels_in_other_languages(answer, found):
+    assert choice.label(answer) == found

@@ -73,3 +73,26 @@ def test_every_solution_of_gsm8k_ends_in_its_own_number(real_data):
         assert number.last(row["answer"]) == Decimal(gold.replace(",", ""))
         assert number.score(f"答案是 {gold} 元。", [gold])["exact_match"] == 1
         assert number.score(f"#### {Decimal(gold.replace(',', '')) + 1}", [gold])["exact_match"] == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "language", "value"),
+    [
+        ("Cevap 18,5", "tr", "18.5"),
+        ("Toplam 1.234,50 TL", "tr-TR", "1234.50"),
+        ("12 345,6", "fr", "12345.6"),
+        ("Es sind 1.234 Leute", "de", "1234"),
+        ("3,14 ve 2,5", "tr", "2.5"),
+        ("18,5", "en", "5"),
+        ("18,5", "zh-Hant", "5"),
+        ("١٢", "ar", "12"),
+    ],
+)
+def test_decimals_are_written_with_a_comma_in_many_languages(answer, language, value):
+    assert number.last(answer, language) == Decimal(value)
+
+
+def test_an_accepted_number_is_met_in_either_way_of_writing():
+    for answer in ("#### 1.000", "#### 1,000", "1000", "1 000,00"):
+        assert number.score(answer, ["1,000"], "tr")["exact_match"] == 1, answer
+    assert number.score("1,5", ["15"], "tr")["exact_match"] == 0

@@ -84,7 +84,8 @@ CHINESE, SIMPLIFIED, ENGLISH = "這個問題沒有答案。", "这个问题没�
         ("zh-Hans", [CHINESE], "violation", "traditional"),
         ("zh-Hant", [CHINESE, SIMPLIFIED, CHINESE], "violation", "simplified"),
         ("zh-Hant", ["42", CHINESE], "ok", "traditional"),
-        ("fr", [ENGLISH], "undetermined", "english"),
+        ("fr", [ENGLISH], "violation", "english"),
+        ("qaa", [ENGLISH], "undetermined", "english"),
     ],
 )
 def test_verdicts(language, answers, status, label):
