@@ -21,6 +21,7 @@ from bailong.evaluate.benchmark import contamination, loader
 from bailong.evaluate.benchmark.item import Item
 from bailong.evaluate.benchmark.settings import Benchmark
 from bailong.evaluate.judge import pairwise, single, verdicts
+from bailong.evaluate.judge.template import ENGLISH, LANGUAGES
 from bailong.evaluate.outcome import GIVEN
 from bailong.evaluate.pages import score_files, score_report
 from bailong.evaluate.pages.score_table import read
@@ -31,6 +32,7 @@ from bailong.run import files, folder, provenance
 from bailong.run.checks import hidden, require
 from bailong.run.progress import Reporter
 from bailong.run.provenance import command_line
+from bailong.text.language import code
 
 Answered = dict[tuple[str, str], list[tuple[Item, Sequence[str]]]]
 
@@ -230,6 +232,10 @@ def _judge(
         keys[model].update(row["key"] for row in rows)
 
     judged = [(*of, given) for of, given in answered.items() if settings.evaluation[of[1]].metric == "judge"]
+    for name in dict.fromkeys(name for _, name, _ in judged):
+        one = settings.evaluation[name]
+        if settings.judge.language is None and code(one.language) not in LANGUAGES and one.template not in ENGLISH:
+            reporter.say(f"judge: no prompts in {one.language}, the language of {name}: it is asked in English")
     for model, name, given in judged:
         requests = single.requests(settings.judge, settings.evaluation[name], given)
         collect(model, requests, "verdicts.jsonl", f"judges {model} on {name}")

@@ -3,6 +3,7 @@
 A source, a benchmark and a run carry the label of a language (BCP 47). What depends on it, asks here.
 """
 
+import unicodedata
 from functools import cache
 from typing import NamedTuple
 
@@ -38,6 +39,10 @@ ti tir Tigrinya Ethiopic|tk tuk Turkmen Latin|tr tur Turkish Latin|tt tat Tatar 
 uk ukr Ukrainian Cyrillic|ur urd Urdu Arabic|uz uzb Uzbek Latin|vi vie Vietnamese Latin
 yi yid Yiddish Hebrew|zh zho,chi,cmn,yue,wuu,nan,hak,gan,hsn,lzh,zht,zhs Chinese Han
 """
+
+
+#: first words of the names of letters that say another script than they name
+_SCRIPTS = {"CJK": "Han", "HIRAGANA": "Kana", "KATAKANA": "Kana"}
 
 
 @cache
@@ -80,3 +85,15 @@ def other_than_chinese(tag: str) -> bool:
 def written_in(script: str) -> tuple[str, ...]:
     """Names of the known languages that are mostly written in a script, in the order of their codes."""
     return tuple(sorted({each.name for each in _known().values() if each.script == script}))
+
+
+def letters_of(text: str, script: str) -> int:
+    """How many letters of a script a text has; none of Latin, which every text may hold."""
+    return 0 if script == "Latin" else sum(letter.isalpha() and script_of(letter) == script for letter in text)
+
+
+@cache
+def script_of(letter: str) -> str:
+    """The script of a letter, by the first word of its name in Unicode: `Devanagari`, `Kana`, `Han`, ..."""
+    first = unicodedata.name(letter, "").split(" ")[0]
+    return _SCRIPTS.get(first, first.capitalize())

@@ -1,6 +1,7 @@
 """How a question becomes a prompt: templates in bailong/evaluate/benchmark/prompts, all of them in our own words.
 
-The paper says "we combine them with a preface" and prints none (section 5.2).
+`reading` is the one in the benchmark's language, `reading_en` that in English. The paper says "we combine them with a
+preface" and prints none (section 5.2).
 """
 
 from pathlib import Path
@@ -8,8 +9,17 @@ from pathlib import Path
 from bailong.evaluate.benchmark.settings import Benchmark
 from bailong.run.checks import did_you_mean
 from bailong.text.fill import fill
+from bailong.text.language import code, is_chinese
 
 FOLDER = Path(__file__).parent / "prompts"
+
+
+def _tag(language: str) -> str:
+    """The end of a file's name: `zh_hans` for zh-CN, `zh_hant` for all other Chinese, else the language's code."""
+    if not is_chinese(language):
+        return code(language)
+    parts = language.lower().replace("_", "-").split("-")
+    return "zh_hans" if {"hans", "cn", "sg", "my", "zhs"} & {*parts} else "zh_hant"
 
 
 class Preface:
@@ -21,7 +31,7 @@ class Preface:
             ValueError: there is no such template.
         """
         self.key = f"evaluation.{benchmark.name}.prompt={benchmark.prompt or 'null'}"
-        self.template = None if benchmark.prompt is None else self._read(benchmark.prompt)
+        self.template = None if benchmark.prompt is None else self._read(benchmark.prompt, benchmark.language)
 
     def fill(self, **values: str) -> str:
         """The prompt of one question.
@@ -36,13 +46,23 @@ class Preface:
             return values["question"]
         return fill(self.template, values, self.key)
 
-    def _read(self, name: str) -> str:
+    def _read(self, name: str, language: str) -> str:
         path = FOLDER / f"{name}.txt"
+        kinds = {known.stem.partition("_")[0] for known in FOLDER.glob("*.txt")}
+        if name in kinds:
+            path = FOLDER / f"{name}_{_tag(language)}.txt"
+            if not path.is_file():
+                tags = [known.stem.partition("_")[2] for known in sorted(FOLDER.glob(f"{name}_*.txt"))]
+                raise ValueError(
+                    f"{self.key} is not written in {language}: there are {', '.join(tags)}; give a file of your own, "
+                    f"or one of these by its name ({name}_{tags[0]})"
+                )
         if not path.is_file():
             path = Path(name)
         if not path.is_file():
             known = sorted(p.stem for p in FOLDER.glob("*.txt"))
             raise ValueError(
-                f"{self.key} is no template: give a file, or one of {', '.join(known)}{did_you_mean(name, known)}"
+                f"{self.key} is no template: give a file, or one of {', '.join([*sorted(kinds), *known])}"
+                f"{did_you_mean(name, known)}"
             )
         return path.read_text(encoding="utf-8").rstrip("\n")

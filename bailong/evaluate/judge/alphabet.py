@@ -5,12 +5,11 @@ whose telling letters or small words occur most, else the most written one, and 
 """
 
 import re
-import unicodedata
 from collections import Counter
 from functools import cache
 from typing import NamedTuple
 
-from bailong.text.language import written_in
+from bailong.text.language import script_of, written_in
 
 
 class Named(NamedTuple):
@@ -20,8 +19,6 @@ class Named(NamedTuple):
     also: tuple[str, ...] = ()
 
 
-#: first words of the names of Unicode's letters -> scripts as bailong.text.language calls them
-_SCRIPTS = {"HIRAGANA": "Kana", "KATAKANA": "Kana"}
 #: the most written language of a script of several
 _MOST = {"Arabic": "Arabic", "Bengali": "Bengali", "Cyrillic": "Russian", "Devanagari": "Hindi", "Ethiopic": "Amharic"}
 _MOST |= {"Hebrew": "Hebrew"}
@@ -97,7 +94,7 @@ def by_script(text: str) -> Named:
     letters = Counter(text.lower())
     scripts: Counter[str] = Counter()
     for letter, times in letters.items():
-        if letter.isalpha() and (script := _script(letter)) not in ("Latin", "Han"):
+        if letter.isalpha() and (script := script_of(letter)) not in ("Latin", "Han"):
             scripts[script] += times
     if not scripts:
         return Named()
@@ -118,11 +115,6 @@ def by_script(text: str) -> Named:
         return Named(name, tuple(other for other in known if other != name))
     # a language of letters that the winner has as well, and none of which speaks against it
     return Named(best, tuple(other for other in known if other != best and hits.get(other, hits[best]) == hits[best]))
-
-
-def letters_of(text: str, script: str) -> int:
-    """How many letters of a script a text has; none of Latin, which every text may hold."""
-    return 0 if script == "Latin" else sum(letter.isalpha() and _script(letter) == script for letter in text)
 
 
 def by_letters(text: str) -> Named:
@@ -146,10 +138,3 @@ def alike(name: str) -> tuple[str, ...]:
 @cache
 def _latin() -> dict[str, frozenset[str]]:
     return {name: frozenset(letters) for name, letters in _LATIN.items()}
-
-
-@cache
-def _script(letter: str) -> str:
-    """The script of a letter."""
-    first = unicodedata.name(letter, "").split(" ")[0]
-    return "Han" if first == "CJK" else _SCRIPTS.get(first, first.capitalize())

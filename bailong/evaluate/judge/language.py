@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from bailong.evaluate.benchmark.item import Item
-from bailong.evaluate.judge.alphabet import Named, alike, by_letters, by_script, letters_of
+from bailong.evaluate.judge.alphabet import Named, alike, by_letters, by_script
 from bailong.evaluate.judge.latin import ENGLISH, LATIN, foreign_name, titled
 from bailong.evaluate.judge.prose import QUOTED, framed, prose, unread
 from bailong.evaluate.judge.trace import Trace, own, trace, wants_simplified
-from bailong.text.language import Language, is_chinese, language
+from bailong.text.language import Language, is_chinese, language, letters_of
 from bailong.text.script import HAN, KANA, tables
 
 LABELS = ("traditional", "simplified", "english", "other", "undetermined")

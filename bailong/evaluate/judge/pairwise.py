@@ -11,15 +11,15 @@ from bailong.evaluate.benchmark.settings import Benchmark
 from bailong.evaluate.judge.rating import is_example
 from bailong.evaluate.judge.reading import PLAIN, Mark, Shown, choose, echoes, normalized
 from bailong.evaluate.judge.settings import Judge
-from bailong.evaluate.judge.template import pairwise_prompt
+from bailong.evaluate.judge.template import pairwise_prompt, spoken_to
 from bailong.evaluate.judge.verdicts import Request
 from bailong.evaluate.reasoning import spoken
 
 _BOXED = re.compile(r"\[\s*+\[\s*+(?P<choice>[abc])\s*+\]\s*+\]")
 # a letter alone, or of which it is said that it is better: `verdict: a tie` and `winner: c++` name nobody
 _LABELLED = re.compile(
-    r"(?:結論|结论|判定|(?<![a-z])(?:verdict|winner))\s*+(?:[:=]|is\b|為|是)?\s*+[\[(「『“\"']*+"
-    r"(?:(?:assistant|model|answer|response|助理|助手|模型|回答|答案)\s*+)?(?P<choice>[abc])"
+    r"(?:結論|结论|判定|(?<![a-z])(?:verdict|winner|karar(?:ım)?|kazanan))\s*+(?:[:=]|is\b|為|是)?\s*+[\[(「『“\"']*+"
+    r"(?:(?:assistant|model|answer|response|asistan|yanıt|助理|助手|模型|回答|答案)\s*+)?(?P<choice>[abc])"
     r"(?=[ \t]*+(?:[\])」』”\"'。.;!(>\n]|$|,(?!\s*[abc]\b)|(?:更|較|比較)(?![差弱不])|優於|勝|獲勝"
     r"|比[^。,\n]{1,8}[好佳優強]|(?:is|was)\b(?! not| worse| weaker)|(?:wins|won)\b))"
 )
@@ -73,11 +73,12 @@ def requests(
     `choice` is the place that won.
     """
     found = []
+    language = spoken_to(settings.language, benchmark.language)
     for item, mine, theirs in answered:
         for sample in range(settings.samples):
             for order in (0, 1):
                 first, second = (mine, theirs) if order == 0 else (theirs, mine)
-                prompt = pairwise_prompt(benchmark.template or "", item, first, second)
+                prompt = pairwise_prompt(benchmark.template or "", item, first, second, language)
                 facts = {"benchmark": benchmark.name, "id": item.id, "against": against, "order": order}
                 read = partial(parse, shown=Shown(prompt.text, (*mine, *theirs)))
                 found.append(Request(facts, prompt, sample, read))

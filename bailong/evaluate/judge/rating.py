@@ -24,7 +24,7 @@ STATUSES = (*SCORED, "parse_error", "out_of_range", "truncated", "refused", "api
 # not the beginning of 1.2.3 or of 1,000
 _NUMBER = r"[-+]?[0-9]++(?:\.[0-9]++)?+(?!\.?[0-9]|,[0-9]{3}(?![0-9]))"
 _VALUE = rf"(?P<value>{_NUMBER})\s*+(?:(?:/|out of\b)\s*+(?P<of>{_NUMBER}))?\s*+(?:分|點|points?|pts)?"
-_LABEL = r"(?:評分|评分|得分|分數|分数|總分|总分|(?<![a-z])(?:rating|score|grade)(?![a-z]))"
+_LABEL = r"(?:評分|评分|得分|分數|分数|總分|总分|(?<![a-z])(?:rating|score|grade)(?![a-z])|(?<!\w)puan(?:ı|ım)?(?!\w))"
 # between a label and its number: the ]] of [[rating]], the quotation mark of {"rating": 5}, (0-10), a colon or a verb,
 # an opening quotation mark
 _GAP = r"(?:\]{1,2}+|[\"'](?=\s*+:))?+\s*+(?:\([^()\n]{0,20}\))?\s*+(?:[:=]|為|为|是|is\b|of\b)?\s*+[「『“‘\"']?\s*+"
@@ -51,12 +51,14 @@ _ALONE = re.compile(rf"\s*+{_VALUE}\s*+[。.!]?\s*+")
 # 例如：“評分：[[5]]”, 格式為「[[5]]」, 「[[5]]」的格式; not 格式正確，評分：[[5]] or 按照格式評分：[[5]]
 _QUOTE = "[「『“‘\"'({]"
 _EXAMPLE = re.compile(
-    rf"(?:(?:如|for example|e\.g\.|such as)[\s:,]*+{_QUOTE}*+"
-    rf"|(?:格式|範例|format|example)\s*+(?:(?:為|是|如|is\b|:)\s*+{_QUOTE}*+|{_QUOTE}++))(?:{_LABEL}{_GAP})?$"
+    rf"(?:(?:如|for example|e\.g\.|such as|örneğin|mesela)[\s:,]*+{_QUOTE}*+"
+    rf"|(?:格式|範例|format|example|biçim[a-zçğıöşü]*|örnek)\s*+(?:(?:為|是|如|is\b|:)\s*+{_QUOTE}*+|{_QUOTE}++))(?:{_LABEL}{_GAP})?$"
 )
 _AS_FORMAT = re.compile(r"[」』”’\"')\s]*(?:的|之)格式")
 # a label that opens a line or a sentence: the rating itself, also when the reply was cut off behind it
-_FINAL = re.compile(r"[\n。.!?;][\s#>\-「『“‘\"']*+(?:最終|最终|總|总|綜合|综合|final|overall|my)?\s*$")
+_FINAL = re.compile(
+    r"[\n。.!?;][\s#>\-「『“‘\"']*+(?:最終|最终|總|总|綜合|综合|final|overall|my|son|nihai|genel|toplam)?\s*$"
+)
 _OF_KIND = 3
 _CANONICAL = re.compile(r"\[\[(?:0|[1-9][0-9]*)(?:\.[0-9]+)?\]\]")
 # the denominator of a mark: [[8]]/10, [[8]] out of [[10]], 8 分（滿分 10 分）
@@ -67,7 +69,7 @@ _PART = re.compile(r"[\u4e00-\u9fff]{2,}$|\b[a-z]+ $")
 _WHOLE = re.compile(
     r"(?:的|給|给|出|式|是|為|:|本題|我|最終|最终|總|总|综合|綜合|整體|整体|照|此|予|後|后|以|初步|初|下|行|題"
     r"|\b(?:my|the|final|overall|a|this|is|of|gets?|initial|preliminary|first|total|your|with|rating|score|grade|and|in|for"
-    r"|to) )$"
+    r"|to|son|nihai|genel|toplam|ilk|bir|bu|için|yanıta) )$"
 )
 
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from omegaconf import MISSING
 
 from bailong.api.settings import Api
+from bailong.evaluate.judge.template import LANGUAGES
 from bailong.run.checks import Knobs
+from bailong.text.language import code
 
 ENFORCE = ("off", "flag", "zero", "strict")
 
@@ -18,7 +20,8 @@ class Judge(Knobs, group="judge"):
     no rating can be read. `enforce` says what the deterministic language rule does beside the judge: `off`, `flag`
     (reported), `zero` (an answer in another language scores 0 as well), or `strict` (so does one with a trace of
     Simplified Chinese, as the prompts of the paper's appendix A tell its judge). `pairwise` names the model against
-    which every other is also compared, in both orders.
+    which every other is also compared, in both orders. `language` is that of its prompts: Chinese (the paper's),
+    English or Turkish; null is the benchmark's, and English for one in which there are none.
     """
 
     name: str = MISSING
@@ -30,8 +33,11 @@ class Judge(Knobs, group="judge"):
     reask: bool = True
     enforce: str = "flag"
     pairwise: str | None = None
+    language: str | None = None
 
     def __post_init__(self) -> None:
+        known = self.language is None or code(self.language) in LANGUAGES
+        self.require(known, "language", "one of zh-Hant, en, tr, or null for the language of the benchmark")
         self.one_of("enforce", ENFORCE)
         self.require(self.samples >= 1, "samples", "1 or more")
         self.require(self.temperature is None or self.temperature >= 0, "temperature", "0 or above, or null")

@@ -9,7 +9,7 @@ from bailong.evaluate.benchmark.settings import Benchmark
 from bailong.evaluate.judge.rating import SCORED, parse
 from bailong.evaluate.judge.reading import Shown
 from bailong.evaluate.judge.settings import Judge
-from bailong.evaluate.judge.template import prompts
+from bailong.evaluate.judge.template import prompts, spoken_to
 from bailong.evaluate.judge.verdicts import Request
 
 #: prompts of one item; every other template has one
@@ -31,12 +31,14 @@ def requests(settings: Judge, benchmark: Benchmark, answered: Iterable[tuple[Ite
     """What the judge is asked about answers (one per turn of the item): every prompt, `settings.samples` times.
 
     Requests of an item stand together, in the order of `answered`, then of turns and samples; `score` of their rows
-    (`verdicts.collect`) is None unless `status` is `ok` or `repaired`. An item whose language of instruction is English
-    is judged in Chinese, as in the paper, except by the two MT-bench templates.
+    (`verdicts.collect`) is None unless `status` is `ok` or `repaired`. The prompt is in the language of the judge's
+    settings, else of the benchmark: an English item of a Chinese benchmark is judged in Chinese, as in the paper,
+    except by the two MT-bench templates.
 
     Raises:
         ValueError: an item does not fit the benchmark's template.
     """
+    language = spoken_to(settings.language, benchmark.language)
     return [
         Request(
             {"benchmark": benchmark.name, "id": item.id, "turn": prompt.turn},
@@ -45,7 +47,7 @@ def requests(settings: Judge, benchmark: Benchmark, answered: Iterable[tuple[Ite
             partial(parse, low=prompt.low, high=prompt.high, shown=Shown(prompt.text, tuple(answers))),
         )
         for item, answers in answered
-        for prompt in prompts(benchmark.template or "", item, answers)
+        for prompt in prompts(benchmark.template or "", item, answers, language)
         for sample in range(settings.samples)
     ]
 

@@ -4,8 +4,8 @@
 5, word for word, with what is odd in them (two zero rules in another order in figure 4, "You evaluation" in figure 5).
 Ours are two corrections: figure 5's `\\ "[[rating]]\\ "`, a trace of how the text was read, is `"[[rating]]"` again and
 loses its backticks; figure 4 shows three turns, and here its turn is a block for any number of them. The other files
-are in our own words: `mt_bench_1` and `mt_bench_2` rate each turn from 1 to 10, with references where the item has
-some, as FastChat does; `pairwise` compares; `ask_*` asks once more for the mark alone.
+are in our own words: the first three in English and Turkish; `mt_bench_1` and `mt_bench_2` rate each turn from 1 to 10,
+with references where the item has some, as FastChat does; `pairwise` compares; `ask_*` asks again for the mark alone.
 
 A file is the prompt, then parts of it under lines `--- turn` and `--- reference`. A judge gets one user message. An
 empty answer leaves its slot empty: the judge sees that nothing was said, and rates that.
@@ -21,14 +21,17 @@ from typing import NamedTuple
 from bailong.evaluate.benchmark.item import Item
 from bailong.run.checks import one_of
 from bailong.text.fill import fill
+from bailong.text.language import code
 
 FOLDER = Path(__file__).with_name("templates")
 #: what a benchmark's `template` may be
 ROUTES = ("single", "reference", "by_turns", "mt_bench_bailong", "mt_bench")
 #: turns of an item, where a route takes but one number of them
 TURNS = {"single": 1, "reference": 1, "mt_bench_bailong": 2, "mt_bench": 2}
-#: routes whose judge is spoken to in English
+#: routes whose judge is spoken to in English, whatever the language
 ENGLISH = ("mt_bench_bailong", "mt_bench")
+#: languages in which a judge can be spoken to, and the ends of the names of their files
+LANGUAGES = {"zh": "", "en": "_english", "tr": "_turkish"}
 
 
 class Template(NamedTuple):
@@ -60,8 +63,18 @@ class JudgePrompt(NamedTuple):
     again: str
 
 
-def prompts(route: str, item: Item, answers: Sequence[str]) -> list[JudgePrompt]:
+def spoken_to(asked: str | None, language: str) -> str:
+    """The language of the judge's prompts, of LANGUAGES: the one asked for, else the benchmark's, where there are
+    prompts in it, else English."""
+    wanted = code(asked or language)
+    return wanted if wanted in LANGUAGES else "en"
+
+
+def prompts(route: str, item: Item, answers: Sequence[str], language: str = "zh") -> list[JudgePrompt]:
     """The prompts that rate the answers to an item, one per turn (section 5.2): two for `mt_bench`, else one.
+
+    Args:
+        language: of the prompt (`spoken_to`).
 
     Raises:
         ValueError: the item does not fit the route: too many or too few turns, or no reference answer.
@@ -80,12 +93,14 @@ def prompts(route: str, item: Item, answers: Sequence[str]) -> list[JudgePrompt]
         raise ValueError(f"{item.benchmark}: item {item.id} has no reference answer, which template reference shows")
     if route == "mt_bench":
         return [_prompt(f"mt_bench_{turn}", item, answers, turn, low=1) for turn in (1, 2)]
-    return [_prompt(route, item, answers)]
+    return [_prompt(route, item, answers, suffix="" if route in ENGLISH else LANGUAGES[language])]
 
 
-def pairwise_prompt(route: str, item: Item, first: Sequence[str], second: Sequence[str]) -> JudgePrompt:
+def pairwise_prompt(
+    route: str, item: Item, first: Sequence[str], second: Sequence[str], language: str = "zh"
+) -> JudgePrompt:
     """The prompt that compares two models' answers to an item, in this order."""
-    suffix = "_english" if route in ENGLISH else ""
+    suffix = LANGUAGES["en" if route in ENGLISH else language]
     template = load(f"pairwise{suffix}")
     values = {
         "reference": _reference(template, item, len(item.prompts)),
@@ -105,8 +120,10 @@ def load(name: str) -> Template:
     return Template(name, prompt.rstrip("\n"), parts, hashlib.sha256(content.encode()).hexdigest()[:12])
 
 
-def _prompt(name: str, item: Item, answers: Sequence[str], turn: int = 0, low: int = 0) -> JudgePrompt:
-    template = load(name)
+def _prompt(
+    name: str, item: Item, answers: Sequence[str], turn: int = 0, low: int = 0, suffix: str = ""
+) -> JudgePrompt:
+    template = load(f"{name}{suffix}")
     if name in ("single", "reference"):
         values = {"question": item.prompts[0], "answer": answers[0]}
         if name == "reference":
@@ -120,9 +137,10 @@ def _prompt(name: str, item: Item, answers: Sequence[str], turn: int = 0, low: i
         values = {"turns": _turns(template, item.prompts, answers)}
         if "reference" in template.parts:
             values["reference"] = _reference(template, item, len(item.prompts))
-    language = "_english" if name.startswith("mt_bench") else ""
-    again = fill(load(f"ask_rating{language}").prompt, {"low": str(low), "high": "10"})
-    return JudgePrompt(name, template.version, turn, fill(template.prompt, values, name), low, 10, again)
+    again = load(f"ask_rating{'_english' if name.startswith('mt_bench') else suffix}").prompt
+    again = fill(again, {"low": str(low), "high": "10"})
+    text = fill(template.prompt, values, template.name)
+    return JudgePrompt(template.name, template.version, turn, text, low, 10, again)
 
 
 def _turns(template: Template, questions: Sequence[str], answers: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bailong.data.turns import Dialogue, Turn, paragraph_digest
@@ -27,6 +27,7 @@ class Instances(DialogueStep):
     Attributes:
         templates: a file of templates with {paragraph} and {question}, `===` between them; which one a question gets
             depends on its hash and `seed`.
+        language: of the templates; null: the source's. There are Chinese, English and Turkish ones.
         answers: `api`, as the paper; `gold` takes the first answer of the data, mostly a few words, and asks nobody.
         temperature, max_tokens: of the API. The paper does not give them.
     """
@@ -36,13 +37,19 @@ class Instances(DialogueStep):
     temperature: float = 0.0
     max_tokens: int = 512
     seed: int = 0
+    language: str | None = None
 
     name: ClassVar[str] = "instances"
+    #: what stands in the templates decides
+    local: ClassVar[tuple[str, ...]] = ("language",)
 
     def __post_init__(self) -> None:
         self.one_of("answers", ("api", "gold"))
         self.require(self.temperature >= 0, "temperature", "0 or above")
         self.require(self.max_tokens > 0, "max_tokens", "above 0")
+
+    def of_language(self, language: str) -> Instances:
+        return self if self.language is not None else replace(self, language=language)
 
     def asks(self) -> bool:
         return self.answers == "api"
@@ -94,7 +101,9 @@ class Instances(DialogueStep):
         return Call(messages, self.temperature, self.max_tokens, kind=self.name)
 
     def _text(self) -> str:
-        return wording.load(self.templates, "dialogue.instances.templates", ("paragraph", "question"))
+        return wording.load(
+            self.templates, "dialogue.instances.templates", ("paragraph", "question"), self.language or ""
+        )
 
 
 def _made(asked: PassageQuestion, instruction: str, output: str) -> Dialogue:

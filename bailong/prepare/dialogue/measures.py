@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bailong.data.turns import Dialogue, serialised
+from bailong.text.language import language, letters_of
 from bailong.text.script import HAN, tables
 
 #: dialogues kept to look at, and the characters kept of each text in them
@@ -33,7 +34,8 @@ class Measures:
         instructions, outputs: characters of all.
         instruction_lengths, output_lengths: bit length of a text's characters -> texts.
         sizes: turns -> dialogues.
-        scripts: `zh-Hant`, `zh-Hans`, `zh` (of both or neither), `en`, `other` -> dialogues, by their outputs.
+        scripts: `zh-Hant`, `zh-Hans`, `zh` (of both or neither), `en`, `other` (or the code of the dialogue's language,
+            where its outputs are in its script) -> dialogues, by their outputs.
         control: token -> dialogues that hold it literally.
         samples: a few dialogues, chosen by hash.
     """
@@ -58,7 +60,7 @@ class Measures:
             self.outputs += len(output)
             self.instruction_lengths[len(instruction).bit_length()] += 1
             self.output_lengths[len(output).bit_length()] += 1
-        self.scripts[script("\n".join(turn.output for turn in dialogue.turns))] += 1
+        self.scripts[script("\n".join(turn.output for turn in dialogue.turns), dialogue.language)] += 1
         text = "\n".join(part for turn in dialogue.turns for part in turn)
         self.control.update(set(_CONTROL.findall(text)))
         self._sample(dialogue)
@@ -99,11 +101,16 @@ def averages(dialogues: int, turns: int, instructions: int, outputs: int) -> dic
     }
 
 
-def script(text: str) -> str:
-    """In what a text is written for the most part."""
+def script(text: str, labelled: str = "") -> str:
+    """In what a text is written for the most part; a script does not tell its languages apart, the label does."""
     han, latin = len(HAN.findall(text)), len(_LATIN.findall(text))
+    known = language(labelled)
+    if known is not None and known.script not in ("Latin", "Han"):
+        own = letters_of(text, known.script)
+        if own > max(latin, 0 if known.script == "Kana" else han):
+            return known.code
     if han * LETTERS < latin:
-        return "en"
+        return known.code if known is not None and known.script == "Latin" else "en"
     if not han:
         return "other"
     found = tables()

@@ -18,6 +18,7 @@ from bailong.data.turns import Dialogue
 from bailong.prepare.dialogue import rows, shapes
 from bailong.prepare.dialogue.books import DialogueFlow
 from bailong.prepare.dialogue.convert import ConvertDialogues
+from bailong.prepare.dialogue.instances import Instances
 from bailong.prepare.dialogue.shapes import Piece
 from bailong.prepare.dialogue.step import Context, DialogueStep, through
 from bailong.prepare.dialogue.translate import Translate
@@ -144,7 +145,8 @@ def steps_of(settings: Prepare, source: Source, name: str) -> list[DialogueStep]
         "concatenate": settings.dialogue.concatenate,
     }
     named = overridden_steps(every, source, name, " of dialogues").values()
-    steps = [step for step in named if getattr(step, "enabled", True)]  # convert=off
+    steps = [step.of_language(source.language) if isinstance(step, Instances) else step for step in named]
+    steps = [step for step in steps if getattr(step, "enabled", True)]  # convert=off
     labels = [step.name for step in steps]
     if source.kind == "squad":
         first = next((label for label in labels if label not in BEFORE_ANSWERS), None)

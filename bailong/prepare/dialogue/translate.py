@@ -15,6 +15,8 @@ from bailong.prepare.dialogue import wording
 from bailong.prepare.dialogue.shapes import Piece
 from bailong.prepare.dialogue.step import Context, DialogueStep, batches, dialogue
 from bailong.text.fill import fill
+from bailong.text.language import code, is_chinese, letters_of, other_than_chinese
+from bailong.text.language import language as written
 from bailong.text.script import HAN
 
 if TYPE_CHECKING:
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 #: GSM8K have 194 characters in Chinese, 1.43 tokens each; 2,000 of its training items have 480 on average in English.
 LENGTHENED = 194 * 1.43 / 480
 
+#: the same into an alphabet: as many letters, some three to a token
+LENGTHENED_IN_LETTERS = 0.4
+
 #: what is wrong with a translation, in the words in which it is asked for again
 WRONG = {
     "no_sections": "沒有依照「[題目]」「[解答]」的格式",
@@ -32,8 +37,26 @@ WRONG = {
     "answer_changed": "最後一行「#### 」後面的數與原文不同",
     "number_lost": "原文裡有數字沒有出現在譯文中",
 }
+WRONG_IN = {
+    "en": {
+        "no_sections": "it is not in the form that was asked for",
+        "untranslated": "it is not translated",
+        "answer_lost": 'the last line, "#### " and a number, is missing',
+        "answer_changed": 'the number behind "#### " in the last line is another one than in the original',
+        "number_lost": "a number of the original does not occur in the translation",
+    },
+    "tr": {
+        "no_sections": "istenen biçimde değil",
+        "untranslated": "çevrilmemiş",
+        "answer_lost": '"#### " ve sayıdan oluşan son satır yok',
+        "answer_changed": 'son satırda "#### " ardındaki sayı özgün metindekinden farklı',
+        "number_lost": "özgün metindeki bir sayı çeviride geçmiyor",
+    },
+}
 
-_SECTIONS = re.compile(r"[\[［【]\s*題目\s*[\]］】][:：]?(.*?)[\[［【]\s*解答\s*[\]］】][:：]?(.*)", re.DOTALL)
+#: what stands above the slots of a prompt, and above the parts of the reply
+HEADINGS = ("題目", "解答")
+_HEADED = re.compile(r"^\[([^\]\n]+)\]\n\{(instruction|output)\}", re.MULTILINE)
 _ANSWER = re.compile(r"\s*####\s*(.*)")
 _NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?")
 
@@ -50,7 +73,8 @@ class Translate(DialogueStep):
         prompt, again: template files; {instruction} and {output}, {reason}.
         numbers: `answer` checks the number behind ####; `all` every number of the text as well, which also refuses
             honest rewriting (1.5 million -> 150 萬).
-        language: of the translation, for the label.
+        language: of the translation, for the label and the prompts, of which there are Chinese, English and Turkish
+            ones; a prompt of one's own has a [heading] above each slot, which the reply repeats.
         temperature, max_tokens: of the API. The paper does not give them.
     """
 
@@ -99,13 +123,14 @@ class Translate(DialogueStep):
         """Each turn translated, or what is wrong with it; and the last reply."""
         prompt, again = self._prompt(), self._again()
         calls = [self._call(prompt, turn) for turn in turns]
-        expected = round(LENGTHENED * sum(len(text) for turn in turns for text in turn) / len(turns))
+        lengthened = LENGTHENED if is_chinese(self.language or "zh") else LENGTHENED_IN_LETTERS
+        expected = round(lengthened * sum(len(text) for turn in turns for text in turn) / len(turns))
         replies = context.ask(calls, expected)
         found = [self._taken(turn, reply) for turn, reply in zip(turns, replies, strict=True)]
         wrong = [i for i, (_, reason, _) in enumerate(found) if reason in WRONG]
         if self.reask and wrong:
             context.flow.counts["asked again"] += len(wrong)
-            second = [_repeated(calls[i], found[i], again) for i in wrong]
+            second = [_repeated(calls[i], found[i], again, self.language) for i in wrong]
             for i, reply in zip(wrong, context.ask(second, expected), strict=True):
                 found[i] = self._taken(turns[i], reply)
                 context.flow.counts["right at the second time"] += not found[i][1]
@@ -116,7 +141,7 @@ class Translate(DialogueStep):
             return turn, "", None
         if reply.status != "ok" or not reply.text:
             return turn, reply.status if reply.status != "ok" else "empty", reply
-        made, reason = read(turn, reply.text, self.numbers, self.language.startswith("zh"))
+        made, reason = read(turn, reply.text, self.numbers, self.language, headings(self._prompt()))
         return made or turn, reason, reply
 
     def _call(self, prompt: str, turn: Turn) -> Call:
@@ -126,19 +151,32 @@ class Translate(DialogueStep):
         return Call([{"role": "user", "content": text}], self.temperature, self.max_tokens, kind=self.name)
 
     def _prompt(self) -> str:
-        return wording.load(self.prompt, "dialogue.translate.prompt", ("instruction", "output"))
+        return wording.load(self.prompt, "dialogue.translate.prompt", ("instruction", "output"), self.language)
 
     def _again(self) -> str:
-        return wording.load(self.again, "dialogue.translate.again", ("reason",))
+        return wording.load(self.again, "dialogue.translate.again", ("reason",), self.language)
 
 
-def read(turn: Turn, text: str, numbers: str = "answer", chinese: bool = True) -> tuple[Turn | None, str]:
+def headings(prompt: str) -> tuple[str, str]:
+    """What a prompt writes above the instruction and the output; the Chinese ones where it writes nothing."""
+    found = {slot: heading for heading, slot in _HEADED.findall(prompt)}
+    return found.get("instruction", HEADINGS[0]), found.get("output", HEADINGS[1])
+
+
+def read(
+    turn: Turn,
+    text: str,
+    numbers: str = "answer",
+    language: str = "zh-Hant",
+    headed: tuple[str, str] = HEADINGS,
+) -> tuple[Turn | None, str]:
     """The translation of a turn from the API's reply, and what is wrong with it (a key of `WRONG`, or nothing)."""
-    sections = _SECTIONS.search(text)
+    first, second = (rf"[\[［【]\s*{re.escape(heading)}\s*[\]］】][:：]?" for heading in headed)
+    sections = re.search(rf"{first}(.*?){second}(.*)", text, re.DOTALL)
     if sections is None or not sections[1].strip() or not sections[2].strip():
         return None, "no_sections"
     made = Turn(sections[1].strip(), sections[2].strip())
-    if chinese and not all(HAN.search(part) for part in made if len(part) > 40):
+    if any(_untranslated(old, new, language) for old, new in zip(turn, made, strict=True) if len(new) > 40):
         return None, "untranslated"
     output, reason = with_answer(turn.output, made.output)
     if reason:
@@ -146,6 +184,16 @@ def read(turn: Turn, text: str, numbers: str = "answer", chinese: bool = True) -
     if numbers == "all" and any(values(old) - values(new) for old, new in zip(turn, made, strict=True)):
         return None, "number_lost"
     return Turn(made.instruction, output, turn.trained), ""
+
+
+def _untranslated(source: str, made: str, language: str) -> bool:
+    """Whether a text has nothing of the script of the language, or, in Latin letters, is the source itself."""
+    if is_chinese(language):
+        return HAN.search(made) is None
+    known = written(language)
+    if known is not None and known.script not in ("Latin", "Kana"):
+        return not letters_of(made, known.script)
+    return " ".join(made.split()).casefold() == " ".join(source.split()).casefold()
 
 
 def with_answer(source: str, translated: str) -> tuple[str, str]:
@@ -178,13 +226,14 @@ def _negative(text: str) -> bool:
     return bool(re.match(r"\s*[$€£]?\s*[-−–]\s*[$€£]?\s*\d", unicodedata.normalize("NFKC", text)))
 
 
-def _repeated(call: Call, found: tuple[Turn, str, Reply | None], again: str) -> Call:
+def _repeated(call: Call, found: tuple[Turn, str, Reply | None], again: str, language: str) -> Call:
     """The same call with the reply that could not be taken, and why."""
     _, reason, reply = found
     assert reply is not None
+    reasons = WRONG if not other_than_chinese(language) else WRONG_IN.get(code(language), WRONG_IN["en"])
     more = [
         {"role": "assistant", "content": reply.text or ""},
-        {"role": "user", "content": fill(again, {"reason": WRONG[reason]})},
+        {"role": "user", "content": fill(again, {"reason": reasons[reason]})},
     ]
     return dataclasses.replace(call, messages=[*call.messages, *more])
 

@@ -5,17 +5,28 @@ import re
 from pathlib import Path
 
 from bailong.text import fill
+from bailong.text.language import code, other_than_chinese
 
 HERE = Path(__file__).parent / "prompts"
 
 
-def load(name: str, key: str, slots: tuple[str, ...]) -> str:
+def load(name: str, key: str, slots: tuple[str, ...], language: str = "") -> str:
     """A template: a file of `bailong/prepare/dialogue/prompts` by its name, or any file by its path.
 
+    Ours are in Chinese, and those in a folder of prompts in its language.
+
+    Args:
+        language: that it is to be in; empty: Chinese.
+
     Raises:
-        ValueError: there is none, or it lacks a slot; `key` is the setting that named it.
+        ValueError: there is none, none in the language, or it lacks a slot; `key` is the setting that named it.
     """
     path = HERE / name if "/" not in name else Path(name)
+    if "/" not in name and other_than_chinese(language) and path.is_file():
+        path = HERE / code(language) / name
+        if not path.is_file():
+            languages = ", ".join(sorted(p.parent.name for p in HERE.glob(f"*/{name}")))
+            raise ValueError(f"{key}={name} is not written in {language}: there are zh, {languages}; give a path")
     if not path.is_file():
         ours = ", ".join(sorted(p.name for p in HERE.glob("*.txt")))
         raise ValueError(f"{key}={name} is no file: it must be a path, or one of {ours}")
