@@ -50,9 +50,9 @@ _TELLING = {
 #: small words of languages whose letters are the same
 _WORDS = {
     "Devanagari": {
-        "Hindi": "है हैं में और का की के को से पर यह था थी नहीं",
-        "Marathi": "आहे आहेत आणि या हा ही चा ची चे मध्ये होते नाही",
-        "Nepali": "छ छन् र मा को का लाई हो थियो गर्न पनि भएको",
+        "Hindi": "है हैं में और का की के को से पर यह या ही था थी नहीं",
+        "Marathi": "आहे आहेत आणि मध्ये होते होता नाही किंवा झाला",
+        "Nepali": "छ छन् र लाई हो थियो गर्न पनि भएको गरेको",
         "Sanskrit": "च अस्ति एव इति तु वा हि भवति",
     },
     "Ethiopic": {"Amharic": "ነው እና ላይ ውስጥ ነበር", "Tigrinya": "እዩ ኣብ ናይ ከምኡ ነቲ ድማ"},
@@ -113,8 +113,9 @@ def by_script(text: str) -> Named:
     if not hits.get(best):
         name = _MOST.get(script, known[0])
         return Named(name, tuple(other for other in known if other != name))
-    # a language of letters that the winner has as well, and none of which speaks against it
-    return Named(best, tuple(other for other in known if other != best and hits.get(other, hits[best]) == hits[best]))
+    # one small word is no sign yet; nor is a letter that another language has as well
+    open_ = script in _WORDS and hits[best] < _FEWEST
+    return Named(best, tuple(each for each in known if each != best and (open_ or hits.get(each) == hits[best])))
 
 
 def by_letters(text: str) -> Named:
