@@ -5,14 +5,10 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model
-from peft.tuners.lora import LoraLayer
 from torch import nn
 
 from bailong.model.settings import Adapter
 from bailong.model.tie import is_tied
-
-LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-PAIR = ("embed_tokens", "lm_head")
 
 
 def add(model: Any, settings: Adapter, seed: int) -> Any:
@@ -26,7 +22,7 @@ def add(model: Any, settings: Adapter, seed: int) -> Any:
         seed: decides the adapters' random halves; they never depend on the initializer.
 
     Raises:
-        ValueError: a layer that adapters are asked for is not there.
+        ValueError: a layer that adapters are asked for is not there, or would be left out.
     """
     require_targets(model, settings)
     tied = is_tied(model)
@@ -34,12 +30,12 @@ def add(model: Any, settings: Adapter, seed: int) -> Any:
         for parameter in model.parameters():
             parameter.requires_grad_(True)
         return model.train()
-    targets = [*(LINEARS if settings.linears else ()), *(PAIR if settings.pair else ())]
+    targets = [*(_linears(model) if settings.linears else ()), *(_pair(model) if settings.pair else ())]
     config = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,  # type: ignore[arg-type]
         lora_dropout=settings.dropout,
-        target_modules=targets,
+        target_modules=targets,  # whole names: a last name alone could also match elsewhere
         bias="none",
         task_type="CAUSAL_LM",
     )
@@ -54,7 +50,11 @@ def add(model: Any, settings: Adapter, seed: int) -> Any:
 
 
 def require_targets(model: Any, settings: Adapter) -> None:
-    """Refuse a model that has not every layer that is to be adapted; PEFT takes what it finds and says nothing.
+    """Refuse a model that adapters would cover in part; PEFT takes what it finds and says nothing.
+
+    Linear layers are found by their type, for they have other names where a model joins them (Phi-3's `qkv_proj`).
+    Every decoder layer must have the same, and no matrix beside them: experts that are stacked in one tensor would stay
+    frozen without a word.
 
     Args:
         model: without adapters; it may stand on the meta device.
@@ -62,42 +62,52 @@ def require_targets(model: Any, settings: Adapter) -> None:
     Raises:
         ValueError: a target is missing, in all decoder layers or in some.
     """
-    inner = model.model
-    layers = [_linears(layer) for layer in inner.layers]
-    missing = []
-    for target in LINEARS if settings.linears else ():
-        lacking = [i for i, names in enumerate(layers) if target not in names]
-        if len(lacking) == len(layers):
-            missing.append(target)
-        elif lacking:
-            missing.append(f"{target} (in layers {', '.join(map(str, lacking))})")
-    ends = {"embed_tokens": getattr(inner, "embed_tokens", None), "lm_head": getattr(model, "lm_head", None)}
-    missing += [name for name in PAIR if settings.pair and not isinstance(ends[name], nn.Embedding | nn.Linear)]
-    if missing:
-        has = ", ".join(sorted(set().union(*layers))) or "none"
+    faults = []
+    if settings.linears:
+        layers = [set(_linears_of(layer)) for layer in decoder(model).layers]
+        every = set().union(*layers)
+        for name in sorted(every):
+            if lacking := [i for i, names in enumerate(layers) if name not in names]:
+                faults.append(f"it has no {name} in layers {', '.join(map(str, lacking))}")
+        beside = {
+            name
+            for layer in decoder(model).layers
+            for name, parameter in layer.named_parameters()
+            if parameter.ndim > 1 and name.rpartition(".")[0] not in _linears_of(layer) and not _is_norm(layer, name)
+        }
+        if beside or not every:
+            faults.append(f"its matrices {', '.join(sorted(beside)) or 'are none'} are no linear layers")
+    if settings.pair:
+        ends = {"embedding": model.get_input_embeddings(), "head": model.get_output_embeddings()}
+        faults += [f"it has no {end}" for end, layer in ends.items() if not isinstance(layer, nn.Embedding | nn.Linear)]
+    if faults:
         raise ValueError(
-            f"adapter={settings.name} is not accepted for this {model.config.model_type}: it has no "
-            f"{', '.join(missing)}; its linear layers are {has}; accepted: a model with all of "
-            f"{', '.join(LINEARS)} in every layer, adapter=pair (embedding and head alone) or adapter=full"
+            f"adapter={settings.name} is not accepted for this {model.config.model_type}: {'; '.join(faults)}; "
+            "accepted: a model whose matrices are the linear layers of its decoder, the same in every layer, its "
+            "embedding and its head, adapter=pair (the last two alone) or adapter=full"
         )
 
 
-def uncovered(model: Any, settings: Adapter) -> list[str]:
-    """Names of linear layers inside the decoder's layers that stay frozen without an adapter, sorted."""
-    if not settings.linears:
-        return []
-    return sorted(set().union(*(_linears(layer) for layer in decoder(model).layers)) - {*LINEARS})
+def _linears(model: Any) -> list[str]:
+    """Names, in the model, of every linear layer of the decoder's layers."""
+    layers = {id(linear) for layer in decoder(model).layers for linear in _linears_of(layer).values()}
+    return [name for name, module in model.named_modules() if id(module) in layers]
 
 
-def _linears(layer: nn.Module) -> set[str]:
-    """Last names of the linear layers in a decoder layer, those of adapters left out."""
-    adapted = {name for name, module in layer.named_modules() if isinstance(module, LoraLayer)}
-    return {
-        name.rpartition(".")[2]
-        for name, module in layer.named_modules()
-        if name in adapted
-        or (isinstance(module, nn.Linear) and not any(name.startswith(f"{outer}.") for outer in adapted))
-    }
+def _linears_of(layer: nn.Module) -> dict[str, nn.Linear]:
+    """The linear layers inside a module, by name; those in 4 bits are linear layers too."""
+    return {name: module for name, module in layer.named_modules() if isinstance(module, nn.Linear)}
+
+
+def _pair(model: Any) -> list[str]:
+    """Names, in the model, of embedding and head."""
+    ends = {id(model.get_input_embeddings()), id(model.get_output_embeddings())}
+    return [name for name, module in model.named_modules() if id(module) in ends]
+
+
+def _is_norm(layer: nn.Module, parameter: str) -> bool:
+    """Cohere's norms of queries and keys have a vector for each head, which makes them two-dimensional."""
+    return type(layer.get_submodule(parameter.rpartition(".")[0])).__name__.endswith("Norm")
 
 
 def trainable(model: Any) -> dict[str, torch.nn.Parameter]:
@@ -112,10 +122,9 @@ def trainable(model: Any) -> dict[str, torch.nn.Parameter]:
 def decoder(model: Any) -> Any:
     """The transformer body, whose output is what the head reads: `LlamaModel`, adapters inside it or not."""
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    return inner.model
+    return inner.base_model
 
 
 def head(model: Any) -> Any:
-    """The LM head as a module, LoRA-wrapped or plain."""
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    return inner.lm_head
+    """The LM head as a module, LoRA-wrapped or plain; the loss needs more than it (bailong.model.head.model_loss)."""
+    return model.get_output_embeddings()

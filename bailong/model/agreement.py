@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from bailong.model import adapters
-from bailong.model.head import IGNORE, head_loss
+from bailong.model.head import IGNORE, model_loss
 from bailong.model.score import Windows, autocast, pad
 
 #: of the loss (of 1 nat where it is lower): rounding moved it by less than a tenth of this in the tests
@@ -96,7 +96,7 @@ def fused_loss(model: Any, windows: list[tuple[Any, Any]], chunk: int, precision
         targets = torch.from_numpy(window_targets).to(device)
         with autocast(device, precision):
             hidden = adapters.decoder(model)(input_ids=pad([inputs], 0).to(device), use_cache=False).last_hidden_state
-            sums += float(head_loss(adapters.head(model), hidden[0], targets, chunk=chunk).nll.double().sum())
+            sums += float(model_loss(model, hidden[0], targets, chunk=chunk).nll.double().sum())
         seen += int((targets >= 0).sum())
     return sums / seen
 

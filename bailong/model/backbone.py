@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, LlamaConfig, LlamaForCausalLM
 
-from bailong.model.architecture import require_plain
+from bailong.model.architecture import attention, require_known
 from bailong.model.settings import Model
 from bailong.model.tie import is_tied, untie
 from bailong.run import hub
@@ -17,7 +18,7 @@ warnings.filterwarnings("ignore", message="Paged optimizers are not supported on
 
 
 def load(settings: Model, device: torch.device, compute_dtype: torch.dtype) -> Any:
-    """A causal language model with a plain embedding and head, frozen as it is on disk, in evaluation mode.
+    """A causal language model as it is on disk, its embedding and head not quantized, in evaluation mode.
 
     Args:
         device: where the weights go; NF4 is quantized on the way there.
@@ -46,7 +47,7 @@ def load(settings: Model, device: torch.device, compute_dtype: torch.dtype) -> A
             ignore_mismatched_sizes=True,
             dtype=getattr(torch, settings.dtype),
             quantization_config=quantization,
-            attn_implementation=settings.attention,
+            attn_implementation=attention(config, settings.attention),
             device_map={"": device},
             local_files_only=local,
         )
@@ -73,7 +74,8 @@ def _require_same_model(settings: Model, model: Any, found: dict[str, Any]) -> N
         state = getattr(getattr(layer, "weight", None), "quant_state", None)
         if state is not None and tuple(state.shape) != (layer.out_features, layer.in_features):
             mismatched.add(f"{name}.weight")
-    own = ("model.", "lm_head.")
+    ends = {id(model.base_model), id(model.get_output_embeddings())}
+    own = tuple(f"{name}." for name, module in model.named_children() if id(module) in ends)
     for keys, what in (
         (found["missing_keys"], "it lacks"),
         (mismatched, "of another shape are"),
@@ -112,14 +114,16 @@ def configuration(settings: Model) -> Any:
     try:
         with hub.asked():
             config = AutoConfig.from_pretrained(str(settings.path), local_files_only=Path(str(settings.path)).exists())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, LookupError, TypeError, StrictDataclassError) as error:
         raise _unreadable(settings, error) from error
-    require_plain(settings.path, config.to_dict())
+    require_known(settings.path, config.to_dict())
     return config
 
 
 def _unreadable(settings: Model, error: Exception) -> ValueError:
-    return ValueError(f"model.path={settings.path} cannot be loaded: {str(error).splitlines()[0]}")
+    first, *more = str(error).splitlines() or [type(error).__name__]
+    reason = f"{first} {more[0].strip()}" if first.endswith(":") and more else first
+    return ValueError(f"model.path={settings.path} cannot be loaded: {reason}")
 
 
 def scratch(settings: Model, tokenizer: Any, seed: int) -> Any:

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bailong.model.architecture import require_plain
+from bailong.model.architecture import require_known
 from bailong.run.files import sha256, write_json
 from bailong.run.replacing import replacing
 
@@ -69,7 +69,7 @@ def convert(file: Path, folder: Path, key: str = "model.path") -> None:
         header = gguf.GGUFReader(file)
         given = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name, "local_files_only": True}
         config = AutoConfig.from_pretrained(**given)
-        require_plain(str(file), config.to_dict())
+        require_known(str(file), config.to_dict())
         pre = _text(header, "tokenizer.ggml.pre") if _text(header, "tokenizer.ggml.model") == "gpt2" else None
         if pre is not None and pre not in PRE_TOKENIZERS:
             raise ValueError(

@@ -9,6 +9,10 @@ outside the Function.
 
 Liger, cut-cross-entropy and TRL read the head's base weight alone and refuse or ignore its adapter; torch's own
 `F.linear_cross_entropy` (2.13) always forms dW and returns a bf16 loss under bf16. Hence this file.
+
+Some architectures do more to their logits than this product (bailong.model.architecture.Logits). A scale s goes into
+the product: z = s·[h | u]·[W | B]ᵀ, and into each gradient once. A cap c makes c·tanh(z / c) of it, whose derivative
+1 - tanh² is kept for the chunk: a second buffer, only where there is a cap.
 """
 
 from collections.abc import Callable
@@ -18,6 +22,8 @@ import torch
 import torch.nn.functional as F
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
+
+from bailong.model.architecture import PLAIN, Logits, logits_of
 
 IGNORE = -100
 
@@ -44,6 +50,7 @@ def fused_cross_entropy(
     lora_b: Tensor | None = None,
     scaling: float = 1.0,
     dropout: Callable[[Tensor], Tensor] | None = None,
+    logits: Logits = PLAIN,
     chunk: int = 1024,
 ) -> HeadLoss:
     """Cross-entropy of a (LoRA) head, `chunk` rows of logits at a time.
@@ -59,7 +66,8 @@ def fused_cross_entropy(
         scaling: alpha / r.
         dropout: the adapter's dropout module. It sees all of `hidden`, ignored rows too, so it draws the
             numbers that the unfused layer draws.
-        chunk: rows of logits held at once, the memory knob: about chunk x V x 4 bytes (6 in bf16).
+        logits: what the architecture does to the product.
+        chunk: rows of logits held at once, the memory knob: about chunk x V x 4 bytes (6 in bf16; 4 more with a cap).
     """
     assert (lora_a is None) == (lora_b is None), "a LoRA head has both matrices or neither"
     assert hidden.shape[:-1] == targets.shape, f"{tuple(hidden.shape)} does not fit {tuple(targets.shape)}"
@@ -77,7 +85,7 @@ def fused_cross_entropy(
         u = F.linear(_select(dropped, kept).to(lora_a.dtype), lora_a) * scaling
 
     gradient = torch.is_grad_enabled()  # inside the Function it is off, and needs_input_grad ignores no_grad
-    total, nll = _ChunkedCrossEntropy.apply(rows, u, weight, lora_b, labels, chunk, compute, gradient)
+    total, nll = _ChunkedCrossEntropy.apply(rows, u, weight, lora_b, labels, logits, chunk, compute, gradient)
     scattered = torch.zeros(targets.numel(), dtype=nll.dtype, device=nll.device)
     return HeadLoss(total, scattered.index_copy_(0, kept, nll).view(targets.shape))
 
@@ -103,6 +111,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         weight: Tensor,
         b: Tensor | None,
         labels: Tensor,
+        made: Logits,
         chunk: int,
         compute: torch.dtype,
         gradient: bool,
@@ -113,9 +122,11 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         chunk = min(chunk, max(tokens, 1))
         w = weight.to(compute)
         low_b = b.to(compute) if b is not None else None
+        scale = made.scale
 
         logits = torch.empty(chunk, vocabulary, dtype=exact, device=h.device)
         low = logits if compute == exact else torch.empty_like(logits, dtype=compute)
+        slopes = torch.empty_like(logits) if gradient and made.cap is not None else None
         nll = torch.empty(tokens, dtype=exact, device=h.device)
         dh = torch.empty_like(h) if need_h else None
         du = torch.empty_like(u) if need_u and u is not None else None
@@ -130,22 +141,27 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                 hc, labels_c = h[part].to(compute), labels[part].unsqueeze(1)
                 uc = u[part].to(compute) if u is not None else None
 
-                torch.mm(hc, w.T, out=g)
+                torch.addmm(g, hc, w.T, beta=0, alpha=scale, out=g)  # beta=0: what stands in g is not read
                 if uc is not None and low_b is not None:
-                    torch.addmm(g, uc, low_b.T, out=g)
+                    torch.addmm(g, uc, low_b.T, alpha=scale, out=g)
                 if g is not z:
                     z.copy_(g)
+                slope = None if slopes is None else slopes[:size]
+                if made.cap is not None:
+                    _cap(z, made.cap, slope)
 
                 # log-sum-exp and softmax share one in-place exponential
                 peak = z.amax(dim=1, keepdim=True)
                 wanted = z.gather(1, labels_c)
-                scale = z.sub_(peak).exp_().sum(dim=1, keepdim=True)
-                nll[part] = (scale.log() + peak - wanted).squeeze(1)
+                total = z.sub_(peak).exp_().sum(dim=1, keepdim=True)
+                nll[part] = (total.log() + peak - wanted).squeeze(1)
                 if not gradient:
                     continue
 
-                z.div_(scale)
-                z.scatter_add_(1, labels_c, torch.full_like(scale, -1.0))  # d loss / d logits = softmax - one-hot
+                z.div_(total)
+                z.scatter_add_(1, labels_c, torch.full_like(total, -1.0))  # d loss / d logits = softmax - one-hot
+                if slope is not None:
+                    z.mul_(slope)
                 if g is not z:
                     g.copy_(z)
                 if dh is not None:
@@ -157,6 +173,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                 if db is not None and uc is not None:
                     _accumulate(db, g, uc)
 
+        _scale(scale, dh, du, dw, db)  # these are smaller than the logits: cheaper here than a pass over those
         ctx.gradients = (
             dh,
             du,
@@ -172,7 +189,22 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         assert ctx.gradients is not None, "the fused head's backward runs once; retain_graph is not supported"
         gradients, ctx.gradients = ctx.gradients, None
         d_total = grad_outputs[0]
-        return *(g.mul_(d_total) if g is not None else None for g in gradients), None, None, None, None
+        return *(g.mul_(d_total) if g is not None else None for g in gradients), None, None, None, None, None
+
+
+def _cap(z: Tensor, cap: float, slope: Tensor | None) -> None:
+    """z = cap · tanh(z / cap) in place; its derivative goes into `slope`."""
+    z.div_(cap).tanh_()
+    if slope is not None:
+        torch.mul(z, z, out=slope)
+        slope.neg_().add_(1.0)
+    z.mul_(cap)
+
+
+def _scale(scale: float, *gradients: Tensor | None) -> None:
+    for gradient in gradients:
+        if gradient is not None and scale != 1.0:
+            gradient.mul_(scale)
 
 
 def _accumulate(total: Tensor, g: Tensor, x: Tensor) -> None:
@@ -183,8 +215,17 @@ def _accumulate(total: Tensor, g: Tensor, x: Tensor) -> None:
         total += g.T @ x
 
 
-def head_loss(head: nn.Module, hidden: Tensor, targets: Tensor, chunk: int = 1024) -> HeadLoss:
-    """`fused_cross_entropy` of a model's `lm_head`: a plain `nn.Linear`, or one that PEFT wrapped with LoRA.
+def model_loss(model: Any, hidden: Tensor, targets: Tensor, chunk: int = 1024) -> HeadLoss:
+    """The loss that the logits of `model` would give, from the last states of its decoder.
+
+    Args:
+        model: a causal language model of transformers, with adapters or without.
+    """
+    return head_loss(model.get_output_embeddings(), hidden, targets, chunk, logits_of(model.config))
+
+
+def head_loss(head: nn.Module, hidden: Tensor, targets: Tensor, chunk: int = 1024, logits: Logits = PLAIN) -> HeadLoss:
+    """`fused_cross_entropy` of a head: a plain `nn.Linear`, or one that PEFT wrapped with LoRA.
 
     A merged or disabled adapter counts as PEFT counts it: the base weight alone speaks. Dropout follows
     the mode (train or eval) of the head's own dropout module.
@@ -192,7 +233,7 @@ def head_loss(head: nn.Module, hidden: Tensor, targets: Tensor, chunk: int = 102
     base = head.get_base_layer() if isinstance(head, LoraLayer) else head
     assert isinstance(base, nn.Linear) and base.bias is None, "the head must be a linear layer without bias"
     if not isinstance(head, LoraLayer) or head.disable_adapters or head.merged:
-        return fused_cross_entropy(hidden, base.weight, targets, chunk=chunk)
+        return fused_cross_entropy(hidden, base.weight, targets, logits=logits, chunk=chunk)
     active = [name for name in head.active_adapters if name in head.lora_A]
     assert len(active) == 1, f"one active adapter on the head is supported, not {active}"
     (name,) = active
@@ -207,5 +248,6 @@ def head_loss(head: nn.Module, hidden: Tensor, targets: Tensor, chunk: int = 102
         lora_b=b.weight,
         scaling=head.scaling[name],
         dropout=head.lora_dropout[name],
+        logits=logits,
         chunk=chunk,
     )

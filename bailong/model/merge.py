@@ -13,13 +13,15 @@ from peft.tuners.lora import LoraLayer
 from torch import nn
 
 from bailong.model.backbone import assert_unpacked, linear4bit
-from bailong.model.tie import is_tied, untie
+from bailong.model.tie import ends, is_tied, untie
 
 
 def to_float32(model: Any) -> None:
     """Make every number of the model, and all arithmetic with them, float32. Widening loses nothing.
 
-    4-bit weights stay packed; their layers compute in float32 from now on, which is what `merge` reproduces.
+    4-bit weights stay packed; their layers compute in float32 from now on, which is what `merge` reproduces. The factor
+    of Gemma's embedding is no parameter: a model that was loaded in bfloat16 has it rounded (59.75 for 59.87), and it
+    is put back to what the same model has when it is loaded in float32.
     """
     four_bit = linear4bit(model)
     packed = {id(layer.weight) for layer in four_bit}
@@ -30,6 +32,9 @@ def to_float32(model: Any) -> None:
     for layer in four_bit:
         layer.compute_dtype, layer.compute_type_is_set = torch.float32, True
         layer.weight.quant_state.dtype = torch.float32
+    embedding, _ = ends(model)
+    if isinstance(exact := getattr(embedding, "scalar_embed_scale", None), float):
+        embedding.embed_scale = torch.tensor(exact, dtype=torch.float32, device=embedding.weight.device)
 
 
 def merge(model: Any) -> Any:
@@ -102,8 +107,9 @@ def _plain_layer(name: str, module: Any) -> nn.Module:
         assert change.shape == weight.shape, name
         # PEFT copies nothing: where the base weight is the model's own, adding in place would be seen by a tied end
         weight = weight + change
-    if isinstance(base, nn.Embedding):
-        return nn.Embedding(*weight.shape, padding_idx=base.padding_idx, _weight=weight)
+    if isinstance(base, nn.Embedding):  # the layer itself: Gemma's multiplies each row by a factor when it is read
+        base.weight = nn.Parameter(weight)
+        return base
     assert isinstance(base, nn.Linear), f"{name} is a {type(base).__name__}"
     with torch.device("meta"):
         layer = nn.Linear(base.in_features, base.out_features, bias=base.bias is not None)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from bailong.model import adapters
-from bailong.model.head import head_loss
+from bailong.model.head import model_loss
 
 
 class Windows(Protocol):
@@ -79,7 +79,7 @@ def score(
             with autocast(device, precision):
                 hidden = adapters.decoder(model)(input_ids=inputs.to(device), use_cache=False).last_hidden_state
                 flat = targets.flatten().to(device)
-                nll = head_loss(adapters.head(model), hidden.flatten(0, 1), flat, chunk=chunk).nll
+                nll = model_loss(model, hidden.flatten(0, 1), flat, chunk=chunk).nll
             kept, new = flat >= 0, flat >= new_from
             sums += torch.stack([nll.double().sum(), kept.sum(), nll[new].double().sum(), new.sum()]).cpu()
     finally:

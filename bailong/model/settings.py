@@ -63,8 +63,8 @@ class Model(Knobs, group="model"):
 class Adapter(Knobs, group="adapter"):
     """LoRA (paper, section 3.4: on embedding, head and every linear layer).
 
-    `linears` and `pair` say where: the seven linear types of each layer, and the embedding/head pair with
-    a *separate* adapter on each. With both false every parameter of the model is trained instead.
+    `linears` and `pair` say where: every linear layer of the decoder (seven in a layer of a Llama), and the
+    embedding/head pair with a *separate* adapter on each. With both false every parameter of the model is trained instead.
     """
 
     name: str = MISSING

@@ -25,7 +25,7 @@ def ends(model: Any) -> tuple[nn.Embedding, nn.Linear]:
     assert isinstance(embedding, nn.Embedding), f"the embedding is a {type(embedding).__name__}, not an nn.Embedding"
     # bitsandbytes' 4-bit layers are nn.Linear too, but their weight is packed: rows cannot be read or added.
     assert isinstance(head, nn.Linear) and head.weight.is_floating_point(), "the head must be an unquantized nn.Linear"
-    assert head.bias is None, "a Llama head has no bias"
+    assert head.bias is None, "the head must have no bias"
     return embedding, head
 
 

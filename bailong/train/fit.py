@@ -95,8 +95,6 @@ def _describe(settings: Train, built: Assembled, corpus: Corpus, reporter: Repor
         f"{counts['trainable']:,} trainable = {share / counts['packed']:.2f} % packed (4-bit weights two per byte, "
         f"as the paper counts), {share / counts['true']:.2f} % true"
     )
-    if left := adapters.uncovered(built.model, settings.adapter):
-        reporter.say(f"note: adapter={settings.adapter.name} leaves these linear layers frozen: {', '.join(left)}")
     for row in corpus.per_source:
         reporter.say(
             f"data {row['path']} ({row['language']}): {row['documents']:,} documents, {row['tokens']:,} tokens"

@@ -12,7 +12,7 @@ import torch
 from bailong.data.batches import Batch
 from bailong.model import adapters
 from bailong.model.backbone import assert_unpacked
-from bailong.model.head import head_loss
+from bailong.model.head import model_loss
 from bailong.model.score import autocast
 from bailong.run.process import Stopping
 from bailong.train import checkpoint, optim, schedule
@@ -96,7 +96,7 @@ class Training(pl.LightningModule):
                     decoder = adapters.decoder(self.model)
                     hidden = decoder(input_ids=inputs, position_ids=places, use_cache=False).last_hidden_state
                     chunk = self.settings.trainer.head_chunk
-                    total = head_loss(adapters.head(self.model), hidden.flatten(0, 1), targets, chunk=chunk).total
+                    total = model_loss(self.model, hidden.flatten(0, 1), targets, chunk=chunk).total
                 # DDP averages gradients over devices, and the step's loss is a sum over them
                 self.manual_backward(total * (self.trainer.world_size / batch.targets))
             nll += total.detach().double()

@@ -157,7 +157,7 @@ def prove(settings: Export, rebuilt: Rebuilt, merged: Merged, to: Path) -> dict[
     stored = _load(to, settings.dtype, built.device)
     _require_same_reading(train, to, built.tokenizer, rebuilt.documents)
     as_loaded = agreement.compare(merged.reference, stored, merged.windows)
-    stored = stored.float()
+    merging.to_float32(stored)
     kept = agreement.compare(merged.reference, stored, merged.windows)
     if not kept.kl <= settings.max_kl:
         raise ValueError(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bailong.model.architecture import require_plain_at
+from bailong.model.architecture import require_known_at
 from bailong.model.gguf import as_folder
 from bailong.run import folder
 from bailong.run.folder import Run
@@ -21,7 +21,7 @@ def ready(settings: Train) -> None:
     """
     if not settings.stage.from_scratch:
         settings.model.path = as_folder(settings.model.path)
-        require_plain_at(settings.model.path)
+        require_known_at(settings.model.path)
 
 
 def train(settings: Train, run: Run) -> dict[str, Any] | None:

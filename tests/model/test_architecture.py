@@ -7,7 +7,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from bailong.model import agreement, backbone
-from bailong.model.architecture import PLAIN, require_plain
+from bailong.model.architecture import FAMILIES, Logits, attention, logits_of, require_known
 from bailong.model.score import Windows
 from bailong.model.settings import Model
 from tests import tiny
@@ -47,38 +47,35 @@ def losses(model, precision="32-true"):
     return agreement.fused_loss(model, chosen, 16, precision), agreement.own_loss(model, chosen, precision)
 
 
-@pytest.mark.parametrize("tied", [False, True])
-@pytest.mark.parametrize("kind", PLAIN)
-def test_an_accepted_architecture_has_the_fused_loss(kind, tied):
-    fused, own = losses(random_model(kind, tie_word_embeddings=tied))
-    assert fused == pytest.approx(own, rel=1e-6)
-
-
 @pytest.mark.parametrize(
     ("kind", "changes"),
     [
-        ("granite", {"logits_scaling": 8.0, "embedding_multiplier": 12.0}),
-        ("gemma2", {"final_logit_softcapping": 5.0}),
-        ("cohere", {}),
         ("vaultgemma", {}),
+        ("granitemoe", {"logits_scaling": 8.0, "num_local_experts": 2, "num_experts_per_tok": 1}),
+        ("cohere2_moe", {}),
     ],
 )
-def test_a_head_that_is_not_plain_is_refused_by_name_and_by_value(kind, changes, tmp_path):
+def test_a_head_that_was_not_compared_is_refused_by_name_and_by_value(kind, changes, tmp_path):
     model = random_model(kind, **changes)
     fused, own = losses(model)
     assert abs(fused - own) > 0.01, "the case would prove nothing"
     with pytest.raises(ValueError, match="does more to its logits"):
         agreement.require_own_loss("model.path=x", model, windows(), chunk=16, precision="32-true")
     model.save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match=f"model_type is {kind}.*accepted: llama") as caught:
+    with pytest.raises(ValueError, match=f"model_type is {kind}.*accepted: cohere, .*llama, ") as caught:
         backbone.load(Model(name="x", path=str(tmp_path), quantization="none"), torch.device("cpu"), torch.float32)
     assert len(str(caught.value).splitlines()) == 1
 
 
-@pytest.mark.parametrize("kind", ["gemma", "gemma3_text", "granitemoe", "llama4_text", "gpt2", None])
+@pytest.mark.parametrize("kind", ["gemma3", "phi", "granitemoe", "llama4_text", "gpt2", None])
 def test_what_was_not_compared_is_refused_even_where_it_might_agree(kind):
     with pytest.raises(ValueError, match=f"model_type is {kind}"):
-        require_plain("m", {"model_type": kind})
+        require_known("m", {"model_type": kind})
+
+
+def test_the_refusal_of_a_gemma_with_eyes_names_the_text_model():
+    with pytest.raises(ValueError, match=r"text model alone \(gemma3_text\)$"):
+        require_known("m", {"model_type": "gemma3", "text_config": {"model_type": "gemma3_text"}})
 
 
 @pytest.mark.parametrize(
@@ -99,15 +96,72 @@ def test_what_was_not_compared_is_refused_even_where_it_might_agree(kind):
 def test_a_factor_in_an_accepted_configuration_is_refused(key, value):
     """transformers ignores it on a Llama: the model is not what its checkpoint says, whoever reads it."""
     with pytest.raises(ValueError, match=f"{key}=.*accepted: 1, null"):
-        require_plain("m", {"model_type": "llama", key: value})
+        require_known("m", {"model_type": "llama", key: value})
     for neutral in (None, 1, 1.0, [1.0, 1.0]):
-        require_plain("m", {"model_type": "llama", key: neutral})
+        require_known("m", {"model_type": "llama", key: neutral})
 
 
-@pytest.mark.parametrize("kind", PLAIN)
+@pytest.mark.parametrize("kind", FAMILIES)
 def test_no_default_of_an_accepted_architecture_is_taken_for_a_factor(kind):
     rope = {"rope_type": "linear", "factor": 4.0, "rope_theta": 10000.0}
-    require_plain("m", AutoConfig.for_model(kind).to_dict() | {"rope_scaling": rope, "output_router_logits": False})
+    require_known("m", AutoConfig.for_model(kind).to_dict() | {"rope_scaling": rope, "output_router_logits": False})
+
+
+@pytest.mark.parametrize(
+    ("kind", "key"),
+    [("cohere", "logit_scale"), ("granite", "logits_scaling"), ("granite", "embedding_multiplier")],
+)
+@pytest.mark.parametrize("value", [None, 0, -1.0, float("nan"), float("inf"), "8", True, [8.0]])
+def test_a_factor_that_gives_no_finite_logits_is_refused(kind, key, value):
+    with pytest.raises(ValueError, match=f"{key}=.*accepted: a number above 0 or no such key") as caught:
+        require_known("m", {"model_type": kind, key: value})
+    assert "\n" not in str(caught.value)
+    for sound in (1, 1.0, 0.0625, 12):
+        require_known("m", {"model_type": kind, key: sound})
+    with pytest.raises(ValueError, match=f"{key}=0.5, which a llama does not"):
+        require_known("m", {"model_type": "llama", key: 0.5})
+
+
+@pytest.mark.parametrize("key", ["final_logit_softcapping", "attn_logit_softcapping"])
+def test_a_cap_may_be_null_and_not_zero(key):
+    for kind in ("gemma2", "gemma3_text"):
+        for sound in (None, 30, 30.0):
+            require_known("m", {"model_type": kind, key: sound})
+        with pytest.raises(ValueError, match=f"{key}=0.*accepted: a number above 0, null or no such key"):
+            require_known("m", {"model_type": kind, key: 0})
+
+
+def test_attention_that_looks_ahead_is_refused():
+    require_known("m", {"model_type": "gemma3_text", "use_bidirectional_attention": False})
+    with pytest.raises(ValueError, match="use_bidirectional_attention=True"):
+        require_known("m", {"model_type": "gemma3_text", "use_bidirectional_attention": True})
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "expected"),
+    [
+        ("llama", {}, Logits()),
+        ("cohere", {}, Logits(0.0625)),  # what transformers takes where config.json says nothing
+        ("cohere", {"logit_scale": 1.0}, Logits(1.0)),
+        ("granite", {}, Logits(1.0)),
+        ("granite", {"logits_scaling": 8}, Logits(0.125)),
+        ("gemma2", {}, Logits(1.0, 30.0)),
+        ("gemma2", {"final_logit_softcapping": None}, Logits()),
+        ("gemma3_text", {}, Logits()),
+        ("gemma3_text", {"final_logit_softcapping": 30.0}, Logits(1.0, 30.0)),
+    ],
+)
+def test_what_is_done_to_logits_is_read_from_the_configuration(kind, changes, expected):
+    assert logits_of(AutoConfig.for_model(kind, **changes)) == expected
+
+
+def test_capped_attention_is_computed_where_the_cap_is():
+    for asked in ("sdpa", "eager"):
+        assert attention(AutoConfig.for_model("gemma2"), asked) == "eager"
+        assert attention(AutoConfig.for_model("gemma2", attn_logit_softcapping=None), asked) == "eager"
+        assert attention(AutoConfig.for_model("gemma3_text"), asked) == asked
+        assert attention(AutoConfig.for_model("gemma3_text", attn_logit_softcapping=50.0), asked) == "eager"
+        assert attention(AutoConfig.for_model("llama"), asked) == asked
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -139,7 +193,7 @@ def test_a_run_is_refused_before_its_text_is_read(bench, tmp_path, plan, monkeyp
     from bailong.train import identity, train
 
     monkeypatch.setattr(identity, "identity", None)
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "granite"}))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "granitemoe"}))
     settings = tiny.settings(bench, tmp_path, model=Model(name="g", path=str(tmp_path)), plan=plan)
-    with pytest.raises(ValueError, match="model_type is granite"):
+    with pytest.raises(ValueError, match="model_type is granitemoe"):
         train.train(settings, tiny.run(tmp_path))

@@ -105,3 +105,18 @@ def test_a_tied_model_without_a_head_in_its_file_stays_tied(tmp_path):
     assert "lm_head.weight" not in load_file(tmp_path / "model/model.safetensors")
     model = load(tmp_path / "model")
     assert is_tied(model) and model.config.tie_word_embeddings
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        ({"hidden_size": "x"}, "'hidden_size' expected int, got str"),
+        ({"num_attention_heads": 5}, "hidden size (64) is not a multiple of the number of attention heads (5)"),
+        ({"rope_scaling": {"rope_type": "llama3", "factor": 8.0}}, "Missing required keys in `rope_parameters`"),
+    ],
+)
+def test_a_configuration_that_transformers_does_not_take_is_one_line(tmp_path, config, named):
+    """It raises neither ValueError nor OSError for these, and puts the reason on the second line."""
+    with pytest.raises(ValueError, match="cannot be loaded: ") as refusal:
+        load(stored(tmp_path / "model", **config))
+    assert named in str(refusal.value) and "\n" not in str(refusal.value)
