@@ -64,7 +64,7 @@ class Adapter(Knobs, group="adapter"):
     """LoRA (paper, section 3.4: on embedding, head and every linear layer).
 
     `linears` and `pair` say where: every linear layer of the decoder (seven in a layer of a Llama), and the
-    embedding/head pair with a *separate* adapter on each. With both false every parameter of the model is trained instead.
+    embedding/head pair with a *separate* adapter on each. With both false every parameter is trained instead.
     """
 
     name: str = MISSING

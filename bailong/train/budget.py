@@ -3,15 +3,15 @@
 Everything is in closed form, so that a 13B plan prints in milliseconds on a laptop; no torch, no weights.
 The tests hold each formula against a real model: PEFT's parameters, `FlopCounterMode`, saved tensors.
 
-Symbols: L layers, d hidden, k = d·kv_heads/heads, f intermediate, V vocabulary, s context, r rank,
-P = L(2d² + 2dk + 3df) weights of linear layers, A = their LoRA weights.
+Symbols: L layers, d hidden, q and k the widths of queries and keys (q = d in a Llama), f intermediate, V vocabulary,
+s context, r rank, P = L(2dq + 2dk + 3df) weights of linear layers, A = their LoRA weights.
 """
 
 import re
 from dataclasses import astuple, dataclass
-from typing import Any
 
-from bailong.model.settings import Adapter, Shape
+from bailong.model.body import Body
+from bailong.model.settings import Adapter
 from bailong.train.settings import Optimizer
 
 DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
@@ -30,7 +30,10 @@ ADAM_BYTES = {"adamw": 8.0, "adamw_8bit": 2 * (1 + 4 / 256), "paged_adamw_8bit":
 
 @dataclass(frozen=True)
 class Parameters:
-    """Parameter counts. `adapters` is 0 and `trainable` everything when the whole model is trained."""
+    """Parameter counts. `adapters` is 0 and `trainable` everything when the whole model is trained.
+
+    `norms` are all vectors: those of norms, and biases.
+    """
 
     linears: int
     pair: int
@@ -58,42 +61,21 @@ class Parameters:
         return self.trainable / self.packed
 
 
-def shape_of(config: dict[str, Any]) -> Shape:
-    """The architecture that a checkpoint's `config.json` describes."""
-    return Shape(
-        hidden=config["hidden_size"],
-        layers=config["num_hidden_layers"],
-        heads=config["num_attention_heads"],
-        kv_heads=config.get("num_key_value_heads") or config["num_attention_heads"],
-        intermediate=config["intermediate_size"],
-        context=config.get("max_position_embeddings", 2048),
-        vocabulary=config["vocab_size"],
-        tied=bool(config.get("tie_word_embeddings", False)),
-    )
-
-
-def linear_shapes(shape: Shape) -> list[tuple[int, int]]:
-    """[in, out] of the seven linear layers of one decoder layer: q, k, v, o, gate, up, down."""
-    d, f = shape.hidden, shape.intermediate
-    k = d * shape.kv_heads // shape.heads
-    return [(d, d), (d, k), (d, k), (d, d), (d, f), (d, f), (f, d)]
-
-
-def count_parameters(shape: Shape, vocabulary: int, tied: bool, adapter: Adapter, quantization: str) -> Parameters:
-    """Parameters of a Llama with `vocabulary` rows and its adapters.
+def count_parameters(body: Body, vocabulary: int, tied: bool, adapter: Adapter, quantization: str) -> Parameters:
+    """Parameters of a model with `vocabulary` rows and its adapters.
 
     The two ends of a tied pair share the base matrix, yet each has an adapter of its own: that alone gives
     the paper's 4.6 % (one shared adapter 4.50 %, an untied base 4.32 %).
     """
-    layer = linear_shapes(shape)
-    linears = shape.layers * sum(i * o for i, o in layer)
-    pair = vocabulary * shape.hidden * (1 if tied else 2)
-    norms = (2 * shape.layers + 1) * shape.hidden
+    layer = body.linears()
+    linears = body.layers * sum(i * o for i, o in layer)
+    pair = vocabulary * body.hidden * (1 if tied else 2)
+    norms = body.layers * body.vectors + body.closing
     adapters = 0
     if adapter.linears:
-        adapters += shape.layers * adapter.rank * sum(i + o for i, o in layer)
+        adapters += body.layers * adapter.rank * sum(i + o for i, o in layer)
     if adapter.pair:
-        adapters += 2 * adapter.rank * (vocabulary + shape.hidden)
+        adapters += 2 * adapter.rank * (vocabulary + body.hidden)
     return Parameters(
         linears=linears,
         pair=pair,
@@ -132,18 +114,19 @@ class Flops:
 
 
 def flops_per_token(
-    shape: Shape, vocabulary: int, adapter: Adapter, context: int, gradient_checkpointing: bool = False
+    body: Body, vocabulary: int, adapter: Adapter, context: int, gradient_checkpointing: bool = False
 ) -> Flops:
     """FLOPs per token of a training step.
 
     Full training is the familiar 6N: backward = 2 x forward. Under LoRA a frozen weight needs only dX, so
-    with adapters everywhere forward + backward = 4P + 4Vd + 6(A + A_pair) + 6Lsd, not 6N.
+    with adapters everywhere forward + backward = 4P + 4Vd + 6(A + A_pair) + 6Lsd, not 6N. A layer with a window that
+    is shorter than the context attends to fewer tokens.
     """
-    layer = linear_shapes(shape)
-    d, layers, r = shape.hidden, shape.layers, adapter.rank
+    layer = body.linears()
+    d, layers, r = body.hidden, body.layers, adapter.rank
     linears = 2 * layers * sum(i * o for i, o in layer)
     head = 2 * vocabulary * d
-    attention = 2 * layers * context * d
+    attention = 4 * body.seen(context) * body.queries
     lora = 2 * layers * r * sum(i + o for i, o in layer) if adapter.linears else 0
     # head: h·Aᵀ and u·Bᵀ; embedding: a lookup in A, then the product with B
     pair = 2 * r * (vocabulary + d) + 2 * r * d if adapter.pair else 0
@@ -151,15 +134,18 @@ def flops_per_token(
     forward = linears + head + lora + pair + attention
     if adapter.present:
         backward = linears + head + 2 * (lora + pair + attention)
-        if not adapter.pair:  # nothing below the first layer's adapters asks for a gradient
-            backward -= 2 * sum(i * o for i, o in layer[:3]) + 2 * r * sum(i for i, _ in layer[:3])
+        if not adapter.pair and not gradient_checkpointing:
+            # nothing below the first layer's adapters asks for a gradient (PEFT makes checkpointed layers ask)
+            first = body.first()
+            backward -= 2 * sum(i * o for i, o in first) + 2 * r * sum(i for i, _ in first)
     else:
         backward = 2 * forward
     recompute = attention / 2  # flash attention forms Q·Kᵀ again in its backward
     if gradient_checkpointing:
         # non-reentrant checkpointing stops a layer's recomputation at the last tensor that it misses, so
-        # the last product (down_proj, or its adapter's B, which PEFT adds after) is not done again
-        last = r * d if adapter.linears else shape.intermediate * d
+        # the last product (down_proj, or its adapter's B, which PEFT adds after) is not done again, unless
+        # a norm behind it asks for what it gave
+        last = 0 if body.behind else r * d if adapter.linears else body.intermediate * d
         recompute += linears + lora + attention - 2 * layers * last
     return Flops(forward, backward, attention, recompute)
 
@@ -188,33 +174,42 @@ class Memory:
         return sum(astuple(self))
 
 
-def activation_bytes(shape: Shape, adapter: Adapter, compute: int, mask: int) -> float:
-    """Bytes that one decoder layer saves for its backward pass, per token, in transformers' Llama.
+def activation_bytes(body: Body, adapter: Adapter, compute: int, mask: int, context: int = 0) -> float:
+    """Bytes that one decoder layer saves for its backward pass, per token, in transformers' code.
 
-    Counted from the saved tensors: an fp32 copy of each norm's input; q, k, v and the attention's output;
+    Counted from the saved tensors of a Llama: an fp32 copy of each norm's input; q, k, v and the attention's output;
     gate, silu(gate) and up; and the inputs of every trained product. Under LoRA these are the dropped
-    inputs of each A with their masks and the rank-r results; a frozen weight saves nothing.
+    inputs of each A with their masks and the rank-r results; a frozen weight saves nothing. Of other architectures it
+    is a first-order estimate (within 20 % of the saved tensors in the tests).
 
     Args:
         compute: bytes an element of the products (2 under bf16 autocast).
         mask: bytes an element of a dropout mask (1 on CUDA, 4 on CPU).
+        context: tokens that attention without a kernel of torch's (`eager`) holds a square of.
     """
-    d, f = shape.hidden, shape.intermediate
-    k = d * shape.kv_heads // shape.heads
-    norms = 2 * (4 * d + 4)
-    attention = compute * (2 * d + 2 * k) + 4 * shape.heads
+    d, f, q, k = body.hidden, body.intermediate, body.queries, body.keys
+    norms = body.norms * (4 * d + 4) + (4 * (q + k) if body.head_norms else 0)
+    if body.eager:  # keys and values of every head, the tanh of the cap, softmax in fp32 and its cast
+        attention = compute * 4 * q + body.heads * context * (4 + 4)
+    else:
+        attention = compute * (2 * q + 2 * k) + 4 * body.heads
+    if body.joined:  # the value is a view that keeps query and key alive beside their rotated copies
+        attention += compute * (q + k)
     mlp = compute * 3 * f
+    layer = body.linears()
     if adapter.linears:
         # q, k, v (and gate, up) share one input only if it is neither dropped nor cast for each
         separate = adapter.dropout > 0 or compute == 2
-        inputs = compute * ((6 if separate else 2) * d + f) + compute * 7 * adapter.rank
+        wide = sum(i for i, _ in layer)
+        inputs = compute * (wide if separate else wide - sum(i for i, _ in layer if i == d) + 2 * d)
+        inputs += compute * len(layer) * adapter.rank
         if adapter.dropout > 0:
-            inputs += mask * (6 * d + f)
+            inputs += mask * wide
     elif adapter.present:
         inputs = 0
     else:
-        inputs = compute * ((5 if compute == 2 else 2) * d + f)
-        norms += 2 * 4 * d  # the normalised states, for the gradient of the norms' weights
+        inputs = compute * ((q + 4 * d if compute == 2 else q + d) + f)
+        norms += body.norms * 4 * d  # the normalised states, for the gradient of the norms' weights
     return norms + attention + mlp + inputs
 
 
@@ -233,7 +228,7 @@ class Budget:
         cuda: whether the run is for a CUDA device (decides `optimizer.name=auto` and the dropout masks).
     """
 
-    shape: Shape
+    body: Body
     adapter: Adapter
     optimizer: Optimizer
     vocabulary: int
@@ -263,11 +258,11 @@ class Budget:
 
     @property
     def parameters(self) -> Parameters:
-        return count_parameters(self.shape, self.vocabulary, self.tied, self.adapter, self.quantization)
+        return count_parameters(self.body, self.vocabulary, self.tied, self.adapter, self.quantization)
 
     @property
     def flops(self) -> Flops:
-        return flops_per_token(self.shape, self.vocabulary, self.adapter, self.context, self.gradient_checkpointing)
+        return flops_per_token(self.body, self.vocabulary, self.adapter, self.context, self.gradient_checkpointing)
 
     @property
     def total_flops(self) -> float | None:
@@ -277,20 +272,21 @@ class Budget:
     @property
     def memory(self) -> Memory:
         """Peak bytes of a forward and backward over a micro-batch on one device."""
-        d, layers, adapter, parameters = self.shape.hidden, self.shape.layers, self.adapter, self.parameters
+        d, layers, adapter, parameters = self.body.hidden, self.body.layers, self.adapter, self.parameters
         tokens, stored = self.micro_batch * self.context, DTYPE_BYTES[self.dtype]
         compute, mask = (2 if self.bf16 else 4), (1 if self.cuda else 4)
         nf4 = NF4_DOUBLE if self.double_quantization else NF4
         base = parameters.linears * (nf4 if parameters.quantized else stored)
         base += (parameters.pair + parameters.norms) * stored
 
-        layer = activation_bytes(self.shape, adapter, compute, mask)
+        layer = activation_bytes(self.body, adapter, compute, mask, self.context)
         residual = stored if adapter.present else DTYPE_BYTES["float32"]
         per_token = (residual * d * layers + layer) if self.gradient_checkpointing else layers * layer
         per_token += 4 * d + (3 * compute + mask) * d  # the last norm; the head's states, dropped states, mask, dh
 
         # logits and their gradient in the compute dtype beside fp32, and the sums of dB or dW before they are added
         head = min(self.head_chunk, tokens) * self.vocabulary * (4 if compute == 4 else 4 + compute)
+        head += min(self.head_chunk, tokens) * self.vocabulary * (4 if self.body.capped else 0)  # the cap's derivative
         head += self.vocabulary * (4 * adapter.rank if adapter.pair else 0 if adapter.present else 4 * d)
 
         name = self.optimizer.name

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from bailong.data.tokens import TokenizedText
+from bailong.model.body import of_config
 from bailong.model.score import Score
 from bailong.run.folder import Run
 from bailong.run.metrics import MetricsWriter, read
@@ -42,8 +43,8 @@ class Observer:
     ) -> None:
         self.settings, self.built, self.text = settings, built, text
         self.counters, self.total, self.reporter = counters, total, reporter
-        shape = budget.shape_of(built.model.config.to_dict())
-        self.flops = budget.flops_per_token(shape, shape.vocabulary, settings.adapter, settings.stage.context).model
+        body = of_config(built.model.config.to_dict())
+        self.flops = budget.flops_per_token(body, body.vocabulary, settings.adapter, settings.stage.context).model
         products = "bfloat16" if built.precision == "bf16-mixed" else "float32"
         on_cuda = built.device.type == "cuda"
         self.peak = budget.peak_flops(torch.cuda.get_device_name(), products) if on_cuda else None

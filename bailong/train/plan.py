@@ -6,8 +6,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bailong.model.settings import Shape
-from bailong.train.budget import Budget, shape_of
+from bailong.model.body import Body, of_config, of_shape
+from bailong.train.budget import Budget
 from bailong.train.settings import Train
 
 
@@ -18,10 +18,10 @@ def plan(settings: Train) -> tuple[Budget, list[str]]:
         ValueError: neither `model.shape` nor a local `config.json` tells the architecture.
     """
     notes = []
-    shape = _shape(settings)
-    vocabulary = _vocabulary(settings, shape, notes)
+    body = _body(settings)
+    vocabulary = _vocabulary(settings, body, notes)
     if not settings.stage.from_scratch:  # new tokens take the padding of the matrices first
-        vocabulary = max(vocabulary, shape.vocabulary)
+        vocabulary = max(vocabulary, body.vocabulary)
     stage, model, trainer = settings.stage, settings.model, settings.trainer
     tokens, steps = stage.max_tokens, stage.max_steps
     if stage.dialogues and steps is None and tokens is None and settings.data.expected_dialogues is not None:
@@ -39,12 +39,12 @@ def plan(settings: Train) -> tuple[Budget, list[str]]:
             notes.append(f"{settings.data.expected_tokens:,} tokens an epoch is data.expected_tokens, not a count")
     cuda = trainer.accelerator != "cpu"
     result = Budget(
-        shape,
+        body,
         settings.adapter,
         settings.optimizer,
         vocabulary=vocabulary,
-        base_vocabulary=vocabulary if stage.from_scratch else shape.vocabulary,
-        tied=shape.tied or (model.tie == "input" and not stage.from_scratch),
+        base_vocabulary=vocabulary if stage.from_scratch else body.vocabulary,
+        tied=body.tied or (model.tie == "input" and not stage.from_scratch),
         context=stage.context,
         batch_size=stage.batch_size,
         micro_batch=trainer.micro_batch,
@@ -119,12 +119,12 @@ def rows(budget: Budget) -> list[tuple[str, str, str]]:
 
 def plan_table(budget: Budget) -> Table:
     """The budget as a table for the terminal."""
-    shape = budget.shape
+    body = budget.body
     table = Table(
         "",
         "figure",
         "how it is counted",
-        title=f"Plan: {shape.layers} layers, hidden {shape.hidden:,}, context {budget.context:,}",
+        title=f"Plan: {body.layers} layers, hidden {body.hidden:,}, context {budget.context:,}",
     )
     table.columns[1].justify = "right"
     for what, figure, how in rows(budget):
@@ -144,20 +144,20 @@ def _gigabytes(size: float) -> str:
     return f"{size / 1e9:,.2f} GB" if size >= 1e7 else f"{size / 1e6:,.2f} MB"
 
 
-def _shape(settings: Train) -> Shape:
+def _body(settings: Train) -> Body:
     model = settings.model
     local = Path(str(model.path)) / "config.json"
     if not settings.stage.from_scratch and local.exists():
-        return shape_of(json.loads(local.read_text()))
+        return of_config(json.loads(local.read_text()))
     if model.shape is None:
         raise ValueError(f"plan=true needs model.shape, or a config.json in model.path={model.path}")
-    return model.shape
+    return of_shape(model.shape)
 
 
-def _vocabulary(settings: Train, shape: Shape, notes: list[str]) -> int:
+def _vocabulary(settings: Train, body: Body, notes: list[str]) -> int:
     tokenizer = settings.tokenizer
     if tokenizer.folder is None:
-        return shape.vocabulary
+        return body.vocabulary
     manifest = Path(tokenizer.folder) / "manifest.json"
     if manifest.exists():
         return json.loads(manifest.read_text())["vocabulary"]

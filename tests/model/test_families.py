@@ -18,6 +18,7 @@ from bailong.run import metrics
 from bailong.tokenizer.settings import Tokenizer
 from bailong.train import checkpoint, train
 from bailong.train.export import export
+from bailong.train.plan import plan
 from bailong.train.settings import Export
 from bailong.train.stage.cpt import Cpt
 from tests import families, tiny
@@ -158,6 +159,8 @@ def test_a_run_resumes_to_the_bit_and_its_export_is_the_same_model(kind, setting
     assert result is not None and other is not None and (result["new_rows"] > 0 or kind in families.OWN_TOKENIZER)
     assert result["parameters_sha256"] == other["parameters_sha256"]
     assert result["base"]["tied_checkpoint"] == tied_before
+    planned = plan(settings)[0].parameters
+    assert (planned.true, planned.trainable) == (result["parameters_true"], result["trainable"])
     losses = [row["eval/loss"] for row in metrics.read(run.folder / "metrics.jsonl") if "eval/loss" in row]
     assert losses[-1] < losses[0]
 
