@@ -4,6 +4,9 @@ transformers reads the weights and rebuilds the tokenizer, which then cuts text 
 names the rule (`tokenizer.ggml.pre`) and does not hold it. Where the name is known the rule is put back and proved;
 where it is not, the file is refused, because a tokenizer extended without it would learn what the model's own never
 makes (numbers of several digits, for one).
+
+Of the rest of the header transformers reads the sizes. What else decides logits (factors, caps, stretched positions,
+tensors of their factors) is compared with the configuration that came out, and a file that says more is refused.
 """
 
 import json
@@ -11,11 +14,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bailong.model.architecture import require_known
+from bailong.model.architecture import FAMILIES, require_known
 from bailong.run.files import sha256, write_json
 from bailong.run.replacing import replacing
 
 RECORD = "gguf.json"
+#: of what is asked of a file: a folder that was made under an older one is made again
+VERSION = 2
 #: parameters up to which the folder holds float32, in which 4-bit blocks are exact; larger ones hold bfloat16
 EXACT = 1_000_000_000
 #: names of rules by which byte-level BPE cuts text before it merges; `gpt-2` is what transformers rebuilds
@@ -42,7 +47,8 @@ def as_folder(path: str | None, key: str = "model.path") -> str | None:
     stamp = [file.stat().st_size, file.stat().st_mtime_ns]
     if (folder / RECORD).exists():
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        if record["stamp"] == stamp or record["sha256"] == sha256(file):
+        same = record["stamp"] == stamp or record["sha256"] == sha256(file)
+        if same and record.get("version") == VERSION:
             return str(folder)
     elif folder.exists():
         raise ValueError(f"{key}={path} is converted to {folder}, which holds something else: move that away")
@@ -70,6 +76,7 @@ def convert(file: Path, folder: Path, key: str = "model.path") -> None:
         given = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name, "local_files_only": True}
         config = AutoConfig.from_pretrained(**given)
         require_known(str(file), config.to_dict())
+        _require_said(header, config)
         pre = _text(header, "tokenizer.ggml.pre") if _text(header, "tokenizer.ggml.model") == "gpt2" else None
         if pre is not None and pre not in PRE_TOKENIZERS:
             raise ValueError(
@@ -79,9 +86,10 @@ def convert(file: Path, folder: Path, key: str = "model.path") -> None:
         tokenizer: Any = AutoTokenizer.from_pretrained(**given)
         if pre == "smollm":
             isolate_digits(tokenizer)
-        model: Any = AutoModelForCausalLM.from_pretrained(dtype=torch.float32, **given)
+        model: Any = AutoModelForCausalLM.from_pretrained(config=config, dtype=torch.float32, **given)
     except (ValueError, OSError, RuntimeError, LookupError, NotImplementedError) as error:
         reason = "it is no GGUF file, or damaged" if isinstance(error, LookupError) else str(error).splitlines()[0]
+        reason = reason.removeprefix(f"model.path={file} is not accepted: ")
         raise ValueError(f"{key}={file} is not accepted: {reason}") from error
     count = sum(parameter.numel() for parameter in model.parameters())
     if count > EXACT:
@@ -92,6 +100,7 @@ def convert(file: Path, folder: Path, key: str = "model.path") -> None:
         tokenizer.save_pretrained(partial)
         stamp = file.stat()
         record = {
+            "version": VERSION,
             "file": file.name,
             "stamp": [stamp.st_size, stamp.st_mtime_ns],
             "sha256": sha256(file),
@@ -104,6 +113,45 @@ def convert(file: Path, folder: Path, key: str = "model.path") -> None:
             "gguf": getattr(gguf, "__version__", None),
         }
         write_json(partial / RECORD, record)
+
+
+def _require_said(header: Any, config: Any) -> None:
+    """Refuse a file whose header says more than the configuration that transformers made of it.
+
+    The window of attention is put into `config` instead: where a file says nothing there is none, and the configuration
+    of a Mistral would take its own default.
+
+    Raises:
+        ValueError: with the first key or tensor that is lost.
+    """
+    if FAMILIES[config.model_type].inside:
+        raise ValueError(
+            f"a GGUF file does not say every factor that a {config.model_type} applies (give the model's own folder)"
+        )
+    kind = _text(header, "general.architecture")
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    expected: dict[str, Any] = {
+        "rope.dimension_count": head_dim,
+        "attention.key_length": head_dim,
+        "attention.value_length": head_dim,
+        "rope.scaling.type": "none",
+        "rope.scaling.factor": 1.0,
+        **dict.fromkeys(("logit_scale", "embedding_scale", "residual_scale", "attention.scale"), 1.0),
+        **dict.fromkeys(("final_logit_softcapping", "attn_logit_softcapping"), 0.0),
+    }
+    for key, wanted in expected.items():
+        field = header.get_field(f"{kind}.{key}")
+        if field is not None and (found := field.contents()) != wanted:
+            raise ValueError(
+                f"its header has {kind}.{key}={found}, which transformers does not read (give the model's own folder)"
+            )
+    if lost := [tensor.name for tensor in header.tensors if tensor.name.startswith(("rope_freqs", "rope_factors"))]:
+        raise ValueError(
+            f"its tensor {lost[0]} stretches positions, which transformers does not read (give the model's own folder)"
+        )
+    if hasattr(config, "sliding_window"):
+        field = header.get_field(f"{kind}.attention.sliding_window")
+        config.sliding_window = None if field is None else int(field.contents())
 
 
 def isolate_digits(tokenizer: Any) -> None:

@@ -3,13 +3,14 @@
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from bailong.model.gguf import as_folder, isolate_digits
+from bailong.model.gguf import _require_said, as_folder, isolate_digits
 from bailong.tokenizer.folder import byte_lengths
 
 gguf = pytest.importorskip("gguf", reason="needs the extra 'gguf'")
@@ -41,7 +42,14 @@ def permuted(weight: torch.Tensor, heads: int) -> np.ndarray:
     return weight.reshape(heads, 2, out // heads // 2, width).swapaxes(1, 2).reshape(out, width).numpy()
 
 
-def write(path: Path, *, pre: str = "smollm", digits: bool = True, architecture: str = "llama"):
+def write(
+    path: Path,
+    *,
+    pre: str = "smollm",
+    digits: bool = True,
+    said: dict[str, float | int | str] | None = None,
+    tensors: tuple[str, ...] = (),
+):
     """A Llama of two layers with random weights, as a GGUF file and as what it was made from."""
     tokenizer = trained(digits)
     names = sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().__getitem__)
@@ -60,8 +68,13 @@ def write(path: Path, *, pre: str = "smollm", digits: bool = True, architecture:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = LlamaForCausalLM(config).eval()
-    file = gguf.GGUFWriter(str(path), architecture)
+    file = gguf.GGUFWriter(str(path), "llama")
     file.add_name("tiny")
+    for key, value in (said or {}).items():
+        add = {float: file.add_float32, int: file.add_uint32, str: file.add_string}[type(value)]
+        add(f"llama.{key}", value)
+    for extra in tensors:
+        file.add_tensor(extra, np.ones(8, dtype=np.float32))
     file.add_license("apache-2.0")
     file.add_context_length(128)
     file.add_embedding_length(64)
@@ -146,6 +159,13 @@ def test_another_file_of_the_name_is_converted_anew(tmp_path):
     [
         ({"pre": "chameleon"}, "its tokenizer cuts text by the rule 'chameleon', which is not known here"),
         ({"digits": False}, "said to take each digit alone, and has tokens of several: "),
+        ({"said": {"logit_scale": 0.125}}, "its header has llama.logit_scale=0.125, which transformers does not read"),
+        ({"said": {"embedding_scale": 12.0}}, "llama.embedding_scale=12.0"),
+        ({"said": {"final_logit_softcapping": 30.0}}, "llama.final_logit_softcapping=30.0"),
+        ({"said": {"rope.scaling.type": "yarn"}}, "llama.rope.scaling.type=yarn"),
+        ({"said": {"rope.scaling.factor": 4.0}}, "llama.rope.scaling.factor=4.0"),
+        ({"said": {"attention.key_length": 32}}, "llama.attention.key_length=32"),
+        ({"tensors": ("rope_freqs.weight",)}, "its tensor rope_freqs.weight stretches positions"),
     ],
 )
 def test_what_would_be_read_wrongly_is_refused_and_leaves_nothing(tmp_path, knobs, said):
@@ -153,6 +173,42 @@ def test_what_would_be_read_wrongly_is_refused_and_leaves_nothing(tmp_path, knob
     with pytest.raises(ValueError, match=f"tiny.gguf is not accepted: .*{said}"):
         as_folder(str(tmp_path / "tiny.gguf"))
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.gguf"]
+
+
+@pytest.mark.parametrize("window", [None, 16])
+def test_a_window_is_the_one_that_the_file_says(window):
+    """transformers reads none, and takes 4,096 for a Mistral and none for a Phi-3."""
+
+    class Header:
+        tensors = ()
+
+        def get_field(self, key):
+            said = {"general.architecture": "phi3"} | ({"phi3.attention.sliding_window": window} if window else {})
+            return SimpleNamespace(contents=lambda: said[key]) if key in said else None
+
+    for kind in ("mistral", "phi3"):
+        config = AutoConfig.for_model(kind)
+        _require_said(Header(), config)
+        assert config.sliding_window == window
+
+
+def test_what_is_neutral_is_accepted_and_an_older_folder_is_made_again(tmp_path):
+    neutral = {"logit_scale": 1.0, "rope.scaling.type": "none", "final_logit_softcapping": 0.0}
+    write(tmp_path / "tiny.gguf", said=neutral)
+    folder = Path(str(as_folder(str(tmp_path / "tiny.gguf"))))
+    record = json.loads((folder / "gguf.json").read_text())
+    del record["version"]
+    (folder / "gguf.json").write_text(json.dumps(record))
+    weights = (folder / "model.safetensors").read_bytes()
+    as_folder(str(tmp_path / "tiny.gguf"))
+    assert "version" in json.loads((folder / "gguf.json").read_text())
+    assert (folder / "model.safetensors").read_bytes() == weights
+
+
+@pytest.mark.parametrize("kind", ["gemma2", "gemma3_text", "granite"])
+def test_factors_that_no_header_says_are_refused_by_name(kind):
+    with pytest.raises(ValueError, match=f"every factor that a {kind} applies"):
+        _require_said(None, AutoConfig.for_model(kind))
 
 
 def test_what_is_no_gguf_file_says_so(tmp_path):
