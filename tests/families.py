@@ -47,8 +47,20 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "qwen3": {"tie_word_embeddings": True, **WIDE},
     "smollm3": {},
 }
-#: of logits: large enough that a cap at 30 bends them, and a factor that is left out is seen
-LOGITS = 12.0
+#: positions that are stretched, or turned in part
+LLAMA3 = {
+    "rope_type": "llama3",
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 32,
+    "rope_theta": 5e5,
+}
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32, "rope_theta": 1e4}
+PARTIAL = {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.75}
+LONG = {"rope_type": "longrope", "short_factor": [1.0] * 16, "long_factor": [2.0] * 16, "rope_theta": 1e4}
+#: standard deviation of logits, as of real models; of capped ones so large that a cap at 30 bends them
+LOGITS, CAPPED = 3.0, 12.0
 
 
 def config(kind: str, **changes: Any) -> Any:
@@ -74,7 +86,8 @@ def model(kind: str, **changes: Any) -> Any:
                     parameter += 0.1 * torch.randn(parameter.shape)
             head = made.get_output_embeddings().weight
             hidden = made.base_model(input_ids=torch.arange(3, 51)[None]).last_hidden_state
-            head *= LOGITS / float((hidden @ head.T).std()) / logits_of(made.config).scale
+            done = logits_of(made.config)
+            head *= (LOGITS if done.cap is None else CAPPED) / float((hidden @ head.T).std()) / done.scale
     return made
 
 

@@ -11,6 +11,7 @@ from bailong.evaluate import model_folder
 from bailong.evaluate.prompt import Fitted, Prompt, fit, renderer
 from bailong.evaluate.sampler import processors, seed_of
 from bailong.evaluate.settings import Generator, Sampling
+from bailong.model import backbone
 from bailong.run import hub
 from bailong.run.process import quiet
 
@@ -55,9 +56,9 @@ class LocalModel:
         local = model_folder.is_local(path)
         try:
             with hub.asked():
+                config = _configuration(path, local)  # first, for AutoTokenizer reads it too
                 self.tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=local)
             self.render = renderer(self.tokenizer, path, generator.template)
-            config = AutoConfig.from_pretrained(path, local_files_only=local)
             if self.device.type == "cpu":
                 torch.set_num_threads(generator.threads)
             loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -193,6 +194,13 @@ def dtype(generator: Generator, where: torch.device) -> torch.dtype:
     if generator.strict or (generator.dtype == "auto" and where.type == "cpu"):
         return torch.float32
     return torch.bfloat16 if generator.dtype == "auto" else getattr(torch, generator.dtype)
+
+
+def _configuration(path: str, local: bool) -> Any:
+    try:
+        return AutoConfig.from_pretrained(path, local_files_only=local)
+    except backbone.UNREADABLE as error:
+        raise ValueError(f"{path} cannot be loaded: {backbone.reason(error)}") from error
 
 
 def _ends(*found: int | Iterable[int] | None) -> frozenset[int]:

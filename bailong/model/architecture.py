@@ -166,3 +166,18 @@ def attention(config: Any, asked: str) -> str:
     """How attention is computed: as asked, but `eager` where torch's own kernels would leave out a cap on it."""
     capped = getattr(config, "attn_logit_softcapping", None) is not None
     return "eager" if capped or FAMILIES.get(config.model_type, Family()).eager else asked
+
+
+def positions(config: Any) -> tuple[int, str]:
+    """Tokens that a sequence may have, and the key of the configuration that says so.
+
+    Phi-3's `longrope` turns *every* position of a batch otherwise once one lies beyond the original ones: what a
+    sequence gives would depend on the sequences beside it, so those are the limit.
+    """
+    ropes = getattr(config, "rope_parameters", None) or {}
+    original = ropes.get("original_max_position_embeddings") or getattr(
+        config, "original_max_position_embeddings", None
+    )
+    if ropes.get("rope_type") == "longrope" and original is not None:
+        return int(original), "original_max_position_embeddings"
+    return config.max_position_embeddings, "max_position_embeddings"

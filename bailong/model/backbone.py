@@ -14,6 +14,8 @@ from bailong.model.settings import Model
 from bailong.model.tie import is_tied, untie
 from bailong.run import hub
 
+#: what transformers raises for a configuration that it does not take
+UNREADABLE = (OSError, ValueError, LookupError, TypeError, StrictDataclassError)
 warnings.filterwarnings("ignore", message="Paged optimizers are not supported on CPU")
 
 
@@ -114,16 +116,20 @@ def configuration(settings: Model) -> Any:
     try:
         with hub.asked():
             config = AutoConfig.from_pretrained(str(settings.path), local_files_only=Path(str(settings.path)).exists())
-    except (OSError, ValueError, LookupError, TypeError, StrictDataclassError) as error:
+    except UNREADABLE as error:
         raise _unreadable(settings, error) from error
     require_known(settings.path, config.to_dict())
     return config
 
 
 def _unreadable(settings: Model, error: Exception) -> ValueError:
+    return ValueError(f"model.path={settings.path} cannot be loaded: {reason(error)}")
+
+
+def reason(error: Exception) -> str:
+    """The line of a message that says what is wrong: the first, and what stands behind its colon on the next."""
     first, *more = str(error).splitlines() or [type(error).__name__]
-    reason = f"{first} {more[0].strip()}" if first.endswith(":") and more else first
-    return ValueError(f"model.path={settings.path} cannot be loaded: {reason}")
+    return f"{first} {more[0].strip()}" if first.endswith(":") and more else first
 
 
 def scratch(settings: Model, tokenizer: Any, seed: int) -> Any:

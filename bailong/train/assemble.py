@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from bailong.model import adapters, backbone
+from bailong.model.architecture import positions
 from bailong.model.grow import GrowReport, grow
 from bailong.model.tie import is_tied, tie_input
 from bailong.run.process import rank
@@ -103,10 +104,11 @@ def assemble(settings: Train, measure: Callable[[Any], float] | None = None) -> 
         base["bpb_tied"] = measure(model) if measure and tying_changed_it else base["bpb_untouched"]
         if folder is not None and (pieces := folder.pieces()):
             grown = grow(model, pieces, settings.initializer, settings.seed, named=new_from)
-    positions = model.config.max_position_embeddings
-    if settings.stage.context > positions:
+    known, key = positions(model.config)
+    if settings.stage.context > known:
         raise ValueError(
-            f"stage.context={settings.stage.context} is not accepted: the model knows at most {positions} positions"
+            f"stage.context={settings.stage.context} is not accepted: the model knows at most {known} positions "
+            f"({key} in its config.json)"
         )
     if settings.trainer.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})

@@ -227,3 +227,15 @@ def test_turns_that_went_are_told_also_where_the_last_question_leaves_too_little
         asked = ["q" * 30]
     fitted = fit(lambda ins, outs: [0] * sum(map(len, [*ins, *outs])), Prompt(asked, outputs, passage), 20, 40, "m")
     assert (len(fitted.ids), fitted.room, fitted.truncated) == (30, 10, truncated)
+
+
+def test_a_configuration_that_transformers_does_not_take_is_one_line(folder, tmp_path):
+    broken = tmp_path / "model"
+    shutil.copytree(folder, broken)
+    config = json.loads((broken / "config.json").read_text()) | {"num_attention_heads": 5}
+    (broken / "config.json").write_text(json.dumps(config))
+    with pytest.raises(
+        ValueError, match=r"model cannot be loaded: .*not a multiple of the number of .*heads \(5\)"
+    ) as e:
+        LocalModel(str(broken), talker.generator())
+    assert "\n" not in str(e.value)

@@ -7,7 +7,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from bailong.model import agreement, backbone
-from bailong.model.architecture import FAMILIES, Logits, attention, logits_of, require_known
+from bailong.model.architecture import FAMILIES, Logits, attention, logits_of, positions, require_known
 from bailong.model.score import Windows
 from bailong.model.settings import Model
 from tests import tiny
@@ -153,6 +153,17 @@ def test_attention_that_looks_ahead_is_refused():
 )
 def test_what_is_done_to_logits_is_read_from_the_configuration(kind, changes, expected):
     assert logits_of(AutoConfig.for_model(kind, **changes)) == expected
+
+
+def test_the_limit_of_a_stretched_phi3_is_what_it_was_before():
+    rope = {"rope_type": "longrope", "short_factor": [1.0] * 48, "long_factor": [2.0] * 48}
+    phi = AutoConfig.for_model("phi3", rope_parameters=rope, max_position_embeddings=131072)
+    assert positions(phi) == (4096, "original_max_position_embeddings")
+    assert positions(AutoConfig.for_model("phi3")) == (4096, "max_position_embeddings")
+    yarn = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768, "rope_theta": 1e6}
+    qwen = AutoConfig.for_model("qwen2", rope_parameters=yarn, max_position_embeddings=131072)
+    assert positions(qwen) == (131072, "max_position_embeddings")  # the same for every sequence
+    assert positions(AutoConfig.for_model("gemma3_text")) == (131072, "max_position_embeddings")
 
 
 def test_capped_attention_is_computed_where_the_cap_is():

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from bailong.evaluate.generate import LocalModel
 from bailong.initializer.zip_tie import ZipTie
 from bailong.model import adapters, backbone
 from bailong.model.architecture import FAMILIES, logits_of
@@ -22,6 +23,7 @@ from bailong.train.plan import plan
 from bailong.train.settings import Export
 from bailong.train.stage.cpt import Cpt
 from tests import families, tiny
+from tests.evaluate import talker
 
 ALL = Adapter(name="all", rank=4, alpha=8, dropout=0.1)
 FULL = Adapter(name="full", linears=False, pair=False)
@@ -91,6 +93,36 @@ def test_loss_and_gradients_are_those_of_its_own_logits(kind, settings, tied):
             hidden = adapters.decoder(model)(input_ids=IDS, use_cache=False).last_hidden_state
             plain = float(head_loss(adapters.head(model), hidden, targets()).total)
         assert abs(plain - own) > 0.01 * own, f"{made} would not be missed"
+
+
+@pytest.mark.parametrize(
+    ("kind", "odd"),
+    [
+        ("cohere", {"logit_scale": 1.0, "use_qk_norm": False, "attention_bias": True}),
+        ("cohere2", {"num_hidden_layers": 4, "layer_types": None}),
+        ("gemma", {"vocab_size": 448, "pad_token_id": 0}),
+        ("gemma2", {"final_logit_softcapping": None, "attn_logit_softcapping": None}),
+        ("gemma3_text", {"final_logit_softcapping": 20.0, "attn_logit_softcapping": 5.0, "layer_types": None}),
+        ("granite", {"logits_scaling": 13, "attention_bias": True, "mlp_bias": True}),
+        ("llama", {"rope_parameters": families.LLAMA3, "attention_bias": True, "mlp_bias": True}),
+        ("olmo", {"clip_qkv": 0.5}),
+        ("phi3", {"rope_parameters": families.PARTIAL, "sliding_window": None, "resid_pdrop": 0.1}),
+        ("phi3", {"rope_parameters": families.LONG, "original_max_position_embeddings": 32}),
+        ("qwen2", {"rope_parameters": families.YARN}),
+        ("smollm3", {"num_hidden_layers": 4, "use_sliding_window": True, "sliding_window": 16}),
+    ],
+    ids=lambda x: x if isinstance(x, str) else ",".join(x),
+)
+def test_odd_configurations_too(kind, odd):
+    model = changed(adapters.add(families.model(kind, **odd), ALL, seed=0))
+    own, theirs = gradients(model, stock)
+    loss, ours = gradients(model, fused)
+    assert loss == pytest.approx(own, rel=1e-5)
+    assert all((ours[name] - gradient).norm() <= 1e-5 * gradient.norm() for name, gradient in theirs.items())
+    model.eval()
+    with torch.no_grad():
+        before = model(input_ids=IDS).logits
+        assert (merge(model)(input_ids=IDS).logits - before).abs().max() <= 1e-3
 
 
 @KINDS
@@ -184,6 +216,17 @@ def test_a_run_resumes_to_the_bit_and_its_export_is_the_same_model(kind, setting
         asked = {"max_new_tokens": 24, "do_sample": False, "eos_token_id": None, "pad_token_id": 2}
         trained, loaded = (m.generate(input_ids=ids, **asked) for m in (built.model, stored))
     assert trained.tolist() == loaded.tolist()
+
+
+@KINDS
+def test_a_batch_is_answered_as_each_alone(kind, bench, tmp_path):
+    """Padding on the left moves no window, and takes no part in a cap."""
+    folder = families.stored(kind, bench, tmp_path / "model")
+    local = LocalModel(str(folder), talker.generator(template="bailong"))
+    rows = [list(range(3, 3 + length)) for length in (40, 7, 23)]
+    together = local.generate(rows, talker.greedy(), [0, 0, 0], 20)
+    assert together == [local.generate([row], talker.greedy(), [0], 20)[0] for row in rows]
+    assert len(set(map(tuple, together))) == 3
 
 
 @pytest.mark.parametrize("kind", ["cohere", "gemma2", "granite", "qwen2", "phi3"])

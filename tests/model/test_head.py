@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from bailong.model.architecture import PLAIN, Logits
 from bailong.model.head import IGNORE, fused_cross_entropy, head_loss
 
 TOKENS, HIDDEN, VOCABULARY, RANK = 37, 16, 203, 4
@@ -29,8 +30,11 @@ def tensors(dtype: torch.dtype = torch.float64) -> tuple[list[Tensor], Tensor]:
     return leaves, targets
 
 
-def naive(h: Tensor, w: Tensor, a: Tensor, b: Tensor, targets: Tensor, scaling: float) -> Tensor:
-    return F.cross_entropy(h @ w.T + scaling * (h @ a.T) @ b.T, targets, reduction="sum", ignore_index=IGNORE)
+def naive(h: Tensor, w: Tensor, a: Tensor, b: Tensor, targets: Tensor, scaling: float, made: Logits = PLAIN) -> Tensor:
+    logits = made.scale * (h @ w.T + scaling * (h @ a.T) @ b.T)
+    if made.cap is not None:
+        logits = made.cap * torch.tanh(logits / made.cap)
+    return F.cross_entropy(logits, targets, reduction="sum", ignore_index=IGNORE)
 
 
 def lora_llama(dropout: float, seed: int = 0) -> Any:
@@ -52,17 +56,46 @@ def lora_llama(dropout: float, seed: int = 0) -> Any:
     return model.train()
 
 
+MADE = pytest.mark.parametrize(
+    "made",
+    [PLAIN, Logits(0.0625), Logits(8.0), Logits(1.0, 3.0), Logits(0.5, 2.0)],
+    ids=lambda m: f"{m.scale}, {m.cap}",
+)
+
+
+@MADE
 @pytest.mark.parametrize("chunk", [1, 7, 29, 30, 1000])
-def test_loss_and_all_gradients_equal_full_logits(chunk: int) -> None:
+def test_loss_and_all_gradients_equal_full_logits(chunk: int, made: Logits) -> None:
     leaves, targets = tensors()
     h, w, a, b = leaves
-    loss = fused_cross_entropy(h, w, targets, lora_a=a, lora_b=b, scaling=0.25, chunk=chunk)
-    expected = naive(h, w, a, b, targets, 0.25)
+    loss = fused_cross_entropy(h, w, targets, lora_a=a, lora_b=b, scaling=0.25, logits=made, chunk=chunk)
+    expected = naive(h, w, a, b, targets, 0.25, made)
     torch.testing.assert_close(loss.total, expected, rtol=1e-12, atol=0)
     ours = torch.autograd.grad(loss.total / 7, leaves)
     theirs = torch.autograd.grad(expected / 7, leaves)
     for mine, reference in zip(ours, theirs, strict=True):
         torch.testing.assert_close(mine, reference, rtol=1e-10, atol=1e-12)
+
+
+@MADE
+def test_scale_and_cap_are_in_the_loss_without_gradients_and_without_adapters(made: Logits) -> None:
+    (h, w, a, b), targets = tensors()
+    with torch.no_grad():
+        found = fused_cross_entropy(h, w, targets, logits=made, chunk=8).total
+        torch.testing.assert_close(found, naive(h, w, 0 * a, b, targets, 0.0, made), rtol=1e-12, atol=0)
+
+
+@MADE
+def test_bf16_autocast_rounds_products_and_neither_scale_nor_cap(made: Logits) -> None:
+    (h, w, a, b), targets = tensors(torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = fused_cross_entropy(h, w, targets, lora_a=a, lora_b=b, scaling=0.25, logits=made, chunk=8)
+    assert loss.total.dtype == torch.float32
+    expected = naive(h, w, a, b, targets, 0.25, made)
+    assert float((loss.total - expected).detach().abs()) <= 0.01 * float(expected.detach())
+    ours, theirs = (torch.autograd.grad(total, [h, w, a, b]) for total in (loss.total, expected))
+    for mine, reference in zip(ours, theirs, strict=True):
+        assert (mine - reference).norm() <= 0.05 * reference.norm()
 
 
 def test_nll_is_in_the_order_of_the_targets_and_zero_where_ignored() -> None:
@@ -183,14 +216,15 @@ class LargestTensor(TorchDispatchMode):
         return out
 
 
+@pytest.mark.parametrize("made", [PLAIN, Logits(0.5, 2.0)], ids=["plain", "capped"])
 @pytest.mark.parametrize("gradient", [True, False])
-def test_never_holds_more_than_chunk_times_vocabulary(gradient: bool) -> None:
+def test_never_holds_more_than_chunk_times_vocabulary(gradient: bool, made: Logits) -> None:
     (h, w, a, b), targets = tensors(torch.float32)
     chunk = 20
     kept = int((targets != IGNORE).sum())
     assert HIDDEN < chunk < kept  # the weight itself is smaller than a chunk, and a chunk than all logits
     with torch.set_grad_enabled(gradient), LargestTensor() as largest:
-        loss = fused_cross_entropy(h, w.detach(), targets, lora_a=a, lora_b=b, chunk=chunk)
+        loss = fused_cross_entropy(h, w.detach(), targets, lora_a=a, lora_b=b, logits=made, chunk=chunk)
         if gradient:
             loss.total.backward()
     assert largest.elements == chunk * VOCABULARY
