@@ -23,13 +23,15 @@ class Sequences:
     What of the text is not trained on (`TokenizedText.trained`) is input and no target.
     `best_fit`: whole documents, packed so that few are cut and little is padded (`packing.best_fit`); a sequence
     holds `context` + 1 tokens, and nothing is dropped but the first token of a piece that begins inside a document.
-    Begin-of-document markers (`bos`) are inputs but never targets: they carry no text.
+    Begin-of-document markers are inputs but never targets: they carry no text. They are known by their place, for one
+    token may stand at both ends of a document (OLMo, Granite; `bos` is None where the tokenizer has no other): the end
+    is a target.
     """
 
     text: TokenizedText
     context: int
     packing: str
-    bos: int
+    bos: int | None
     keep_tail: bool = False
 
     @cached_property
@@ -57,10 +59,18 @@ class Sequences:
             places = [(index * self.context, (index + 1) * self.context + 1)]
         window = np.concatenate([self.text.ids[a:b] for a, b in places]).astype(np.int64)
         targets = window[1:].copy()
-        targets[targets == self.bos] = IGNORE
+        begins = np.concatenate([self._begins(a, b) for a, b in places])[1:]
+        targets[begins if self.bos is None else begins & (targets == self.bos)] = IGNORE
         if self.text.trained is not None:
             targets[~np.concatenate([self.text.trained[a:b] for a, b in places])[1:]] = IGNORE
         return window[:-1], targets
+
+    def _begins(self, a: int, b: int) -> np.ndarray:
+        """[b - a] bool, whether a document begins there; less where the text ends before `b`."""
+        first, last = np.searchsorted(self.text.starts[:-1], (a, b))
+        found = np.zeros(min(b, len(self.text.ids)) - a, dtype=bool)
+        found[self.text.starts[first:last] - a] = True
+        return found
 
     def require_one(self) -> None:
         """Refuse text that is too short for a single sequence."""

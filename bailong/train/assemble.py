@@ -58,11 +58,12 @@ def open_tokenizer(settings: Train) -> tuple[Any, TokenizerFolder | None]:
     """The tokenizer of the run, with its folder when it is one that bailong-extend made.
 
     Raises:
-        ValueError: there is none, or it lacks one of the two markers that stand around every document.
+        ValueError: there is none, or it lacks a marker that stands around every document: the end, and of dialogues
+            the begin too (bailong.train.stage.cpt: what begins a text where a tokenizer has no begin marker).
     """
     if settings.tokenizer.folder is None:
         own = load_tokenizer(str(settings.model.path))
-        for marker in ("bos_token", "eos_token"):
+        for marker in ("bos_token", "eos_token") if settings.stage.dialogues else ("eos_token",):
             if getattr(own, marker) is None:
                 raise ValueError(f"model.path={settings.model.path} is not accepted: its tokenizer has no {marker}")
         return own, None

@@ -7,8 +7,8 @@ from bailong.data.tokens import IGNORE, TokenizedText
 BOS, EOS = 1, 2
 
 
-def text(documents):
-    rows = [[BOS, *ids, EOS] for ids in documents]
+def text(documents, bos=BOS):
+    rows = [[bos, *ids, EOS] for ids in documents]
     ids = np.concatenate([np.asarray(row, dtype=np.uint16) for row in rows])
     return TokenizedText(ids, np.cumsum([0, *map(len, rows)]), text_bytes=sum(map(len, documents)))
 
@@ -34,6 +34,19 @@ def test_target_tokens_counts_what_the_sequences_hold(documents, context, packin
     sequences = Sequences(text(documents), context, packing, BOS)
     held = sum((sequences[i][1] != IGNORE).sum() for i in range(len(sequences)))
     assert sequences.target_tokens() == held
+
+
+@pytest.mark.parametrize("bos", [EOS, None])
+@pytest.mark.parametrize("packing", ["concat", "truncate", "best_fit"])
+@pytest.mark.parametrize("context", [4, 7, 16])
+def test_one_token_at_both_ends_is_a_target_at_the_end_alone(documents, bos, packing, context):
+    sequences = Sequences(text(documents, EOS), context, packing, bos, keep_tail=True)
+    other = Sequences(text(documents), context, packing, BOS, keep_tail=True)
+    for (_, mine), (_, theirs) in zip(
+        (sequences[i] for i in range(len(sequences))), (other[i] for i in range(len(other))), strict=True
+    ):
+        assert np.array_equal(mine, theirs)
+    assert sequences.target_tokens() == other.target_tokens()
 
 
 def test_truncate_keeps_the_first_tokens_of_each_document(documents):

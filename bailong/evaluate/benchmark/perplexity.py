@@ -13,14 +13,14 @@ def bits_per_byte(
 
     Args:
         model: a causal model in Llama's form, with adapters or without.
-        tokenizer: its tokenizer, with begin and end markers.
+        tokenizer: its tokenizer, with an end marker.
         context: targets a block; batch: blocks a forward pass; chunk: tokens a chunk of the head.
 
     Returns:
         `bits_per_byte`, `loss` (nats per target), `targets`, `text_bytes`, `documents`.
 
     Raises:
-        ValueError: there is no text, or the tokenizer has no markers.
+        ValueError: there is no text, or the tokenizer has no end marker.
     """
     import numpy as np
 
@@ -30,11 +30,12 @@ def bits_per_byte(
     from bailong.tokenizer.folder import encode_documents
 
     bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
-    if bos is None or eos is None:
-        raise ValueError("bits per byte need a tokenizer with begin and end markers (bos_token, eos_token)")
+    if eos is None:
+        raise ValueError("bits per byte need a tokenizer with an end marker (eos_token)")
     if not any(documents):
         raise ValueError("bits per byte need text: there is none")
-    rows = [[bos, *ids, eos] for ids in encode_documents(tokenizer, documents)]
+    begin = eos if bos is None else bos  # as in training (bailong.train.stage.cpt)
+    rows = [[begin, *ids, eos] for ids in encode_documents(tokenizer, documents)]
     text = TokenizedText(
         np.concatenate([np.asarray(row, dtype=np.int64) for row in rows]),
         np.cumsum([0, *map(len, rows)]),

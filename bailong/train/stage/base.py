@@ -52,7 +52,7 @@ class Stage(Knobs, group="stage"):
     #: the evaluation text is cut in this way
     evaluation_packing: ClassVar[str] = "concat"
 
-    def markers(self, bos: int, eos: int) -> list[int]:
+    def markers(self, bos: int | None, eos: int) -> list[int]:
         """What stands around the ids of a document."""
         raise NotImplementedError
 

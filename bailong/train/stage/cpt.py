@@ -17,9 +17,12 @@ class Cpt(Stage):
 
     name: str = "cpt"
 
-    def markers(self, bos: int, eos: int) -> list[int]:
-        """`<s> document </s>`. The paper does not say where its markers stand; this is Llama 2's way."""
-        return [bos, eos]
+    def markers(self, bos: int | None, eos: int) -> list[int]:
+        """`<s> document </s>`. The paper does not say where its markers stand; this is Llama 2's way.
+
+        A tokenizer without a begin marker (Qwen's, SmolLM3's) has its documents begin behind the end of another.
+        """
+        return [eos if bos is None else bos, eos]
 
     def encode(self, tokenizer: Any, texts: list[str]) -> list[Encoded]:
         from bailong.data.tokens import Encoded

@@ -33,7 +33,7 @@ class Sft(Stage):
         super().__post_init__()
         self.require(self.context > 1, "context", "above 1: a token is predicted from one before it")
 
-    def markers(self, bos: int, eos: int) -> list[int]:
+    def markers(self, bos: int | None, eos: int) -> list[int]:
         """None: text that was packed for pre-training is never taken for dialogues."""
         return []
 

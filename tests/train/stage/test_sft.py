@@ -1,6 +1,7 @@
 """stage=sft: what is trained on, how dialogues are cut and packed, and that packing and accumulation change nothing."""
 
 import copy
+import dataclasses
 import json
 
 import numpy as np
@@ -304,8 +305,16 @@ def test_a_tokenizer_without_a_marker_is_refused(bench, tmp_path, monkeypatch):
     own = load_tokenizer(bench / "tokenizers" / "extended")
     own.bos_token = None
     monkeypatch.setattr(assemble, "load_tokenizer", lambda path: own)
+    text = tiny.settings(bench, tmp_path, tokenizer=Tokenizer(name="none"))
+    data = Data(name="sft", kind="dialogue", sources=[SAMPLE])
+    dialogues = dataclasses.replace(text, stage=Sft(context=48, epochs=1), data=data)
     with pytest.raises(ValueError, match="model.path=.*its tokenizer has no bos_token"):
-        assemble.open_tokenizer(tiny.settings(bench, tmp_path, tokenizer=Tokenizer(name="none")))
+        assemble.open_tokenizer(dialogues)
+    assert assemble.open_tokenizer(text)[0] is own  # documents begin behind the end of another
+    assert text.stage.markers(None, 2) == [2, 2] and text.stage.markers(1, 2) == [1, 2]
+    own.eos_token = None
+    with pytest.raises(ValueError, match="model.path=.*its tokenizer has no eos_token"):
+        assemble.open_tokenizer(text)
 
 
 def test_a_context_without_room_for_a_target_is_refused():
