@@ -19,8 +19,8 @@ from bailong.run.folder import Run
 from bailong.run.process import rank
 from bailong.run.progress import Reporter
 from bailong.tokenizer.folder import byte_lengths
-from bailong.train import checkpoint, extension, identity, optim
-from bailong.train.assemble import Assembled, assemble
+from bailong.train import checkpoint, extension, identity, optim, reading
+from bailong.train.assemble import Assembled, assemble, open_tokenizer
 from bailong.train.checkpoint import Counters
 from bailong.train.corpus import prepare, shown
 from bailong.train.evaluation import base_score, windows
@@ -43,7 +43,9 @@ def fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) ->
         torch.use_deterministic_algorithms(True)
     reporter.say(f"run {run.group}/{run.name}")
     if not settings.stage.from_scratch:  # seen without weights, before hours of tokenizing
-        adapters.require_targets(backbone.outline(settings.model), settings.adapter)
+        outline = backbone.outline(settings.model)
+        adapters.require_targets(outline, settings.adapter)
+        reading.require_readable(settings, open_tokenizer(settings)[0], outline.config)
     corpus = prepare(settings, reporter.say)
     built = assemble(settings, lambda model: base_score(settings, corpus, model))
     _describe(settings, built, corpus, reporter)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import shutil
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,15 +18,11 @@ from bailong.model import merge as merging
 from bailong.model.agreement import Agreement
 from bailong.model.score import Score
 from bailong.model.tie import ends, is_tied
-from bailong.tokenizer.folder import FILES, encode_documents
-from bailong.tokenizer.own import TEMPLATE, TEMPLATES
-from bailong.train import checkpoint, corpus, identity
+from bailong.train import checkpoint, corpus, identity, reading
 from bailong.train.assemble import Assembled, assemble
 from bailong.train.evaluation import evaluate, windows
 from bailong.train.settings import Export, Train
 
-#: lines on which tokenizers that look alike tend to differ
-ODD_LINES = [" a", "a  b ", "<s>x</s>", "a\n\nb", "\t中文，English。", "𠮷é"]
 SAMPLE = Source(path="sample:corpus.jsonl", text="zht")
 SAMPLE_OF_DIALOGUES = Source(path="sample:dialogues.jsonl", kind="dialogue")
 SAMPLE_DOCUMENTS = 30
@@ -239,18 +234,7 @@ def _write(model: Any, train: Train, tokenizer: Any, to: Path) -> None:
     model.save_pretrained(to, max_shard_size="5GB")
     for weights in to.glob("*.safetensors"):  # safetensors writes files that only their owner can read
         weights.chmod((to / "config.json").stat().st_mode)
-    source = Path(str(train.tokenizer.folder or train.model.path))
-    if (source / "manifest.json").exists():
-        for name in FILES:  # so that the model can be extended and trained on in turn
-            shutil.copyfile(source / name, to / name)
-        if (source / TEMPLATE).exists():
-            shutil.copyfile(source / TEMPLATE, to / TEMPLATE)
-        if (source / TEMPLATES).exists():
-            shutil.copytree(source / TEMPLATES, to / TEMPLATES, dirs_exist_ok=True)
-    else:
-        tokenizer.save_pretrained(to)
-        if (source / "tokenizer.model").exists():
-            shutil.copyfile(source / "tokenizer.model", to / "tokenizer.model")
+    reading.store(train, tokenizer, to)
     if train.stage.dialogues:
         (to / "chat_template.jinja").write_text(template.JINJA, encoding="utf-8")
 
@@ -267,9 +251,7 @@ def _load(path: Path, dtype: str, device: Any) -> Any:
 def _require_same_reading(train: Train, path: Path, tokenizer: Any, documents: list[str]) -> None:
     """The stored tokenizer must read text as the run did, and its chat template dialogues (equation 8)."""
     stored = AutoTokenizer.from_pretrained(path, local_files_only=True)
-    texts = [*ODD_LINES, *documents]
-    same = encode_documents(stored, texts) == encode_documents(tokenizer, texts)
-    if not same or any(stored(text)["input_ids"] != tokenizer(text)["input_ids"] for text in ODD_LINES):
+    if not reading.same(stored, tokenizer, documents):
         raise ValueError(
             f"AutoTokenizer reads other ids from the stored tokenizer ({type(stored).__name__}) than the run had: "
             "make the tokenizer again with bailong-extend overwrite=true"

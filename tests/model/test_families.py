@@ -1,5 +1,6 @@
 """What must be true of every architecture that is accepted: the loss is that of its own logits, and nothing is lost."""
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -216,6 +217,18 @@ def test_a_run_resumes_to_the_bit_and_its_export_is_the_same_model(kind, setting
         asked = {"max_new_tokens": 24, "do_sample": False, "eos_token_id": None, "pad_token_id": 2}
         trained, loaded = (m.generate(input_ids=ids, **asked) for m in (built.model, stored))
     assert trained.tolist() == loaded.tolist()
+
+
+def test_a_tokenizer_that_would_be_read_otherwise_is_refused_before_the_run(settings_of, bench, monkeypatch):
+    """AutoTokenizer makes a Qwen2Tokenizer of whatever lies beside a Qwen 2."""
+    settings, place = settings_of("qwen2")
+    extended = Tokenizer(name="extended", folder=str(bench / "tokenizers" / "extended"))
+    monkeypatch.setattr("bailong.train.fit.prepare", None)
+    with pytest.raises(
+        ValueError, match=r"tokenizer\.folder=.*model_type=qwen2 .*Qwen2Tokenizer.* accepted: "
+    ) as refusal:
+        train.train(dataclasses.replace(settings, tokenizer=extended), tiny.run(place))
+    assert "\n" not in str(refusal.value)
 
 
 @KINDS

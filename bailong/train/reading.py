@@ -1,0 +1,65 @@
+"""The tokenizer of a run, as it stands beside an exported model, and whether everybody reads it there as training did.
+
+AutoTokenizer goes by the architecture of the model that a tokenizer lies beside: next to a Qwen 2 it makes Qwen's rules
+of what it finds, whatever `tokenizer_config.json` says. The export is refused then; better before the run than after.
+"""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer
+
+from bailong.tokenizer.folder import FILES, encode_documents
+from bailong.tokenizer.own import PROSE, TEMPLATE, TEMPLATES
+from bailong.train.settings import Train
+
+#: lines on which tokenizers that look alike tend to differ
+ODD_LINES = [" a", "a  b ", "<s>x</s>", "a\n\nb", "\t中文，English。", "𠮷é"]
+
+
+def store(settings: Train, tokenizer: Any, to: Path) -> None:
+    """Write the tokenizer into the folder of a model, with all that it was made of."""
+    source = Path(str(settings.tokenizer.folder or settings.model.path))
+    if (source / "manifest.json").exists():
+        for name in FILES:  # so that the model can be extended and trained on in turn
+            shutil.copyfile(source / name, to / name)
+        if (source / TEMPLATE).exists():
+            shutil.copyfile(source / TEMPLATE, to / TEMPLATE)
+        if (source / TEMPLATES).exists():
+            shutil.copytree(source / TEMPLATES, to / TEMPLATES, dirs_exist_ok=True)
+        return
+    tokenizer.save_pretrained(to)
+    if (source / "tokenizer.model").exists():
+        shutil.copyfile(source / "tokenizer.model", to / "tokenizer.model")
+
+
+def same(one: Any, other: Any, documents: list[str]) -> bool:
+    """Whether two tokenizers read documents and odd lines alike, and open them with the same markers."""
+    texts = [*ODD_LINES, *documents]
+    return encode_documents(one, texts) == encode_documents(other, texts) and all(
+        one(text)["input_ids"] == other(text)["input_ids"] for text in ODD_LINES
+    )
+
+
+def require_readable(settings: Train, tokenizer: Any, config: Any) -> None:
+    """Refuse a tokenizer that AutoTokenizer would read otherwise beside the exported model.
+
+    Args:
+        config: of the model.
+
+    Raises:
+        ValueError: some line gets other ids.
+    """
+    with tempfile.TemporaryDirectory() as place:
+        config.save_pretrained(place)
+        store(settings, tokenizer, Path(place))
+        stored = AutoTokenizer.from_pretrained(place, local_files_only=True)
+        if not same(stored, tokenizer, [*PROSE]):
+            key = "tokenizer.folder" if settings.tokenizer.folder else "model.path"
+            raise ValueError(
+                f"{key}={settings.tokenizer.folder or settings.model.path} is not accepted: beside a model of "
+                f"model_type={config.model_type} AutoTokenizer makes a {type(stored).__name__} of it, which reads "
+                "other ids, so the model could not be exported; accepted: a tokenizer of the architecture's own kind"
+            )
