@@ -131,6 +131,61 @@ def test_a_cap_may_be_null_and_not_zero(key):
             require_known("m", {"model_type": kind, key: 0})
 
 
+#: what config.json of released checkpoints holds beside sizes
+RELEASED = {
+    "Command R": {"model_type": "cohere", "logit_scale": 0.0625, "model_max_length": 131072, "use_qk_norm": False},
+    "Command R7B": {
+        "model_type": "cohere2",
+        "logit_scale": 0.25,
+        "layer_switch": 4,
+        "order_of_interleaved_layers": "local_attn_first",
+        "position_embedding_type": "rope_gptj",
+        "use_embedding_sharing": True,
+        "use_parallel_embedding": False,
+    },
+    "Gemma 2B": {"model_type": "gemma", "hidden_activation": None, "head_dim": 256, "rope_scaling": None},
+    "Gemma 2 27B": {
+        "model_type": "gemma2",
+        "attn_logit_softcapping": 50.0,
+        "cache_implementation": "hybrid",
+        "final_logit_softcapping": 30.0,
+        "query_pre_attn_scalar": 144,
+    },
+    "Gemma 3 1B": {
+        "model_type": "gemma3_text",
+        "attn_logit_softcapping": None,
+        "final_logit_softcapping": None,
+        "query_pre_attn_scalar": 256,
+        "rope_local_base_freq": 10000,
+        "sliding_window_pattern": 6,
+    },
+    "Granite 3": {
+        "model_type": "granite",
+        "attention_multiplier": 0.0078125,
+        "embedding_multiplier": 12.0,
+        "logits_scaling": 16.0,
+        "residual_multiplier": 0.22,
+    },
+    "Llama 3.1": {"model_type": "llama", "pretraining_tp": 1, "rope_scaling": {"factor": 8.0, "rope_type": "llama3"}},
+    "Mistral 7B v0.3": {"model_type": "mistral", "sliding_window": None},
+    "OLMo 2": {"model_type": "olmo2", "attention_bias": False},
+    "Phi-3 mini": {
+        "model_type": "phi3",
+        "auto_map": {"AutoModelForCausalLM": "modeling_phi3.Phi3ForCausalLM"},
+        "rope_scaling": None,
+        "sliding_window": 2047,
+    },
+    "Phi-4-mini": {"model_type": "phi3", "full_attn_mod": 1, "interpolate_factor": 1, "lm_head_bias": False},
+    "Qwen2.5": {"model_type": "qwen2", "max_window_layers": 28, "use_mrope": False, "use_sliding_window": False},
+    "SmolLM3": {"model_type": "smollm3", "no_rope_layer_interval": 4, "no_rope_layers": [1, 1, 1, 0]},
+}
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_what_released_checkpoints_say_is_accepted(name):
+    require_known(name, RELEASED[name])
+
+
 def test_attention_that_looks_ahead_is_refused():
     require_known("m", {"model_type": "gemma3_text", "use_bidirectional_attention": False})
     with pytest.raises(ValueError, match="use_bidirectional_attention=True"):

@@ -70,7 +70,7 @@ def test_tokens_seen_are_counted_one_by_one():
 
 @pytest.mark.parametrize("checkpointing", [False, True], ids=["plain", "checkpointed"])
 @SETTINGS
-@pytest.mark.parametrize("kind", ["cohere", "gemma2", "olmo2", "phi3", "qwen3"])
+@pytest.mark.parametrize("kind", ["cohere", "gemma2", "phi3"])
 def test_flops_equal_the_counted_ones(kind, adapter, checkpointing):
     """Forward and backward of the fused loss; eager attention multiplies the masked half too, and under windows."""
     model = families.model(kind, attn_implementation="eager", num_hidden_layers=3, layer_types=None)

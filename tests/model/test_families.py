@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from bailong.evaluate.generate import LocalModel
 from bailong.initializer.zip_tie import ZipTie
 from bailong.model import adapters, backbone
+from bailong.model.agreement import TOLERANCE, TOLERANCE_BF16, fused_loss, own_loss
 from bailong.model.architecture import FAMILIES, logits_of
 from bailong.model.grow import grow
 from bailong.model.head import IGNORE, head_loss, model_loss
@@ -124,6 +125,19 @@ def test_odd_configurations_too(kind, odd):
     with torch.no_grad():
         before = model(input_ids=IDS).logits
         assert (merge(model)(input_ids=IDS).logits - before).abs().max() <= 1e-3
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@KINDS
+def test_rounding_alone_never_refuses_it(kind, precision, dtype):
+    """A stock model rounds the product before it is scaled or capped; here it is rounded once."""
+    model = changed(adapters.add(families.model(kind).to(dtype), ALL, seed=0)).eval()
+    ids = IDS[0].numpy()
+    chosen = [(ids[:-1], ids[1:])]
+    loss, own = (f(model, chosen, *more) for f, *more in ((fused_loss, 16, precision), (own_loss, precision)))
+    most = TOLERANCE if (dtype, precision) == (torch.float32, "32-true") else TOLERANCE_BF16
+    assert abs(loss - own) < most / 5 * own
 
 
 @KINDS
