@@ -98,6 +98,23 @@ MISTAKES = {
     ),
     "corpus not made": (["data.held_out=0.2"], "data.folder=data/sample holds no prepared corpus", "bailong-prepare"),
     "unreadable override": (["data.sources={a"], "cannot read", "quote"),
+    "old language that is not there": (
+        ["data.folder=null", "model.path=nowhere", "tokenizer=none", "old_language.path=gone.txt"],
+        "data source not found: gone.txt",
+        "a file, a folder or a pattern",
+    ),
+    "a text with a wrong key": (
+        ["data.folder=null", "evaluation_texts=[{pth: a.jsonl, language: en}]"],
+        "unknown key evaluation_texts[].pth",
+        "did you mean path?",
+    ),
+    "a word for a text": (["old_language=en"], "old_language=en is not accepted", "{key: value, ..}, or null"),
+    "words for texts": (["evaluation_texts=[a]"], "evaluation_texts=[a] is not accepted", "a list, as in"),
+    "two texts of one name": (
+        ["data.folder=null", "evaluation_texts=[{path: a.jsonl, language: en}]"],
+        "evaluation_texts[0].name=en is not accepted",
+        "give each a name of its own",
+    ),
     "tokenizer not made": (
         ["data.folder=null", "tokenizer.folder=nowhere", "data.held_out=0.2"],
         "tokenizer.folder=nowhere",
@@ -140,10 +157,11 @@ def test_a_sweep_goes_on_past_a_failing_job_skips_what_is_done_and_compares(plac
     assert "not finite" in text and "Traceback" not in text
 
     began = time.monotonic()
-    again = call("train", *SHORT, "initializer=random,zip_tie", "optimizer.lr=1e-3", cwd=place)
+    again = call("train", *SHORT, "initializer=random,zip_tie", "optimizer.lr=1e-3", cwd=place, COLUMNS="200")
     assert again.returncode == 0, again.stderr
     assert "0 finished, 2 skipped, 0 failed" in again.stderr
     assert time.monotonic() - began < 30, "a finished sweep must not start its jobs"
+    assert "bits per byte; en " in again.stderr, "the old language stands in the table"
 
     sweep = next((place / "outputs" / "tiny").iterdir())
     compared = call("compare", f"runs='{sweep}'", cwd=place)

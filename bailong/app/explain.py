@@ -1,5 +1,6 @@
 """What Hydra and OmegaConf say over several lines, in one: the key, the value, what is accepted."""
 
+import dataclasses
 import difflib
 import errno
 import os
@@ -17,6 +18,7 @@ from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseExceptio
 
 from bailong.app import workspace
 from bailong.app.schema import known_keys
+from bailong.data.settings import Source
 from bailong.run.checks import did_you_mean
 from bailong.run.process import Interrupted, interruptible
 from bailong.run.provenance import root
@@ -120,11 +122,21 @@ def explain(error: Exception, keys: set[str], command: str = "train") -> str:
         if "Value '" in text:
             return _value(text, key)
         owner = re.search(r"object_type=(\w+)", text)
+        inner = re.search(r"Key '([^']+)' not in 'Source'", text)
+        if inner and key in keys and key.split(".")[-1] != inner[1]:  # of one of the sources in a list
+            accepted = [field.name for field in dataclasses.fields(Source)]
+            return f"unknown key {key}[].{inner[1]}{did_you_mean(inner[1], accepted)}; accepted: {', '.join(accepted)}"
         if key in keys and owner:
             return f"unknown key {key}: {owner[1]} has no {key.split('.')[-1]}; --cfg job prints every key"
         return f"unknown key {key}{_nearest(key, keys)}"
     if found := re.search(r"Error merging override ([^=\s]+=.*)\s+Cannot convert '(?:list|dict)' to string", text):
         return f"{found[1]} is not accepted: it must be one word or path"
+    if found := re.search(
+        r"Error merging override ([^=\s]+=.*?)\s+(?:Invalid (?:type|value)|Cannot merge|field )", text
+    ):
+        listed = re.search(r"ListConfig, list|type=List\[|type=list", text)
+        whole = "a list, as in [{path: a.jsonl, language: en}]" if listed else "{key: value, ..}, or null"
+        return f"{found[1]} is not accepted: it must be {whole}"
     if found := re.search(r"Multiple values for (\w+)\. To override a value use 'override \w+: ([^']*)'", text):
         return f"write {found[1]}={found[2]} without a plus sign: one {found[1]} is chosen already"
     if found := re.search(r"Interpolation key '([^']*)' not found[\s\S]*?full_key: (\S+)", text):

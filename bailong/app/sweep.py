@@ -69,12 +69,22 @@ class Job:
         """Take down how its process ended, from its folder and the exit code; what there is to say of it."""
         if code == 0:
             self.status = "finished"
-            result = folder.result(self.run)
-            return f"{result['bpb_step0']:.3f} -> {result['bpb_final']:.3f} bits per byte"
+            return self.measured()
         asked = any(code in (128 + number, -number) for number in ASKING)
         self.status = "interrupted" if asked else "failed"
         self.reason = reason(self.run.folder, code)
         return self.reason
+
+    def measured(self) -> str:
+        """What a finished job came to: bits per byte at step 0 and at the end, those of the old language from the
+        untouched base on."""
+        result = folder.result(self.run)
+        told = f"{result['bpb_step0']:.3f} -> {result['bpb_final']:.3f} bits per byte"
+        if not (name := result.get("old_language")):
+            return told
+        old = result["texts"][name]
+        before = old["bpb_step0"] if old["bpb_base"] is None else old["bpb_base"]
+        return f"{told}; {name} {before:.3f} -> {old['bpb_final']:.3f}"
 
 
 class Sweep:
@@ -199,13 +209,14 @@ class Sweep:
 
     def _table(self) -> None:
         table = Table(title=f"sweep {self.place}", title_justify="left")
-        for column in ("job", "status", "seconds", "reason"):
+        for column in ("job", "status", "seconds", "outcome"):
             table.add_column(column, justify="right" if column == "seconds" else "left", overflow="fold")
         colours = {"finished": "green", "skipped": "cyan", "failed": "red", "interrupted": "yellow"}
         for job in self.jobs:
             colour = colours[job.status]
+            outcome = job.measured() if job.status in ("finished", "skipped") else job.reason
             table.add_row(
-                job.run.name, f"[{colour}]{job.status}[/]", f"{job.seconds:.0f}" if job.seconds else "", job.reason
+                job.run.name, f"[{colour}]{job.status}[/]", f"{job.seconds:.0f}" if job.seconds else "", outcome
             )
         counts = {status: sum(job.status == status for job in self.jobs) for status in colours}
         self.console.print(table)

@@ -25,8 +25,9 @@ class Assembled:
         model: with adapters, in training mode, on `device`.
         tokenizer: the one it is trained with. new_from: ids from here on are new tokens.
         grown: what the initializer wrote; None without an extension.
-        base: bits per byte of the base on the evaluation text before anything was changed and after tying
-            (`bpb_untouched`, `bpb_tied`; None when not measured), and whether the checkpoint came tied.
+        base: bits per byte of the base on the held-out text before anything was changed and after tying
+            (`bpb_untouched`, `bpb_tied`; None when not measured), whether the checkpoint came tied, and under `texts`
+            by name the same two figures of each further evaluation text.
         counts: parameters `true`, `packed`, `trainable` (bailong.model.backbone.count).
     """
 
@@ -71,11 +72,12 @@ def open_tokenizer(settings: Train) -> tuple[Any, TokenizerFolder | None]:
     return folder.tokenizer(), folder
 
 
-def assemble(settings: Train, measure: Callable[[Any], float] | None = None) -> Assembled:
+def assemble(settings: Train, measure: Callable[[Any], dict[str, float]] | None = None) -> Assembled:
     """Build the model of a run.
 
     Args:
-        measure: bits per byte of the base under its own tokenizer; called before tying and, when tying changes
+        measure: bits per byte of the base under its own tokenizer, by evaluation text (that of the held-out text under
+            the empty name); called before tying and, when tying changes
             the model, after it, so that the damage of tying is never credited to an initializer.
 
     Raises:
@@ -98,11 +100,14 @@ def assemble(settings: Train, measure: Callable[[Any], float] | None = None) -> 
         else:
             require_extension(settings, folder, tokenizer, model.config.vocab_size)
         base["tied_checkpoint"] = is_tied(model)
-        base["bpb_untouched"] = measure(model) if measure else None
+        untouched = measure(model) if measure else {}
         if settings.model.tie == "input":
             tie_input(model)
         tying_changed_it = is_tied(model) and not base["tied_checkpoint"]
-        base["bpb_tied"] = measure(model) if measure and tying_changed_it else base["bpb_untouched"]
+        tied = measure(model) if measure and tying_changed_it else untouched
+        if untouched:
+            scores = {name: {"bpb_untouched": untouched[name], "bpb_tied": tied[name]} for name in untouched}
+            base |= scores.pop("") | ({"texts": scores} if scores else {})
         if folder is not None and (pieces := folder.pieces()):
             grown = grow(model, pieces, settings.initializer, settings.seed, named=new_from)
     known, key = positions(model.config)

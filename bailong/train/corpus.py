@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bailong.data import prepared, tokens
-from bailong.data.tokens import Corpus, TokenizedText
+from bailong.data.tokens import Corpus, Encoded, TokenizedText
 from bailong.run import folder
 from bailong.train import identity
 from bailong.train.assemble import open_tokenizer
@@ -61,9 +61,17 @@ def evaluation_text(settings: Train, tokenizer: Any, data_sha256: str) -> tuple[
     return tokenized(settings, tokenizer, documents), documents
 
 
+def plain(settings: Train, tokenizer: Any, documents: list[str]) -> TokenizedText:
+    """Documents of plain text as ids in memory, whatever the run's stage trains on."""
+    return _together(settings.stage.encode_text(tokenizer, documents), documents)
+
+
 def tokenized(settings: Train, tokenizer: Any, documents: list[str]) -> TokenizedText:
     """Documents as ids in memory, as the run's stage has them."""
-    whole = settings.stage.encode(tokenizer, documents)
+    return _together(settings.stage.encode(tokenizer, documents), documents)
+
+
+def _together(whole: list[Encoded], documents: list[str]) -> TokenizedText:
     ids = np.concatenate([np.asarray(row.ids, dtype=np.int64) for row in whole])
     starts = np.cumsum([0, *(len(row.ids) for row in whole)])
     sizes = (

@@ -1,7 +1,8 @@
-"""How well a model predicts the evaluation text of a run, and how well the untouched base does."""
+"""How well a model predicts the evaluation texts of a run, and how well the untouched base does."""
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from bailong.data.batches import Sequences
@@ -11,20 +12,32 @@ from bailong.run import files, folder
 from bailong.tokenizer.folder import load_tokenizer
 from bailong.train import identity
 from bailong.train.assemble import precision_of
-from bailong.train.corpus import tokenized
+from bailong.train.corpus import plain, tokenized
 from bailong.train.settings import Train
+from bailong.train.texts import EvaluationText
+
+#: the held-out text of `data` among the evaluation texts, whose own names are never empty
+HELD_OUT = ""
 
 
-def windows(settings: Train, text: TokenizedText, bos: int) -> Sequences:
-    """The evaluation text as the run scores it: all of it, in the order of its documents."""
-    return Sequences(text, settings.stage.context, settings.stage.evaluation_packing, bos, keep_tail=True)
+def windows(settings: Train, text: TokenizedText, bos: int, packing: str | None = None) -> Sequences:
+    """A text as the run scores it: all of it, in the order of its documents; cut as the stage has it, or `packing`."""
+    return Sequences(text, settings.stage.context, packing or settings.stage.evaluation_packing, bos, keep_tail=True)
 
 
-def evaluate(settings: Train, model: Any, text: TokenizedText, bos: int, new_from: int, precision: str) -> Score:
+def evaluate(
+    settings: Train,
+    model: Any,
+    text: TokenizedText,
+    bos: int,
+    new_from: int,
+    precision: str,
+    packing: str | None = None,
+) -> Score:
     """Score a text as the run does; ids from `new_from` on count as new tokens."""
     return score(
         model,
-        windows(settings, text, bos),
+        windows(settings, text, bos, packing),
         text.text_bytes,
         new_from=new_from,
         batch=settings.trainer.micro_batch,
@@ -33,8 +46,49 @@ def evaluate(settings: Train, model: Any, text: TokenizedText, bos: int, new_fro
     )
 
 
-def base_score(settings: Train, corpus: Corpus, model: Any) -> float:
-    """Bits per byte of the base under its own tokenizer, on the run's evaluation text; kept for the next job."""
+class Evaluated:
+    """The evaluation texts of a run as ids: the held-out text of `data`, and under their names the others.
+
+    Args:
+        texts: the others, as ids of the run's tokenizer; plain text, whatever the stage trains on.
+    """
+
+    def __init__(self, settings: Train, tokenizer: Any, held_out: TokenizedText, texts: Sequence[EvaluationText]):
+        self.settings, self.bos, self.held_out, self.texts = settings, tokenizer.bos_token_id, held_out, texts
+        self.ids = {
+            name: plain(settings, tokenizer, documents)
+            for text in texts
+            for name, documents in text.parts(ends=True).items()
+        }
+
+    def scores(self, model: Any, new_from: int, precision: str, ends: bool) -> dict[str, Score]:
+        """By name, the held-out text first (`HELD_OUT`). `ends`: step 0 or the last step, with the longer parts."""
+        found = {HELD_OUT: evaluate(self.settings, model, self.held_out, self.bos, new_from, precision)}
+        for text in self.texts:
+            for name in text.parts(ends):
+                found[name] = evaluate(
+                    self.settings, model, self.ids[name], self.bos, new_from, precision, packing="concat"
+                )
+        return found
+
+
+def row(scores: dict[str, Score]) -> dict[str, float | int | None]:
+    """The measurements as the metrics record names them: `eval/bpb` of the held-out text, `eval/<name>/bpb` of others,
+    whose tokens are targets."""
+    found: dict[str, float | int | None] = dict(scores[HELD_OUT].row())
+    for name, one in scores.items():
+        if name != HELD_OUT:
+            found |= {
+                f"eval/{name}/bpb": one.bits_per_byte,
+                f"eval/{name}/loss": one.loss,
+                f"eval/{name}/bytes": one.text_bytes,
+                f"eval/{name}/tokens": one.targets,
+            }
+    return found
+
+
+def base_scores(settings: Train, corpus: Corpus, texts: Sequence[EvaluationText], model: Any) -> dict[str, float]:
+    """Bits per byte of the base under its own tokenizer, on each evaluation text of the run; kept for the next job."""
     device = next(model.parameters()).device
     precision = precision_of(settings, device)
     tied = bool(model.config.tie_word_embeddings)
@@ -47,14 +101,27 @@ def base_score(settings: Train, corpus: Corpus, model: Any) -> float:
         precision,
         device.type,
         settings.stage.context,
-        identity.data_digest(settings),
-        *([settings.stage.encoding] if settings.stage.dialogues else []),
     ]
-    place = identity.cache(settings) / "base" / f"{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]}.json"
-    with folder.shared(place):
-        if not place.exists():
-            tokenizer: Any = load_tokenizer(str(settings.model.path))
-            text = tokenized(settings, tokenizer, corpus.evaluation_documents)
-            found = evaluate(settings, model, text, tokenizer.bos_token_id, len(tokenizer), precision)
-            files.write_json(place, {"bits_per_byte": found.bits_per_byte, "facts": facts})
-        return json.loads(place.read_text())["bits_per_byte"]
+    own = [identity.data_digest(settings), *([settings.stage.encoding] if settings.stage.dialogues else [])]
+    tokenizer: Any = None
+
+    def kept(name: str, documents: list[str], what: list[Any]) -> float:
+        nonlocal tokenizer
+        known = hashlib.sha256(json.dumps([*facts, *what]).encode()).hexdigest()[:24]
+        place = identity.cache(settings) / "base" / f"{known}.json"
+        with folder.shared(place):
+            if not place.exists():
+                tokenizer = tokenizer or load_tokenizer(str(settings.model.path))
+                text = (tokenized if name == HELD_OUT else plain)(settings, tokenizer, documents)
+                packing = None if name == HELD_OUT else "concat"
+                bos, size = tokenizer.bos_token_id, len(tokenizer)
+                found = evaluate(settings, model, text, bos, size, precision, packing)
+                files.write_json(place, {"bits_per_byte": found.bits_per_byte, "facts": [*facts, *what]})
+            return json.loads(place.read_text())["bits_per_byte"]
+
+    scores = {HELD_OUT: kept(HELD_OUT, corpus.evaluation_documents, own)}
+    for text in texts:
+        for name, documents in text.parts().items():
+            content = hashlib.sha256(json.dumps(documents).encode()).hexdigest()
+            scores[name] = kept(name, documents, ["plain text", content])
+    return scores

@@ -4,6 +4,7 @@ Text and tokenizer make a corpus; base model, initializer and adapters make a mo
 measurement goes to the run's folder.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import lightning.pytorch as pl
@@ -19,14 +20,15 @@ from bailong.run.folder import Run
 from bailong.run.process import rank
 from bailong.run.progress import Reporter
 from bailong.tokenizer.folder import byte_lengths
-from bailong.train import checkpoint, extension, identity, optim, reading
+from bailong.train import checkpoint, extension, identity, optim, reading, texts
 from bailong.train.assemble import Assembled, assemble, open_tokenizer
 from bailong.train.checkpoint import Counters
 from bailong.train.corpus import prepare, shown
-from bailong.train.evaluation import base_score, windows
+from bailong.train.evaluation import Evaluated, base_scores, windows
 from bailong.train.module import Training
 from bailong.train.observer import Observer
 from bailong.train.settings import Train
+from bailong.train.texts import EvaluationText
 
 
 def fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) -> dict[str, Any] | None:
@@ -47,8 +49,10 @@ def fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) ->
         adapters.require_targets(outline, settings.adapter)
         reading.require_readable(settings, open_tokenizer(settings)[0], outline.config)
     corpus = prepare(settings, reporter.say)
-    built = assemble(settings, lambda model: base_score(settings, corpus, model))
+    beside = texts.read(settings, identity.cache(settings), identity.data_digest(settings))
+    built = assemble(settings, lambda model: base_scores(settings, corpus, beside, model))
     _describe(settings, built, corpus, reporter)
+    _describe_texts(settings, built, corpus, beside, reporter)
     require_own_loss(
         f"model.path={settings.model.path}",
         built.model,
@@ -68,7 +72,8 @@ def fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) ->
 
     if rank() == 0:
         _write_provenance(run, settings)
-    with Observer(settings, run, built, corpus.evaluation, counters, total, reporter) as observer:
+    evaluated = Evaluated(settings, built.tokenizer, corpus.evaluation, beside)
+    with Observer(settings, run, built, evaluated, counters, total, reporter) as observer:
         module = Training(settings, built, counters, total, observer, path, content)
         reporter.begin(total, counters.step)
         _loop(settings, run, built, module, _steps(settings, built, sequences, counters, total))
@@ -78,6 +83,7 @@ def fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) ->
         if rank() > 0:
             return None
         result = _result(run, known, built, counters, corpus)
+        result |= {"language": texts.language(settings)} | _texts(run, built, beside)
         result["parameters_sha256"] = checkpoint.read(path)["sha256"]
         observer.wandb.summary({key: value for key, value in result.items() if isinstance(value, (int, float, str))})
     files.write_json(run.folder / "result.json", result)
@@ -85,6 +91,13 @@ def fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) ->
         f"finished: {result['bpb_step0']:.4f} -> {result['bpb_final']:.4f} bits per byte "
         f"in {result['tokens']:,} tokens; data order {result['data_order'][:12]}; {run.folder}"
     )
+    if (forgetting := result.get("forgetting")) is not None:
+        name = result["old_language"]
+        said = result["texts"][name]
+        reporter.say(
+            f"old language {name}: {said['bpb_step0']:.4f} -> {said['bpb_final']:.4f} bits per byte; "
+            f"forgetting {forgetting:+.4f} against the untouched base"
+        )
     return result
 
 
@@ -115,6 +128,26 @@ def _describe(settings: Train, built: Assembled, corpus: Corpus, reporter: Repor
         reporter.say(f"base before extension: {built.base['bpb_untouched']:.4f} bits per byte; {tied}")
     if corpus.training.trained is not None:
         reporter.say(f"a dialogue as it is trained on:\n{shown(corpus.training, built.tokenizer)}")
+
+
+def _describe_texts(
+    settings: Train, built: Assembled, corpus: Corpus, beside: Sequence[EvaluationText], reporter: Reporter
+) -> None:
+    """Say what is evaluated, in which language, and what the base makes of it."""
+    spoken = texts.language(settings)
+    told = f" in {spoken}" if spoken else ", in a language that no source names"
+    reporter.say(f"evaluated: {corpus.evaluation.text_bytes:,} bytes held out from data={settings.data.name}{told}")
+    for text in beside:
+        name, source = text.asked.name, text.asked.source
+        size = sum(len(document.encode("utf-8")) for document in text.documents)
+        longer = sum(len(document.encode("utf-8")) for document in text.longer)
+        ends = f" ({longer:,} at the ends)" if longer else ""
+        base = built.base.get("texts", {}).get(name)
+        score = f"; base before extension: {base['bpb_untouched']:.4f} bits per byte" if base else ""
+        old = ", the old language" if text.asked.old else ""
+        reporter.say(f"evaluated: {name}{old}: {size:,} bytes{ends} of {source.path} in {source.language}{score}")
+    if settings.old_language is not None and not any(text.asked.old for text in beside):
+        reporter.say(f"old_language: none beside it, for {spoken} is the language that is learned")
 
 
 def _sequences(settings: Train, corpus: Corpus, built: Assembled) -> Sequences:
@@ -226,3 +259,35 @@ def _result(run: Run, known: dict[str, Any], built: Assembled, counters: Counter
         "evaluation_bytes": corpus.evaluation.text_bytes,
         "base": built.base,
     }
+
+
+def _texts(run: Run, built: Assembled, beside: Sequence[EvaluationText]) -> dict[str, Any]:
+    """Of a finished run: the figures of each evaluation text beside the held-out one, by name, and what of the old
+    language is forgotten.
+
+    Forgetting is the bits per byte at the end less those of the untouched base under its own tokenizer, on the longest
+    part of the text that was scored at both; without a base there is none.
+    """
+    rows = [row for row in metrics.read(run.folder / "metrics.jsonl") if "eval/bpb" in row]
+    base = built.base.get("texts", {})
+
+    def figures(name: str) -> dict[str, Any]:
+        first, last = rows[0], rows[-1]
+        return {
+            "bytes": last[f"eval/{name}/bytes"],
+            "tokens": last[f"eval/{name}/tokens"],
+            "bpb_step0": first[f"eval/{name}/bpb"],
+            "bpb_final": last[f"eval/{name}/bpb"],
+            "bpb_base": base[name]["bpb_untouched"] if base else None,
+        }
+
+    found: dict[str, Any] = {}
+    for text in beside:
+        name = text.asked.name
+        found[name] = texts.record(text) | figures(name)
+        longest = found[name]
+        if text.longer:
+            longest = found[name]["ends"] = figures(texts.at_ends(name))
+        found[name]["forgetting"] = longest["bpb_final"] - longest["bpb_base"] if base else None
+    old = next((text.asked.name for text in beside if text.asked.old), None)
+    return {"texts": found, "old_language": old, "forgetting": found[old]["forgetting"] if old else None}

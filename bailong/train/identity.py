@@ -15,6 +15,7 @@ from typing import Any
 from bailong.data import prepared, sources
 from bailong.initializer import own_code
 from bailong.run.folder import IGNORED
+from bailong.train import texts
 from bailong.train.settings import Train
 
 
@@ -96,6 +97,7 @@ def identity(settings: Train) -> dict[str, Any]:
     }
     if "initializer" not in ignored and (code := own_code(settings.initializer)):
         flat["initializer.code"] = code
+    flat |= {f"evaluation_texts.{name}": told for name, told in texts.facts(settings, cache(settings)).items()}
     return flat | {
         "data": data_digest(settings),
         "tokenizer": tokenizer_digest(settings),

@@ -15,7 +15,7 @@ from bailong.model.backbone import assert_unpacked
 from bailong.model.head import model_loss
 from bailong.model.score import autocast
 from bailong.run.process import Stopping
-from bailong.train import checkpoint, optim, schedule
+from bailong.train import checkpoint, evaluation, optim, schedule
 from bailong.train.assemble import Assembled
 from bailong.train.checkpoint import Counters
 from bailong.train.observer import Observer
@@ -151,10 +151,11 @@ class Training(pl.LightningModule):
 
     def _evaluate_and_record(self, row: dict[str, Any]) -> None:
         self._count_seconds()
-        score = self.observer.evaluate()
+        scores = self.observer.evaluate()
         assert_unpacked(self.model)
-        self._demand_finite(score.nll)
-        self._write(row | score.row())
+        for score in scores.values():
+            self._demand_finite(score.nll)
+        self._write(row | evaluation.row(scores))
         self.observer.speed()
         self.clock = time.monotonic()  # evaluation is not training
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from bailong.data.tokens import TokenizedText
 from bailong.model.body import of_config
 from bailong.model.score import Score
 from bailong.run.folder import Run
@@ -18,7 +17,7 @@ from bailong.run.wandb import WandbRun
 from bailong.train import budget
 from bailong.train.assemble import Assembled
 from bailong.train.checkpoint import Counters
-from bailong.train.evaluation import evaluate
+from bailong.train.evaluation import Evaluated
 from bailong.train.settings import Train
 
 
@@ -26,7 +25,7 @@ class Observer:
     """Opened once a run, closed whatever happens; a process that is not the run's first writes nothing.
 
     Args:
-        text: the evaluation text.
+        texts: what is evaluated.
         counters: where the run stands; what the files hold beyond the bytes that it remembers is cut off.
         total: optimizer steps of the run.
     """
@@ -36,12 +35,12 @@ class Observer:
         settings: Train,
         run: Run,
         built: Assembled,
-        text: TokenizedText,
+        texts: Evaluated,
         counters: Counters,
         total: int,
         reporter: Reporter,
     ) -> None:
-        self.settings, self.built, self.text = settings, built, text
+        self.settings, self.built, self.texts = settings, built, texts
         self.counters, self.total, self.reporter = counters, total, reporter
         body = of_config(built.model.config.to_dict())
         self.flops = budget.flops_per_token(body, body.vocabulary, settings.adapter, settings.stage.context).model
@@ -56,11 +55,10 @@ class Observer:
         kept = read(run.folder / "metrics.jsonl")
         self.wandb = WandbRun(tracking, run, dataclasses.asdict(settings), kept)
 
-    def evaluate(self) -> Score:
-        """How well the model predicts the evaluation text by now."""
-        built = self.built
-        bos = built.tokenizer.bos_token_id
-        return evaluate(self.settings, built.model, self.text, bos, built.new_from, built.precision)
+    def evaluate(self) -> dict[str, Score]:
+        """How well the model predicts the evaluation texts by now."""
+        ends = self.counters.step in (0, self.total)
+        return self.texts.scores(self.built.model, self.built.new_from, self.built.precision, ends)
 
     def row(self, row: dict[str, Any]) -> None:
         """A row of measurements, by the names of the run folder in bailong/train/README.md."""
@@ -68,9 +66,19 @@ class Observer:
         if "eval/bpb" in row:
             self.reporter.say(
                 f"step {row['step']}/{self.total}  {row['tokens']:,} tokens  "
-                f"evaluation: {row['eval/bpb']:.4f} bits per byte, loss {row['eval/loss']:.4f}"
+                f"evaluation: {row['eval/bpb']:.4f} bits per byte, loss {row['eval/loss']:.4f}{self._others(row)}"
                 + (f"  training loss {row['train/loss']:.4f}" if "train/loss" in row else "")
             )
+
+    def _others(self, row: dict[str, Any]) -> str:
+        """`; en 2.3411 (base +0.0112)`: bits per byte of the further texts, each against the untouched base."""
+        said = ""
+        for one in (text.asked for text in self.texts.texts):
+            base = self.built.base.get("texts", {}).get(one.name)
+            score = row[f"eval/{one.name}/bpb"]
+            against = f" (base {score - base['bpb_untouched']:+.4f})" if base else ""
+            said += f"; {one.name} {score:.4f}{against}"
+        return said
 
     def speed(self) -> None:
         """What the machine made of the steps since it was last asked; W&B gets it as its summary."""

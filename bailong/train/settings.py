@@ -1,12 +1,13 @@
-"""Settings of training: the optimizer, the machine, and where the curves go."""
+"""Settings of training: the optimizer, the machine, what is evaluated, and where the curves go."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from bailong import initializer
-from bailong.data.settings import Data
+from bailong.data.settings import SHAPES, Data, Source
 from bailong.initializer.base import Initializer
 from bailong.model.settings import Adapter, Model
 from bailong.run.checks import Knobs, one_of, require
@@ -89,6 +90,11 @@ class Trainer(Knobs, group="trainer"):
 class Train:
     """Settings of `bailong-train`.
 
+    Beside the held-out text of `data`, every evaluation scores `old_language`, a plain text in a language that the base
+    knows (null: none; left out where the data is in that language itself), and each of `evaluation_texts`. They carry a
+    `language`, and a `name` (that of the language, unless given) under which their figures stand. Of each at most
+    `evaluation_text_bytes` are scored, and at step 0 and at the last step `evaluation_text_bytes_at_ends` beside them
+    (null: no more than that). What of a text stands in `data` is scored as far as it is held out from training.
     `extend_run` is the folder of a run that is to be made longer: its settings are taken, and only its end is new.
     """
 
@@ -101,6 +107,10 @@ class Train:
     optimizer: Optimizer = MISSING
     trainer: Trainer = MISSING
     tracking: Tracking = MISSING
+    old_language: Source | None = None
+    evaluation_texts: list[Source] | None = field(default_factory=list)
+    evaluation_text_bytes: int = 12_000
+    evaluation_text_bytes_at_ends: int | None = None
     seed: int = 0
     extend_run: str | None = None
     outputs: str = "outputs"
@@ -110,6 +120,7 @@ class Train:
     def __post_init__(self) -> None:
         if not self.initializer.extends:
             self.tokenizer = Tokenizer(name="none", folder=None)
+        self.evaluation_texts = self.evaluation_texts or []
         if self.stage.dialogues != (self.data.kind == "dialogue"):
             raise ValueError(
                 f"stage={self.stage.name} trains on {'dialogues' if self.stage.dialogues else 'text'}, and "
@@ -135,6 +146,25 @@ class Train:
             self.trainer.micro_batch,
             f"a divisor of stage.batch_size / trainer.devices ({self.stage.batch_size} / {self.trainer.devices})",
         )
+        self._check_texts()
+
+    def _check_texts(self) -> None:
+        """Refuse evaluation texts that could not be told apart, or that are no plain text."""
+        most, ends = self.evaluation_text_bytes, self.evaluation_text_bytes_at_ends
+        require(most > 0, "evaluation_text_bytes", most, "above 0 (old_language=null scores none)")
+        known = ends is None or ends >= most
+        require(known, "evaluation_text_bytes_at_ends", ends, f"at least evaluation_text_bytes={most}, or null")
+        places = [("old_language", self.old_language)] if self.old_language else []
+        places += [(f"evaluation_texts[{i}]", source) for i, source in enumerate(self.evaluation_texts or [])]
+        seen: dict[str, str] = {}
+        for place, source in places:
+            require(bool(source.language), f"{place}.language", source.language, "the language of the text: en, ja, ..")
+            require(source.kind not in SHAPES, f"{place}.kind", source.kind, "a kind of plain text, not of dialogues")
+            name = text_name(source)
+            plain = re.fullmatch(r"[\w-]+", name) is not None
+            require(plain, f"{place}.name", name, "letters, digits, '_' and '-': its figures are eval/<name>/bpb")
+            other = seen.setdefault(name, place)
+            require(other == place, f"{place}.name", name, f"another than that of {other}: give each a name of its own")
 
 
 @dataclass
@@ -166,6 +196,11 @@ class Export:
         one_of("dtype", self.dtype, ("float32", "bfloat16", "float16"))
         for key in ("tokens", "max_logit_difference", "max_kl", "max_kl_original", "max_bpb_difference"):
             require(getattr(self, key) > 0, key, getattr(self, key), "above 0")
+
+
+def text_name(source: Source) -> str:
+    """What the figures of an evaluation text are called by."""
+    return source.name or source.language
 
 
 def load(folder: Path) -> Train:

@@ -60,6 +60,15 @@ class Stage(Knobs, group="stage"):
         """Documents as the stage trains on them."""
         raise NotImplementedError
 
+    def encode_text(self, tokenizer: Any, texts: list[str]) -> list[Encoded]:
+        """Plain text as `<s> document </s>`, whatever the stage itself trains on. The paper does not say where its
+        markers stand; this is Llama 2's way."""
+        from bailong.data.tokens import Encoded
+        from bailong.tokenizer.folder import encode_documents
+
+        bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
+        return [Encoded([bos, *ids, eos]) for ids in encode_documents(tokenizer, texts)]
+
     def steps(self, sequences: int, targets: int) -> int:
         """Optimizer steps of the run, for a corpus of `sequences` samples and `targets` target tokens."""
         if self.max_steps is not None:

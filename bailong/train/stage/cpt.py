@@ -17,16 +17,9 @@ class Cpt(Stage):
 
     name: str = "cpt"
 
-    def markers(self, bos: int | None, eos: int) -> list[int]:
-        """`<s> document </s>`. The paper does not say where its markers stand; this is Llama 2's way.
-
-        A tokenizer without a begin marker (Qwen's, SmolLM3's) has its documents begin behind the end of another.
-        """
-        return [eos if bos is None else bos, eos]
+    def markers(self, bos: int, eos: int) -> list[int]:
+        """`<s> document </s>`, as `encode_text` writes it."""
+        return [bos, eos]
 
     def encode(self, tokenizer: Any, texts: list[str]) -> list[Encoded]:
-        from bailong.data.tokens import Encoded
-        from bailong.tokenizer.folder import encode_documents
-
-        bos, eos = self.markers(tokenizer.bos_token_id, tokenizer.eos_token_id)
-        return [Encoded([bos, *ids, eos]) for ids in encode_documents(tokenizer, texts)]
+        return self.encode_text(tokenizer, texts)
