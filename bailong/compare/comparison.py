@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bailong.compare import texts
 from bailong.compare.runs import RunRecord, Runs
 from bailong.compare.statistics import Estimate, area, estimate, first_reach
+from bailong.compare.texts import TextFigures
 from bailong.run.checks import did_you_mean
 from bailong.run.folder import IGNORED
 
@@ -47,6 +49,7 @@ class Choice:
     metrics: dict[str, Estimate | None] = field(default_factory=dict)
     paired: dict[str, Estimate | None] = field(default_factory=dict)
     reach: Reach | None = None
+    texts: dict[str, TextFigures] = field(default_factory=dict)
 
     @property
     def finished(self) -> list[RunRecord]:
@@ -69,7 +72,8 @@ class Check:
 @dataclass
 class Comparison:
     """What the report shows. `baseline` is None when no run has it; `horizon` is the tokens that every finished
-    run reaches; `differing` maps a settings key to its values per choice."""
+    run reaches; `differing` maps a settings key to its values per choice; `texts` names what was evaluated beside the
+    held-out text, and says whether it is in the old language."""
 
     by: list[str]
     asked_baseline: str
@@ -81,6 +85,7 @@ class Comparison:
     checks: list[Check] = field(default_factory=list)
     #: per run folder: tokens to the baseline's final loss; None is "not reached", absence "cannot be told"
     tokens_to_baseline: dict[str, float | None] = field(default_factory=dict)
+    texts: dict[str, bool] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -138,6 +143,7 @@ def compare_runs(
     base = next((choice for choice in choices if choice.baseline), None)
     asked = base.name if base else ", ".join(values)
     comparison = Comparison(keys, asked, runs, choices, base, float(min(ends, default=0.0)), differing)
+    comparison.texts = texts.names(runs.runs)
     pair = _pair_key(differing, keys)
     _fill(comparison, pair)
     comparison.checks = list(_checks(comparison, pair))
@@ -176,9 +182,11 @@ def _fill(comparison: Comparison, pair: Pair) -> None:
     targets = [t for run in partners.values() if (t := run.at_end("eval/bpb")) is not None]
     for choice in comparison.choices:
         own = {pair(run): run for run in choice.finished}  # of several runs of one seed one is paired
+        pairs = [(run, partners[key]) for key, run in own.items() if key in partners]
+        for name in comparison.texts:
+            choice.texts[name] = texts.figures(choice.finished, [] if choice.baseline else pairs, name)
         for metric in METRICS:
             choice.metrics[metric] = estimate([measure(run, metric, horizon) for run in choice.finished])
-            pairs = [(run, partners[key]) for key, run in own.items() if key in partners]
             values = [(measure(a, metric, horizon), measure(b, metric, horizon)) for a, b in pairs]
             apart = [a - b for a, b in values if a is not None and b is not None]
             choice.paired[metric] = None if choice.baseline else estimate(apart)
@@ -270,6 +278,8 @@ def _checks(comparison: Comparison, pair: Pair) -> Iterator[Check]:
         yield _same_seeds(comparison, pair)
     yield _same("Same data order", finished, "data_order", "batches come in another order", pair)
     yield _same("Same data", finished, "data_sha256", "they were trained on different data")
+    for name in comparison.texts:
+        yield _same_text(name, finished)
     yield _same("Same tokenizer", finished, "tokenizer_sha256", "compare bits per byte only, never the loss")
     yield _same("Same number of steps", finished, "steps", "the shorter runs had less training")
     yield _same("Same code", finished, "git_commit", "they were made by different versions")
@@ -298,6 +308,21 @@ def _same_seeds(comparison: Comparison, pair: Pair) -> Check:
             return Check("Same seeds", None, f"still running; finished so far: {told}")
         return Check("Same seeds", False, f"finished runs: {told}; only those with a partner are paired")
     return Check("Same seeds", True, f"{next(iter(counts.values()))} finished per choice")
+
+
+def _same_text(name: str, finished: list[RunRecord]) -> Check:
+    """Whether every run scored the same text under a name; older runs scored none."""
+    found = {sha for run in finished if (sha := texts.record(run, name).get("sha256"))}
+    without = sum(not texts.record(run, name) for run in finished)
+    title = f"Same text {name}"
+    if not found:
+        return Check(title, None, "not recorded yet")
+    if len(found) > 1:
+        shown = ", ".join(sorted(map(_digest, found)))
+        return Check(title, False, f"{shown}: its bits per byte do not compare across runs")
+    if without:
+        return Check(title, False, f"{without} of {len(finished)} runs did not score it: its figures are of the others")
+    return Check(title, True, _digest(found.pop()))
 
 
 def _same(name: str, runs: list[RunRecord], key: str, otherwise: str, pair: Pair | None = None) -> Check:
@@ -329,7 +354,7 @@ def _agrees(run: RunRecord) -> bool:
         mine, told = measure(run, key, 0), run.result.get(key)
         if mine is None or not isinstance(told, int | float) or not math.isclose(mine, told, rel_tol=1e-6):
             return False
-    return True
+    return texts.agrees(run)
 
 
 def _below(key: str, words: Sequence[str]) -> bool:

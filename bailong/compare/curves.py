@@ -136,6 +136,16 @@ def zoom_panels(comparison: Comparison) -> list[Panel]:
     ]
 
 
+def text_panels(comparison: Comparison) -> list[Panel]:
+    """The further evaluation texts, each with the untouched base."""
+    panels = []
+    for name, is_old in comparison.texts.items():
+        bases = {one.base.mean for choice in comparison.choices if (one := choice.texts[name]).base}
+        title = f"Bits per byte of {name}" + (", the old language" if is_old else "")
+        panels.append(Panel(f"eval/{name}/bpb", title, reference=bases.pop() if len(bases) == 1 else None))
+    return panels
+
+
 def draw(comparison: Comparison, panels: Sequence[Panel], columns: int = 2, legend: bool = True) -> Figure:
     """The panels in one figure."""
     look = styles(comparison.choices)
@@ -313,5 +323,6 @@ def _short_list(values: np.ndarray) -> list[float]:
 
 
 def figure1(comparison: Comparison) -> Figure:
-    """Evaluation loss and bits per byte, whole and at the start: what `curves.svg` and the notebook show."""
-    return draw(comparison, [*evaluation_panels(comparison), *zoom_panels(comparison)])
+    """Evaluation loss and bits per byte, whole and at the start, and the further texts: what `curves.svg` and the
+    notebook show."""
+    return draw(comparison, [*evaluation_panels(comparison), *zoom_panels(comparison), *text_panels(comparison)])

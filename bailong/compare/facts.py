@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from bailong.compare import texts
 from bailong.compare.comparison import Choice, Comparison
 from bailong.compare.runs import RunRecord
 from bailong.report import elements, units
@@ -71,8 +72,16 @@ def _language(run: RunRecord) -> str:
 
 
 def _held_out(run: RunRecord) -> str:
-    size = run.result.get("evaluation_bytes")
-    return f"{size:,} bytes" if isinstance(size, int) else ""
+    size, language = run.result.get("evaluation_bytes"), run.result.get("language")
+    return f"{size:,} bytes{f' in {language}' if language else ''}" if isinstance(size, int) else ""
+
+
+def _old_language(run: RunRecord) -> str:
+    """The text that tells what is forgotten."""
+    name = texts.old(run)
+    told = texts.record(run, name) if name else {}
+    size = told.get("bytes")
+    return f"{name}, {size:,} bytes of {told.get('source')}" if isinstance(size, int) else ""
 
 
 def _trained(run: RunRecord) -> str:
@@ -102,6 +111,7 @@ FACTS: dict[str, Callable[[RunRecord], str]] = {
     "data": _data,
     "language": _language,
     "held-out text": _held_out,
+    "old language": _old_language,
     "hardware": lambda run: run.hardware,
     "software": _software,
     "commit": _commit,

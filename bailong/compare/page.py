@@ -28,6 +28,7 @@ def page(comparison: Comparison, settings: Compare, to: Path) -> str:
         facts.compared(comparison),
         headline(comparison),
         differences(comparison),
+        *(_text(comparison, name) for name in comparison.texts),
         _base(comparison),
         _intervals(comparison),
         *figures,
@@ -96,6 +97,32 @@ def differences(comparison: Comparison) -> str:
         f"Bits per byte less those of the {visible(base.name)} run with the same seed, averaged over pairs. Left of "
         "the line at zero is better; each column has a scale of its own. <b>Bold</b>: the 95&thinsp;% interval leaves "
         "zero out.",
+    )
+
+
+def _text(comparison: Comparison, name: str) -> str:
+    """A further evaluation text: what every choice makes of it, and what it forgets against the baseline."""
+    base, old = comparison.baseline, comparison.texts[name]
+    rows = []
+    for choice in comparison.choices:
+        found = choice.texts[name]
+        cells = [_name(comparison, choice), table.text_runs(choice, name), statements.number(found.base)[0]]
+        for value, signed in ((found.step0, False), (found.final, False), (found.change, True)):
+            cells += _pair(*statements.number(value, signed=signed))
+        if base:
+            contrast = _contrast(statements.forgotten(choice).get(name))
+            cells += [cell("", "n value"), cell("", "half")] if choice.baseline else contrast
+        rows.append(Row(cells, "reference" if choice.baseline else ""))
+    numbers = ["runs", "untouched base", *(th(head, "n", 2) for head in ("step 0", "final"))]
+    numbers += [th(table.text_change(comparison, name), "n", 2)]
+    numbers += [th(f"difference to {base.name}", "n", 2)] if base else []
+    what = "Forgetting" if old else "The change"
+    return section(
+        f"The old language: {name}" if old else f"Another text: {name}",
+        elements.table(rows, [comparison.label], numbers),
+        f"Bits per byte of the text {visible(name)}, never trained on; lower is better. {what} is the end less the "
+        "untouched base under its own tokenizer, run by run, on the longest part of the text that was scored at both; "
+        "above zero is a loss.",
     )
 
 
@@ -181,6 +208,11 @@ def _figures(comparison: Comparison) -> tuple[list[str], list[dict[str, Any]]]:
             "The start",
             "The same curves over the first tokens, where new rows differ most.",
             curves.zoom_panels(comparison),
+        ),
+        (
+            "Other texts",
+            "What becomes of the texts that were evaluated beside the held-out one.",
+            curves.text_panels(comparison),
         ),
         (
             "Training loss",

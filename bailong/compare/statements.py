@@ -57,7 +57,7 @@ class Contrast:
 
 
 class Difference(Contrast):
-    """Bits per byte less the baseline's; below 0 is better."""
+    """Bits per byte (or what of them is forgotten) less the baseline's; below 0 is better."""
 
     fewest, most = 3, 6
 
@@ -132,6 +132,11 @@ def differences(choice: Choice) -> dict[str, Difference]:
     return {metric: Difference(value) for metric in METRICS if (value := choice.paired.get(metric))}
 
 
+def forgotten(choice: Choice) -> dict[str, Difference]:
+    """By further evaluation text, what the end is above the untouched base, less the same of the baseline."""
+    return {name: Difference(one.paired) for name, one in choice.texts.items() if one.paired}
+
+
 def speed_up(choice: Choice) -> SpeedUp | None:
     """Only where every run reached the baseline's final loss, and a pair is there to tell it from."""
     found = choice.reach
@@ -143,7 +148,8 @@ def speed_up(choice: Choice) -> SpeedUp | None:
 def told(choice: Choice) -> bool:
     """Whether the choice is apart from the baseline in anything that is shown of it."""
     faster = speed_up(choice)
-    return any(c.apart for c in [*differences(choice).values(), *([faster] if faster else [])])
+    every = [*differences(choice).values(), *forgotten(choice).values(), *([faster] if faster else [])]
+    return any(c.apart for c in every)
 
 
 # --- sentences ---------------------------------------------------------------------------------------
@@ -157,7 +163,8 @@ def findings(comparison: Comparison) -> Iterator[tuple[str, str]]:
         if base is None or not found:
             continue
         other = spoken(base, comparison)
-        sentences = [_differences(found, choice, other), _reached(choice, other), f"({_pairs(found.values())})"]
+        sentences = [_differences(found, choice, other), _reached(choice, other)]
+        sentences += [_texts(choice, comparison, other), f"({_pairs(found.values())})"]
         yield spoken(choice, comparison), " ".join(part for part in sentences if part)
 
 
@@ -174,11 +181,27 @@ def _differences(found: dict[str, Difference], choice: Choice, other: str) -> st
         return f"cannot be told from {other} by these seeds: each interval holds zero (bits per byte: {listed})."
     rest = f"{_listed(open_)} the interval holds zero" if open_ else ""
     if not said:
-        return f"is told from {other} by its tokens alone: {rest}."
+        faster = speed_up(choice)
+        by = ["its tokens"] if faster and faster.apart else []
+        by += [f"what becomes of {name}" for name, one in forgotten(choice).items() if one.apart]
+        return f"is told from {other} by {_listed(by)} alone: {rest}."
     first, *others = said.items()
     clauses = [f"{first[1].spoken(other)} {SPOKEN[first[0]]}"]
     clauses += [f"{one.spoken()} {SPOKEN[metric]}" for metric, one in others]
     return f"is {_listed(clauses)}" + (f"; {rest}." if rest else ".")
+
+
+def _texts(choice: Choice, comparison: Comparison, base: str) -> str:
+    """What is forgotten of the old language, and what the other texts lose, where it is told from the baseline."""
+    said = []
+    for name, one in forgotten(choice).items():
+        if not (one.apart or one.single) or not one.aside().strip("+−0. ±"):
+            continue
+        amount = one.aside().lstrip("+−")
+        more = "more" if one.estimate.mean > 0 else "less"
+        verb = "forgets" if comparison.texts[name] else "loses"
+        said.append(f"It {verb} {amount} bits per byte of {name} {more} than {base}.")
+    return " ".join(said)
 
 
 def _reached(choice: Choice, base: str) -> str:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bailong.compare import statements
+from bailong.compare import statements, texts
 from bailong.compare.comparison import METRICS, Choice, Comparison, choice_of, measure
 from bailong.compare.runs import STATUSES, RunRecord
 from bailong.compare.statements import Contrast
@@ -85,6 +85,11 @@ def _reached(run: RunRecord, comparison: Comparison) -> Any:
     return "not reached" if reached is None else reached
 
 
+def _old(run: RunRecord, where: str) -> float | None:
+    name = texts.old(run)
+    return texts.score(run, name, where) if name else None
+
+
 #: columns of `runs.csv`
 CSV_COLUMNS: dict[str, Callable[[RunRecord, Comparison], Any]] = {
     "run": lambda run, _: run.name,
@@ -108,6 +113,11 @@ CSV_COLUMNS: dict[str, Callable[[RunRecord, Comparison], Any]] = {
     "trainable_share_packed": lambda run, _: run.fact("trainable_share_packed"),
     "trainable_share_true": lambda run, _: run.fact("trainable_share_true"),
     "tokens_to_baseline": _reached,
+    "old_language": lambda run, _: texts.old(run),
+    "old_bpb_base": lambda run, _: _old(run, "base"),
+    "old_bpb_step0": lambda run, _: _old(run, "step0"),
+    "old_bpb_final": lambda run, _: _old(run, "final"),
+    "forgetting": lambda run, _: texts.forgetting(run),
     "started": lambda run, _: run.record.get("started"),
     "git_commit": lambda run, _: run.git_commit,
     "folder": lambda run, _: str(run.folder),
@@ -139,6 +149,9 @@ def show(comparison: Comparison, console: Console) -> None:
         console.print()
         console.print(_headline(comparison))
         console.print()
+        for name in comparison.texts:
+            console.print(_text(comparison, name))
+            console.print()
     if comparison.baseline is None and comparison.choices:
         console.print(Text(no_baseline(comparison), "yellow"))
     for name, text in statements.findings(comparison):
@@ -174,6 +187,41 @@ def _headline(comparison: Comparison) -> Table:
             differences = [_marked(found.get(metric)) for metric in METRICS]
             table.add_row(f"  − {comparison.asked_baseline}", "", *differences, style="dim")
     return table
+
+
+def _text(comparison: Comparison, name: str) -> Table:
+    """A further evaluation text, a line a choice: from the untouched base to the end."""
+    title = f"{name}, {text_kind(comparison, name)}"
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", pad_edge=False, title=title, title_justify="left")
+    table.add_column(comparison.label)
+    to_baseline = [f"− {comparison.asked_baseline}"] if comparison.baseline else []
+    for head in ("runs", "bpb base", "step 0", "final", text_change(comparison, name), *to_baseline):
+        table.add_column(head, justify="right")
+    for choice in comparison.choices:
+        found = choice.texts[name]
+        cells = [choice.name, text_runs(choice, name)]
+        cells += [statements.number(value)[0] for value in (found.base, found.step0)]
+        cells += [_joined(statements.number(found.final))]
+        cells += [_joined(statements.number(found.change, signed=True))]
+        marked = [_marked(statements.forgotten(choice).get(name))] if comparison.baseline else []
+        table.add_row(*cells, *marked)
+    return table
+
+
+def text_kind(comparison: Comparison, name: str) -> str:
+    return "the old language" if comparison.texts[name] else "a further text"
+
+
+def text_change(comparison: Comparison, name: str) -> str:
+    """What the end is above the untouched base."""
+    return "forgetting" if comparison.texts[name] else "change"
+
+
+def text_runs(choice: Choice, name: str) -> str:
+    """How many finished runs scored a text: `3`, or `1 of 3`."""
+    final = choice.texts[name].final
+    scored, done = final.n if final else 0, len(choice.finished)
+    return str(scored) if scored == done else f"{scored} of {done}"
 
 
 def _marked(found: Contrast | None, interval: bool = True) -> Text:

@@ -51,8 +51,10 @@ def write_run(
     sweep: str | None = "initializers",
     train_every: int = 5,
     hardware: dict[str, Any] | None = None,
+    english: Sequence[float] | None = None,
 ) -> Path:
-    """A run whose evaluations, every ten steps, are `bpb` (bits per byte)."""
+    """A run whose evaluations, every ten steps, are `bpb` (bits per byte), and `english` of the old language: the base
+    has 1.0 of it, and at both ends a longer part is scored, which has 0.5 more throughout."""
     folder.mkdir(parents=True, exist_ok=True)
     tree = settings or config(initializer, seed)
     (folder / "config.yaml").write_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True))
@@ -79,6 +81,10 @@ def write_run(
             | {"eval/loss": loss, "eval/bpb": value, "eval/loss_new": loss + 1, "eval/loss_old": loss - 1}
             | {"eval/share_new": 0.25}
         )
+        if english:
+            rows[-1] |= {"eval/en/bpb": english[i], "eval/en/bytes": 12_000, "eval/en/tokens": 3000}
+        if english and 10 * i in (0, last):
+            rows[-1] |= {"eval/en.ends/bpb": english[i] + 0.5}
         for k in range(train_every, 11, train_every):
             if step < last:
                 there = {"step": step + k, "tokens": tokens + tokens_per_evaluation * k // 10}
@@ -120,6 +126,11 @@ def write_run(
             "data_sha256": "d" * 64,
             "base": {"bpb_untouched": 2.5, "bpb_tied": 2.75, "tied_checkpoint": False},
         }
+        if english:
+            facts |= {"old_language": "en", "forgetting": english[-1] - 1.0, "language": "zh-Hant"}
+            facts["texts"] = {"en": {"old": True, "bytes": 12_000, "source": "sample:corpus.jsonl", "sha256": "e" * 64}}
+            base = {"en": {"bpb_untouched": 1.0}, "en.ends": {"bpb_untouched": 1.5}}
+            facts["base"] = {**facts["base"], "texts": base}  # type: ignore[dict-item]
         (folder / "result.json").write_text(json.dumps(facts | (result or {})))
     return folder
 

@@ -1,0 +1,114 @@
+"""What is forgotten of the old language: its figures, their intervals, and runs that never scored it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from bailong.compare import curves, facts, page, runs, statements, table, texts
+from bailong.compare.comparison import Comparison, compare_runs
+from bailong.compare.settings import Compare
+from bailong.compare.statistics import estimate
+from tests.compare.folders import write_run, write_sweep
+
+ENGLISH = {"random": [1.2, 1.3, 1.25], "zip_tie": [1.1, 1.12, 1.12]}
+
+
+def sweep(folder: Path, without: str = "") -> Comparison:
+    """Three seeds of two choices; the record of the run named `without` has no old language."""
+    for initializer, ends in ENGLISH.items():
+        for seed, end in enumerate(ends):
+            name = f"initializer={initializer},seed={seed}"
+            curve = None if name == without else [1.05, 1.1, end]
+            write_run(folder / name, [3.0, 2.5, 2.0 + seed / 100], initializer, seed, english=curve)
+    return compare_runs(runs.read([folder]))
+
+
+def shown(comparison: Comparison, folder: Path) -> tuple[str, str]:
+    """The terminal's words and the page."""
+    console = Console(file=io.StringIO(), width=80)
+    table.show(comparison, console)
+    return console.file.getvalue(), page.page(comparison, Compare(runs=str(folder)), folder)  # type: ignore[attr-defined]
+
+
+def test_forgetting_has_its_interval_over_seeds_and_pairs(tmp_path: Path) -> None:
+    comparison = sweep(tmp_path)
+    assert comparison.texts == {"en": True}
+    random, zip_tie = comparison.choices
+    expected = estimate([end - 1.0 for end in ENGLISH["zip_tie"]])
+    found = zip_tie.texts["en"]
+    assert expected and found.change and found.paired and found.base and found.final
+    assert (found.change.mean, found.change.half) == pytest.approx((expected.mean, expected.half))
+    assert (found.base.mean, found.final.mean) == pytest.approx((1.0, sum(ENGLISH["zip_tie"]) / 3))
+    apart = estimate([a - b for a, b in zip(ENGLISH["zip_tie"], ENGLISH["random"], strict=True)])
+    assert apart and (found.paired.mean, found.paired.half) == pytest.approx((apart.mean, apart.half))
+    assert random.texts["en"].paired is None
+
+
+def test_it_stands_in_terminal_page_table_and_curves(tmp_path: Path) -> None:
+    comparison = sweep(tmp_path)
+    said, html = shown(comparison, tmp_path)
+    assert "en, the old language" in said and "forgetting" in said and "+0.113" in said
+    assert max(map(len, said.splitlines())) <= 80
+    assert "The old language: en" in html and "+0.113" in html and "Other texts" in html
+    sentence = dict(statements.findings(comparison))["zip_tie"]
+    difference = statements.forgotten(comparison.choices[1])["en"]
+    assert difference.apart
+    assert f"It forgets {difference.aside().lstrip('−')} bits per byte of en less than random." in sentence
+    assert sentence.startswith("is told from random by what becomes of en alone")
+    rows = list(csv.DictReader(io.StringIO(table.csv_text(comparison))))
+    assert [float(row["forgetting"]) for row in rows] == pytest.approx(
+        [end - 1 for ends in ENGLISH.values() for end in ends]
+    )
+    row = {key: rows[0][key] for key in ("old_language", "old_bpb_base", "old_bpb_step0", "old_bpb_final")}
+    assert row == {"old_language": "en", "old_bpb_base": "1.0", "old_bpb_step0": "1.05", "old_bpb_final": "1.2"}
+    panel = curves.text_panels(comparison)[0]
+    assert (panel.key, panel.reference) == ("eval/en/bpb", 1.0)
+    assert panel.title in curves.svg(curves.figure1(comparison))
+    assert facts.shared(comparison)["old language"] == "en, 12,000 bytes of sample:corpus.jsonl"
+    assert facts.shared(comparison)["held-out text"] == "31,381 bytes in zh-Hant"
+    assert not comparison.warnings
+
+
+def test_runs_of_before_are_read_and_say_nothing_of_it(tmp_path: Path) -> None:
+    write_sweep(tmp_path, {"random": [[3.0, 2.0]] * 2, "zip_tie": [[2.9, 1.9]] * 2})
+    comparison = compare_runs(runs.read([tmp_path]))
+    said, html = shown(comparison, tmp_path)
+    assert comparison.texts == {} and "forgetting" not in said and "old language" not in html
+    rows = list(csv.DictReader(io.StringIO(table.csv_text(comparison))))
+    assert {row["forgetting"] for row in rows} == {""}
+
+
+def test_a_run_of_before_among_others_is_counted_and_told(tmp_path: Path) -> None:
+    comparison = sweep(tmp_path, without="initializer=zip_tie,seed=1")
+    found = comparison.choices[1].texts["en"]
+    assert found.change and found.change.n == 2 and found.paired and found.paired.n == 2
+    said, html = shown(comparison, tmp_path)
+    assert "2 of 3" in said and "2 of 3" in html
+    assert any(check.name == "Same text en" and "1 of 6 runs" in check.detail for check in comparison.warnings)
+
+
+def test_another_text_under_the_same_name_is_told(tmp_path: Path) -> None:
+    sweep(tmp_path)
+    other = {"texts": {"en": {"old": True, "bytes": 12_000, "source": "x", "sha256": "f" * 64}}}
+    write_run(tmp_path / "initializer=zip_tie,seed=2", [3.0, 2.5, 2.02], "zip_tie", 2, english=[1, 1, 1], result=other)
+    comparison = compare_runs(runs.read([tmp_path]))
+    assert [check.ok for check in comparison.checks if check.name == "Same text en"] == [False]
+
+
+def test_a_result_that_contradicts_its_record_is_told(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", [3.0, 2.0], english=[1.1, 1.4], result={"forgetting": 0.1})
+    comparison = compare_runs(runs.read([tmp_path]))
+    assert any(check.name == "Results match the record" for check in comparison.warnings)
+
+
+def test_an_unfinished_run_has_curves_and_no_forgetting(tmp_path: Path) -> None:
+    place = write_run(tmp_path / "a", [3.0, 2.0], english=[1.1, 1.4], finished=False)
+    run = runs.read_run(place, [])
+    assert texts.names([run]) == {"en": False} and texts.forgetting(run) is None
+    assert len(run.curve("eval/en/bpb")[0]) == 2
+    shown(compare_runs(runs.read([tmp_path])), tmp_path)
