@@ -10,7 +10,7 @@ from bailong import initializer
 from bailong.api.settings import Api, Prices
 from bailong.app import workspace
 from bailong.compare.settings import Compare
-from bailong.data.settings import Data, Source
+from bailong.data.settings import Data, Replay, Source
 from bailong.evaluate.settings import Benchmark, Chat, Evaluate, Generator, Judge, Sampling
 from bailong.extend.settings import Extend
 from bailong.model.settings import Adapter, Model, Shape
@@ -85,7 +85,7 @@ def known_keys(command: str) -> set[str]:
     def walk(cls: Any, prefix: str) -> None:
         for f in dataclasses.fields(cls):
             keys.add(prefix + f.name)
-            nested = {"shape": Shape, "old_language": Source} if f.name not in step.ORDER else {}
+            nested = {"shape": Shape, "old_language": Source, "replay": Replay} if f.name not in step.ORDER else {}
             inner = (SETTINGS | nested).get(f.name) or (step.step_class(f.name) if f.name in step.ORDER else None)
             for option in choices(CHOICES[f.name]).values() if f.name in CHOICES else [inner] if inner else []:
                 walk(option, f"{prefix}{f.name}.")

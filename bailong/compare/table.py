@@ -106,6 +106,8 @@ CSV_COLUMNS: dict[str, Callable[[RunRecord, Comparison], Any]] = {
     "loss_final": lambda run, _: run.at_end("eval/loss"),
     "auc": lambda run, comparison: measure(run, "auc", comparison.horizon),
     "tokens": lambda run, _: run.fact("tokens"),
+    "data_tokens": lambda run, _: run.fact("data_tokens"),
+    "replay_tokens": lambda run, _: run.fact("replay_tokens"),
     "steps": lambda run, _: run.fact("steps"),
     "seconds": lambda run, _: run.fact("seconds"),
     "tokens_per_second": lambda run, _: run.fact("tokens_per_second"),

@@ -1,5 +1,7 @@
 """From tokenized documents to the sequences and steps of training and evaluation."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -131,6 +133,15 @@ def collate(rows: list[list[tuple[np.ndarray, np.ndarray]]], pad: int, shared: b
 
 
 @dataclass
+class Replayed:
+    """Targets, their bytes, and the running hash of replayed sequences, over all devices."""
+
+    targets: int = 0
+    text_bytes: int = 0
+    digest: str = ""
+
+
+@dataclass
 class Batch:
     """Everything one optimizer step trains on.
 
@@ -138,7 +149,9 @@ class Batch:
         number: 0 for the first step.
         micro_batches: this device's share.
         targets, text_bytes: over all devices; the loss is divided by `targets`.
-        digest: running hash of every batch so far, over all devices: equal digests mean equal data in equal order.
+        digest: running hash of every batch so far, over all devices and without what is replayed: equal digests mean
+            equal data in equal order.
+        replay: what of the step is replayed, with a running hash of its own.
     """
 
     number: int
@@ -146,6 +159,32 @@ class Batch:
     targets: int
     text_bytes: int
     digest: str
+    replay: Replayed
+
+
+@dataclass
+class Mixture:
+    """Sequences that are trained on beside those of the data, so that `share` of all targets are of them.
+
+    `per_sequence` stand beside each sequence of the data, on average; how many are due by a step, and which, follows
+    from its number alone. So the data is the same whatever the share, and a resumed run needs no state.
+    """
+
+    sequences: Sequences
+    per_sequence: float
+
+    @classmethod
+    def of(cls, share: float, replay: Sequences, data: Sequences) -> Mixture:
+        """`share` of all targets, by the mean targets of a sequence of either."""
+        mine, theirs = (s.target_tokens() / len(s) for s in (replay, data))
+        return cls(replay, share / (1 - share) * theirs / mine)
+
+    def positions(self, begin: int, end: int) -> np.ndarray:
+        """Positions in the stream of replay that stand beside the positions of the data from `begin` to `end`."""
+        return np.arange(self._due(begin), self._due(end))
+
+    def _due(self, position: int) -> int:
+        return int(np.floor(position * self.per_sequence + 0.5))
 
 
 @dataclass
@@ -154,6 +193,7 @@ class Steps:
 
     `row`: the sequences of a step share rows of that many tokens, which wastes less on padding and changes nothing in
     what is learned, since attention stays within a sequence and the loss is divided by the targets of the step.
+    `mixture`: what is replayed comes on top of the `batch_size` sequences of each step.
     """
 
     sequences: Sequences
@@ -168,29 +208,44 @@ class Steps:
     rank: int = 0
     world: int = 1
     row: int | None = None
+    mixture: Mixture | None = None
+    replay_digest: str = ""
 
     def __len__(self) -> int:
         return self.last - self.first
 
     def __iter__(self) -> Iterator[Batch]:
-        digest = self.digest
+        digest, replayed = self.digest, self.replay_digest
         for number in range(self.first, self.last):
-            positions = np.arange(number * self.batch_size, (number + 1) * self.batch_size)
-            chosen = shuffled(positions, len(self.sequences), self.seed)
-            samples = [self.sequences[int(i)] for i in chosen]
-            running = hashlib.blake2b(digest.encode(), digest_size=16)
-            kept = [targets[targets != IGNORE] for _, targets in samples]
-            for (inputs, _), targets in zip(samples, kept, strict=True):
-                running.update(inputs.tobytes() + targets.tobytes())
-            digest = running.hexdigest()
-            all_targets = np.concatenate(kept)
+            begin, end = number * self.batch_size, (number + 1) * self.batch_size
+            samples = self._samples(self.sequences, np.arange(begin, end))
+            digest, targets, text_bytes = self._counted(samples, digest)
+            replay = Replayed(digest=replayed)
+            if self.mixture is not None and len(due := self.mixture.positions(begin, end)):
+                more = self._samples(self.mixture.sequences, due)
+                replayed, replay.targets, replay.text_bytes = self._counted(more, replayed)
+                replay.digest = replayed
+                samples += more
             yield Batch(
                 number,
                 self._micro_batches(samples)[self.rank :: self.world],
-                len(all_targets),
-                int(self.byte_lengths[all_targets].sum()),
+                targets + replay.targets,
+                text_bytes + replay.text_bytes,
                 digest,
+                replay,
             )
+
+    def _samples(self, sequences: Sequences, positions: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        return [sequences[int(i)] for i in shuffled(positions, len(sequences), self.seed)]
+
+    def _counted(self, samples: list[tuple[np.ndarray, np.ndarray]], digest: str) -> tuple[str, int, int]:
+        """The running hash with these samples, their targets, and the bytes that those stand for."""
+        running = hashlib.blake2b(digest.encode(), digest_size=16)
+        kept = [targets[targets != IGNORE] for _, targets in samples]
+        for (inputs, _), targets in zip(samples, kept, strict=True):
+            running.update(inputs.tobytes() + targets.tobytes())
+        targets = np.concatenate(kept)
+        return running.hexdigest(), len(targets), int(self.byte_lengths[targets].sum())
 
     def _micro_batches(self, samples: list[tuple[np.ndarray, np.ndarray]]) -> list[MicroBatch]:
         if self.row is None:

@@ -53,6 +53,43 @@ class Source(Knobs, group="data.sources[]"):
 
 
 @dataclass
+class Replay(Knobs, group="data.replay"):
+    """Text that the base knows (by default the embedded English), trained on beside the data so that it is not
+    forgotten.
+
+    `share` of all trained tokens are of it (targets; 0: none). What is trained on of the data stays the same, sequence
+    by sequence: replay comes on top, so a step has 1 / (1 - `share`) times the tokens. Documents that are held out or
+    evaluated are never replayed. Where the text is: as in a `Source`.
+    """
+
+    share: float = 0.0
+    path: str = "sample:corpus.jsonl"
+    text: str = "en"
+    language: str = "en"
+    fraction: float = 1.0
+    split: str = "train"
+    kind: str = "auto"
+    revision: str | None = None
+
+    def __post_init__(self) -> None:
+        self.require(0 <= self.share < 1, "share", "at least 0 and below 1: the part of all trained tokens")
+        self.require(0 < self.fraction <= 1, "fraction", "in (0, 1]")
+        self.one_of("kind", KINDS + SHAPES)
+
+    @property
+    def source(self) -> Source:
+        return Source(
+            self.path,
+            self.text,
+            self.fraction,
+            self.split,
+            self.language,
+            kind=self.kind,
+            revision=self.revision,
+        )
+
+
+@dataclass
 class Data(Knobs, group="data"):
     """What is trained on, and what is held out.
 
@@ -61,9 +98,9 @@ class Data(Knobs, group="data"):
     hash of their text: every config that shares a text holds out the same documents; 0 is for a corpus that is only
     prepared, since every run is evaluated. `evaluation_bytes` bounds the
     evaluation text in bytes, which makes it the same text under any tokenizer; `evaluate_on` is the position of the
-    source that is evaluated. `expected_tokens` (of text) and `expected_dialogues` serve `plan=true` alone, where no
-    data is read. `kind` is `text`,
-    or `dialogue` for what `stage=sft` trains on.
+    source that is evaluated. `replay` is mixed in when a run trains (`Replay`). `expected_tokens` (of text) and
+    `expected_dialogues` serve `plan=true` alone, where no data is read. `kind` is `text`, or `dialogue` for what
+    `stage=sft` trains on.
     """
 
     name: str = MISSING
@@ -73,6 +110,7 @@ class Data(Knobs, group="data"):
     held_out: float = 0.05
     evaluate_on: int = 0
     evaluation_bytes: int = 200_000
+    replay: Replay = field(default_factory=Replay)
     expected_tokens: int | None = None
     expected_dialogues: int | None = None
 
@@ -82,6 +120,10 @@ class Data(Knobs, group="data"):
         self.require(self.evaluation_bytes > 0, "evaluation_bytes", "above 0")
         if shape := next((s.kind for s in self.sources if self.kind == "text" and s.kind in SHAPES), None):
             raise ValueError(f"data.sources[].kind={shape} is a shape of dialogues, which need data.kind=dialogue")
+        if self.replay.share and self.kind == "dialogue":
+            self.replay.require(self.replay.kind == "dialogue", "kind", "dialogue, as what it is mixed into")
+        elif self.replay.share:
+            self.replay.require(self.replay.kind not in SHAPES, "kind", "a kind of text, as what it is mixed into")
         if self.sources or self.folder is None:  # a prepared folder knows its own sources
             self.require(len(self.sources) > 0, "sources", "a list of at least one source")
             self.require(

@@ -1,7 +1,7 @@
 """Tokenized text on disk: made once per (text, tokenizer, stage), memory-mapped, shared by every job."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -110,24 +110,45 @@ def build(
     """
     if not (folder / "corpus.json").exists():
         with replacing(folder) as partial:
-            _write(partial, data, np.dtype(np.uint16 if vocabulary <= 2**16 else np.uint32), encode, say)
+            _write(partial, data, _dtype(vocabulary), encode, say)
     return load(folder)
+
+
+def build_text(
+    folder: Path,
+    documents: Iterable[str],
+    vocabulary: int,
+    encode: Callable[[list[str]], list[Encoded]],
+    say: Callable[[str], None] = lambda line: None,
+) -> TokenizedText:
+    """One text alone, tokenized into `folder` unless it is there already; otherwise as `build`."""
+    dtype = _dtype(vocabulary)
+    if not (folder / "text.json").exists():
+        with replacing(folder) as partial:
+            facts = _write_text(partial, "text", ((None, text) for text in documents), dtype, encode, say)
+            (partial / "text.json").write_text(json.dumps(facts))
+    return _open(folder, "text", dtype, json.loads((folder / "text.json").read_text()))
 
 
 def load(folder: Path) -> Corpus:
     """Open what `build` wrote."""
     facts = json.loads((folder / "corpus.json").read_text())
     dtype = np.dtype(facts["dtype"])
-
-    def one(name: str) -> TokenizedText:
-        starts = np.load(folder / f"{name}.starts.npy", mmap_mode="r")
-        ids = np.memmap(folder / f"{name}.ids", dtype=dtype, mode="r") if starts[-1] else np.empty(0, dtype)
-        mask = folder / f"{name}.trained"
-        trained = np.memmap(mask, dtype=bool, mode="r") if mask.exists() and starts[-1] else None
-        return TokenizedText(ids, starts, facts[name]["text_bytes"], trained)
-
+    training, evaluation = (_open(folder, name, dtype, facts[name]) for name in ("training", "evaluation"))
     documents = json.loads((folder / "evaluation.json").read_text())
-    return Corpus(folder, one("training"), one("evaluation"), documents, facts["per_source"])
+    return Corpus(folder, training, evaluation, documents, facts["per_source"])
+
+
+def _open(folder: Path, name: str, dtype: np.dtype, facts: dict[str, int]) -> TokenizedText:
+    starts = np.load(folder / f"{name}.starts.npy", mmap_mode="r")
+    ids = np.memmap(folder / f"{name}.ids", dtype=dtype, mode="r") if starts[-1] else np.empty(0, dtype)
+    mask = folder / f"{name}.trained"
+    trained = np.memmap(mask, dtype=bool, mode="r") if mask.exists() and starts[-1] else None
+    return TokenizedText(ids, starts, facts["text_bytes"], trained)
+
+
+def _dtype(vocabulary: int) -> np.dtype:
+    return np.dtype(np.uint16 if vocabulary <= 2**16 else np.uint32)
 
 
 def _write(
@@ -140,29 +161,7 @@ def _write(
     ]
 
     def write(name: str, documents: Iterable[tuple[int | None, str]]) -> dict[str, int]:
-        starts, size, text_bytes, told = [0], 0, 0, 0
-        mask = folder / f"{name}.trained"
-        with (folder / f"{name}.ids").open("wb") as stream, mask.open("wb") as masks:
-            for batch in in_batches(documents, 512):
-                for (position, text), whole in zip(batch, encode([text for _, text in batch]), strict=True):
-                    stream.write(np.asarray(whole.ids, dtype=dtype).tobytes())
-                    if whole.trained is not None:
-                        masks.write(whole.trained.tobytes())
-                    size += len(whole.ids)
-                    starts.append(size)
-                    length = len(text.encode("utf-8")) if whole.text_bytes is None else whole.text_bytes
-                    text_bytes += length
-                    if position is not None:
-                        row = per_source[position]
-                        for key, value in (("documents", 1), ("tokens", len(whole.ids)), ("bytes", length)):
-                            row[key] = row[key] + value  # type: ignore[operator]
-                if size - told >= SAY_EVERY:
-                    told = size
-                    say(f"  {len(starts) - 1:,} documents, {size:,} tokens")
-        if size and not mask.stat().st_size:  # every token is a target
-            mask.unlink()
-        np.save(folder / f"{name}.starts.npy", np.asarray(starts, dtype=np.int64))
-        return {"documents": len(starts) - 1, "tokens": size, "text_bytes": text_bytes}
+        return _write_text(folder, name, documents, dtype, encode, say, per_source)
 
     facts = {
         "dtype": dtype.name,
@@ -172,6 +171,41 @@ def _write(
     }
     (folder / "evaluation.json").write_text(json.dumps(evaluation, ensure_ascii=False))
     (folder / "corpus.json").write_text(json.dumps(facts, ensure_ascii=False, indent=2))
+
+
+def _write_text(
+    folder: Path,
+    name: str,
+    documents: Iterable[tuple[int | None, str]],
+    dtype: np.dtype,
+    encode: Callable[[list[str]], list[Encoded]],
+    say: Callable[[str], None],
+    per_source: Sequence[dict[str, object]] = (),
+) -> dict[str, int]:
+    """Ids, starts and masks of documents; each with the position of its source, whose row counts it, or None."""
+    starts, size, text_bytes, told = [0], 0, 0, 0
+    mask = folder / f"{name}.trained"
+    with (folder / f"{name}.ids").open("wb") as stream, mask.open("wb") as masks:
+        for batch in in_batches(documents, 512):
+            for (position, text), whole in zip(batch, encode([text for _, text in batch]), strict=True):
+                stream.write(np.asarray(whole.ids, dtype=dtype).tobytes())
+                if whole.trained is not None:
+                    masks.write(whole.trained.tobytes())
+                size += len(whole.ids)
+                starts.append(size)
+                length = len(text.encode("utf-8")) if whole.text_bytes is None else whole.text_bytes
+                text_bytes += length
+                if position is not None:
+                    row = per_source[position]
+                    for key, value in (("documents", 1), ("tokens", len(whole.ids)), ("bytes", length)):
+                        row[key] = row[key] + value  # type: ignore[operator]
+            if size - told >= SAY_EVERY:
+                told = size
+                say(f"  {len(starts) - 1:,} documents, {size:,} tokens")
+    if size and not mask.stat().st_size:  # every token is a target
+        mask.unlink()
+    np.save(folder / f"{name}.starts.npy", np.asarray(starts, dtype=np.int64))
+    return {"documents": len(starts) - 1, "tokens": size, "text_bytes": text_bytes}
 
 
 def in_batches(items: Iterable, size: int) -> Iterator[list]:

@@ -20,7 +20,9 @@ from bailong.run.files import replaced
 class Counters:
     """Where a run stands; saved with every checkpoint.
 
-    `since_*` sum over the steps since the last train row. `facts` are what a resumed run must find again: the
+    `tokens` and `text_bytes` are of all that was trained on, `replay_*` the part of it that was replayed; `digest` is
+    the order of the data, `replay_digest` that of the replay. `since_*` sum over the steps since the last train row.
+    `facts` are what a resumed run must find again: the
     new rows, precision, optimizer and number of devices that it began with.
     """
 
@@ -29,6 +31,9 @@ class Counters:
     tokens: int = 0
     text_bytes: int = 0
     digest: str = ""
+    replay_tokens: int = 0
+    replay_bytes: int = 0
+    replay_digest: str = ""
     since_nll: float = 0.0
     since_targets: int = 0
     since_bytes: int = 0

@@ -1,7 +1,7 @@
 """The text of a run as token ids, made once and shared by jobs."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice, pairwise
 from pathlib import Path
@@ -12,9 +12,10 @@ import numpy as np
 from bailong.data import prepared, tokens
 from bailong.data.tokens import Corpus, Encoded, TokenizedText
 from bailong.run import folder
-from bailong.train import identity
+from bailong.train import identity, texts
 from bailong.train.assemble import open_tokenizer
 from bailong.train.settings import Train
+from bailong.train.texts import EvaluationText
 
 
 def prepare(settings: Train, say: Callable[[str], None]) -> Corpus:
@@ -40,6 +41,25 @@ def prepare(settings: Train, say: Callable[[str], None]) -> Corpus:
             "keep a byte of their outputs"
         )
     return corpus
+
+
+def replayed(settings: Train, evaluated: Sequence[EvaluationText], say: Callable[[str], None]) -> TokenizedText:
+    """The text of `data.replay` as ids, encoded as the data is; without what is held out or evaluated.
+
+    Raises:
+        ValueError: nothing is left of it.
+    """
+    tokenizer, _ = open_tokenizer(settings)
+    content, documents = texts.replayed(settings, identity.cache(settings), evaluated)
+    place = _place(settings, content)
+    with folder.shared(place):
+        text = tokens.build_text(place, documents, len(tokenizer), partial(settings.stage.encode, tokenizer), say)
+    if not text.text_bytes:
+        raise ValueError(
+            f"data.replay.path={settings.data.replay.path} is not accepted: it holds no document that is neither held "
+            "out nor evaluated"
+        )
+    return text
 
 
 def evaluation_text(settings: Train, tokenizer: Any, data_sha256: str) -> tuple[TokenizedText, list[str]] | None:

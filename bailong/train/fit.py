@@ -10,8 +10,8 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 
-from bailong.data.batches import Sequences, Steps
-from bailong.data.tokens import Corpus
+from bailong.data.batches import Mixture, Sequences, Steps
+from bailong.data.tokens import Corpus, TokenizedText
 from bailong.initializer import own_file
 from bailong.model import adapters, backbone
 from bailong.model.agreement import require_own_loss
@@ -23,7 +23,7 @@ from bailong.tokenizer.folder import byte_lengths
 from bailong.train import checkpoint, extension, identity, optim, reading, texts
 from bailong.train.assemble import Assembled, assemble, open_tokenizer
 from bailong.train.checkpoint import Counters
-from bailong.train.corpus import prepare, shown
+from bailong.train.corpus import prepare, replayed, shown
 from bailong.train.evaluation import Evaluated, base_scores, windows
 from bailong.train.module import Training
 from bailong.train.observer import Observer
@@ -61,7 +61,8 @@ def fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) ->
         precision=built.precision,
     )
 
-    sequences = _sequences(settings, corpus, built)
+    sequences = _sequences(settings, corpus.training, built)
+    mixture = _mixture(settings, sequences, built, beside, reporter) if settings.data.replay.share else None
     total = settings.stage.steps(len(sequences), sequences.target_tokens())
     path = run.folder / "checkpoints" / "last.ckpt"
     if settings.extend_run is not None and not path.exists():
@@ -76,7 +77,9 @@ def fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) ->
     with Observer(settings, run, built, evaluated, counters, total, reporter) as observer:
         module = Training(settings, built, counters, total, observer, path, content)
         reporter.begin(total, counters.step)
-        _loop(settings, run, built, module, _steps(settings, built, sequences, counters, total))
+        steps = _steps(settings, built, sequences, counters, total)
+        steps.mixture, steps.replay_digest = mixture, counters.replay_digest
+        _loop(settings, run, built, module, steps)
         reporter.end()
         if counters.step < total:
             _stop(settings, module, reporter)
@@ -150,13 +153,27 @@ def _describe_texts(
         reporter.say(f"old_language: none beside it, for {spoken} is the language that is learned")
 
 
-def _sequences(settings: Train, corpus: Corpus, built: Assembled) -> Sequences:
-    """The training text as the stage cuts it; dialogues are packed into rows later, when their step is made."""
+def _sequences(settings: Train, text: TokenizedText, built: Assembled) -> Sequences:
+    """Training text as the stage cuts it; dialogues are packed into rows later, when their step is made."""
     stage = settings.stage
     packing = "truncate" if stage.packing == "rows" else stage.packing
-    sequences = Sequences(corpus.training, stage.context, packing, built.tokenizer.bos_token_id)
+    sequences = Sequences(text, stage.context, packing, built.tokenizer.bos_token_id)
     sequences.require_one()
     return sequences
+
+
+def _mixture(
+    settings: Train, sequences: Sequences, built: Assembled, beside: Sequence[EvaluationText], reporter: Reporter
+) -> Mixture:
+    """What is replayed beside the data."""
+    replay = settings.data.replay
+    text = replayed(settings, beside, reporter.say)
+    mixture = Mixture.of(replay.share, _sequences(settings, text, built), sequences)
+    reporter.say(
+        f"replay {replay.path} ({replay.language}): {len(text.starts) - 1:,} documents, {len(text.ids):,} tokens; "
+        f"{replay.share:.1%} of all trained tokens, {mixture.per_sequence:.3f} sequences on top of each of the data"
+    )
+    return mixture
 
 
 def _facts(settings: Train, built: Assembled) -> dict[str, Any]:
@@ -243,6 +260,11 @@ def _result(run: Run, known: dict[str, Any], built: Assembled, counters: Counter
         "steps": counters.step,
         "tokens": counters.tokens,
         "bytes": counters.text_bytes,
+        "data_tokens": counters.tokens - counters.replay_tokens,
+        "data_bytes": counters.text_bytes - counters.replay_bytes,
+        "replay_tokens": counters.replay_tokens,
+        "replay_bytes": counters.replay_bytes,
+        "replay_order": counters.replay_digest or None,
         "seconds": round(counters.seconds, 3),
         "tokens_per_second": round(counters.tokens / counters.seconds, 1) if counters.seconds else None,
         "peak_memory_gb": max((row["peak_memory_gb"] for row in speeds), default=None),

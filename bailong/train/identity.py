@@ -86,6 +86,8 @@ def identity(settings: Train) -> dict[str, Any]:
         ignored.append("model.shape")
     if settings.tokenizer.folder is None or settings.stage.from_scratch:
         ignored.append("initializer")
+    replay = settings.data.replay
+    ignored += ["data.replay"]  # its share and its content stand in
     if settings.optimizer.schedule == "cosine":  # left out: runs that were made before there was another have none
         ignored.append("optimizer.schedule")
     if settings.optimizer.schedule != "wsd":
@@ -97,6 +99,8 @@ def identity(settings: Train) -> dict[str, Any]:
     }
     if "initializer" not in ignored and (code := own_code(settings.initializer)):
         flat["initializer.code"] = code
+    if replay.share:  # left out: runs that were made before there was any have none
+        flat |= {"data.replay.share": replay.share, "data.replay": texts.replay_digest(settings, cache(settings))}
     flat |= {f"evaluation_texts.{name}": told for name, told in texts.facts(settings, cache(settings)).items()}
     return flat | {
         "data": data_digest(settings),

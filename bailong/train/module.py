@@ -119,17 +119,20 @@ class Training(pl.LightningModule):
 
     def _count(self, batch: Batch, nll: torch.Tensor, norm: torch.Tensor, rate: float) -> None:
         counters, every = self.counters, self.settings.stage.evaluate_every_tokens
-        before = counters.tokens
+        before = counters.tokens - counters.replay_tokens  # runs that replay more are evaluated at the same data
         counters.step = batch.number + 1
         counters.tokens += batch.targets
         counters.text_bytes += batch.text_bytes
         counters.digest = batch.digest
+        counters.replay_tokens += batch.replay.targets
+        counters.replay_bytes += batch.replay.text_bytes
+        counters.replay_digest = batch.replay.digest
         counters.since_nll += float(nll)
         counters.since_targets += batch.targets
         counters.since_bytes += batch.text_bytes
         self._demand_finite(counters.since_nll)
         last = counters.step == self.total_steps
-        evaluated = last or before // every != counters.tokens // every
+        evaluated = last or before // every != (counters.tokens - counters.replay_tokens) // every
         row: dict[str, Any] = {}
         if evaluated or counters.step % self.settings.trainer.log_every_steps == 0:
             row = {
@@ -171,7 +174,10 @@ class Training(pl.LightningModule):
 
     def _write(self, row: dict[str, Any]) -> None:
         c = self.counters
-        self.observer.row({"step": c.step, "tokens": c.tokens, "bytes": c.text_bytes, **row})
+        place: dict[str, Any] = {"step": c.step, "tokens": c.tokens, "bytes": c.text_bytes}
+        if self.settings.data.replay.share:
+            place |= {"replay/tokens": c.replay_tokens, "replay/bytes": c.replay_bytes}
+        self.observer.row(place | row)
 
     def _save(self, path: Path) -> None:
         if self.trainer.is_global_zero:

@@ -37,6 +37,11 @@ def plan(settings: Train) -> tuple[Budget, list[str]]:
         else:
             tokens = round((stage.epochs or 1) * settings.data.expected_tokens)
             notes.append(f"{settings.data.expected_tokens:,} tokens an epoch is data.expected_tokens, not a count")
+    if share := settings.data.replay.share:
+        notes.append(
+            f"data.replay.share={share} comes on top: {1 / (1 - share):.3g} times the tokens, FLOPs and activations of "
+            "a step, which the figures above leave out"
+        )
     cuda = trainer.accelerator != "cpu"
     result = Budget(
         body,

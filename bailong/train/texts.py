@@ -5,9 +5,10 @@ lowest ones, which no configuration that holds out that much trains on. So the s
 Import-light: a finished sweep is recognised without torch.
 """
 
+import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,22 @@ def asked(settings: Train) -> list[Asked]:
     if old is not None and not same_language(old.language, language(settings)):
         found.insert(0, Asked(text_name(old), old, old=True))
     return found
+
+
+def replayed(settings: Train, cache: Path, evaluated: Sequence[EvaluationText]) -> tuple[str, Iterator[str]]:
+    """What `data.replay` trains on: none of what is held out or evaluated; and a hash of all that decides it."""
+    data = settings.data
+    body, trained_on = body_of(data.replay.source, settings, cache)
+    left_out = {document for text in evaluated for document in text.whole}
+    key = [replay_digest(settings, cache), data.held_out, sorted(left_out), body.path if trained_on else None]
+    texts = sources.documents(body)
+    kept = (t for t in texts if sources.share(t, "held_out") >= data.held_out and t not in left_out)
+    return hashlib.sha256(json.dumps(key).encode()).hexdigest(), kept
+
+
+def replay_digest(settings: Train, cache: Path) -> str:
+    """Hash of the source of `data.replay`."""
+    return _digest(settings.data.replay.source, cache)
 
 
 def facts(settings: Train, cache: Path) -> dict[str, str]:
@@ -160,7 +177,7 @@ def body_of(source: Source, settings: Train, cache: Path) -> tuple[Source, bool]
         raw = [Source(s["path"], "", language=s["language"]) for s in prepared.ledger(data)["sources"]]
     for trained, body in zip(raw, bodies, strict=True):
         if _same_text(source, trained, cache):
-            return (source if data.folder is None else body), True
+            return (source if data.folder is None else dataclasses.replace(body, fraction=source.fraction)), True
     return source, False
 
 

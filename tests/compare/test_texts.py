@@ -13,7 +13,7 @@ from bailong.compare import curves, facts, page, runs, statements, table, texts
 from bailong.compare.comparison import Comparison, compare_runs
 from bailong.compare.settings import Compare
 from bailong.compare.statistics import estimate
-from tests.compare.folders import write_run, write_sweep
+from tests.compare.folders import config, write_run, write_sweep
 
 ENGLISH = {"random": [1.2, 1.3, 1.25], "zip_tie": [1.1, 1.12, 1.12]}
 
@@ -112,3 +112,19 @@ def test_an_unfinished_run_has_curves_and_no_forgetting(tmp_path: Path) -> None:
     assert texts.names([run]) == {"en": False} and texts.forgetting(run) is None
     assert len(run.curve("eval/en/bpb")[0]) == 2
     shown(compare_runs(runs.read([tmp_path])), tmp_path)
+
+
+def test_shares_of_replay_are_compared_as_a_fair_question(tmp_path: Path) -> None:
+    """The data and its order are the same in every arm, so nothing is said against it; the tokens differ, and stand."""
+    for share, end in ((0.0, 1.4), (0.25, 1.1)):
+        for seed in (0, 1):
+            tree = config("zip_tie", seed, data__replay={"share": share, "path": "sample:corpus.jsonl", "text": "en"})
+            counts = {"data_tokens": 2000, "replay_tokens": 500 if share else 0}
+            folder = tmp_path / f"data.replay.share={share},seed={seed}"
+            write_run(folder, [3.0, 2.0], "zip_tie", seed, settings=tree, result=counts, english=[1.0, end + seed / 50])
+    comparison = compare_runs(runs.read([tmp_path]), "data.replay.share", "0.0")
+    assert [choice.name for choice in comparison.choices] == ["0.0", "0.25"] and not comparison.warnings
+    paired = comparison.choices[1].texts["en"].paired
+    assert paired and paired.mean == pytest.approx(-0.3)
+    rows = list(csv.DictReader(io.StringIO(table.csv_text(comparison))))
+    assert [row["replay_tokens"] for row in rows] == ["0", "0", "500", "500"]
