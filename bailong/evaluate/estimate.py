@@ -6,7 +6,7 @@ from bailong.api.client import Client
 from bailong.api.cost import Totals
 from bailong.evaluate.benchmark.item import Item
 from bailong.evaluate.benchmark.loader import load
-from bailong.evaluate.benchmark.settings import Benchmark
+from bailong.evaluate.benchmark.settings import MODEL, Benchmark
 from bailong.evaluate.judge import pairwise, single, template, verdicts
 from bailong.evaluate.judge.verdicts import Request
 from bailong.evaluate.settings import Evaluate
@@ -60,7 +60,9 @@ def _share(settings: Evaluate, benchmark: Benchmark, against: str | None) -> Pla
     # A plan reads what lies on this machine and downloads nothing
     items: list[Item] | None = None
     reason = "it is on the Hub" if benchmark.path.startswith("hub:") else ""
-    if not reason:
+    if benchmark.path == MODEL:  # no question is asked of a text
+        items = []
+    elif not reason:
         try:
             items = load(benchmark)
         except (ValueError, OSError) as error:

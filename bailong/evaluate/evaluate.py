@@ -17,7 +17,7 @@ from rich.table import Table
 
 from bailong.api.client import Client
 from bailong.evaluate import answers, estimate, harness, scores
-from bailong.evaluate.benchmark import contamination, loader
+from bailong.evaluate.benchmark import contamination, loader, own_text
 from bailong.evaluate.benchmark.item import Item
 from bailong.evaluate.benchmark.settings import Benchmark
 from bailong.evaluate.judge import pairwise, single, verdicts
@@ -69,7 +69,8 @@ def evaluate(settings: Evaluate) -> Path | None:
 def _evaluate(settings: Evaluate, to: Path, reporter: Reporter) -> None:
     for model in settings.models:
         model.path = as_folder(model.path, "models")
-    items = {name: loader.load(one, reporter.say) for name, one in settings.evaluation.items()}
+    folders = [model.path for model in settings.models if model.path is not None]
+    settings.evaluation, items = own_text.expanded(settings.evaluation, folders, reporter.say)
     for name, loaded in items.items():
         rows = (json.dumps(item.row(), ensure_ascii=False) for item in loaded)
         files.write(to / "items" / f"{name}.jsonl", "".join(f"{row}\n" for row in rows))
@@ -206,7 +207,7 @@ def _measure(
         return
     from bailong.evaluate.benchmark.perplexity import bits_per_byte
 
-    reporter.say(f"{path.parent.name}: bits per byte of {one.name}")
+    reporter.say(f"{path.parent.name}: bits per byte of {one.name}{f', in {one.language}' if one.language else ''}")
     local = source.local
     documents = [item.prompts[0] for item in items]
     found = bits_per_byte(local.model, local.tokenizer, documents, local.context, settings.generator.batch)

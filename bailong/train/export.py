@@ -15,7 +15,7 @@ from typing import Any
 from bailong.run import files, provenance
 from bailong.run.process import quiet
 from bailong.run.replacing import replacing
-from bailong.train import identity
+from bailong.train import identity, texts
 from bailong.train.settings import Export, Train, load
 
 
@@ -53,6 +53,7 @@ def export(settings: Export) -> Path:
         record = {
             "request": request,
             "run": {"folder": str(run)} | {key: asked.get(key) for key in names},
+            "evaluation": _evaluation(train),
             **proof,
             "files": {
                 path.relative_to(partial).as_posix(): files.sha256(path)
@@ -103,6 +104,14 @@ def _recognised(run: Path, asked: dict[str, Any], result: dict[str, Any]) -> Tra
     if identity.model_digest(train) != asked["identity"]["model"]:
         raise ValueError(f"model.path={train.model.path} is not the checkpoint that {run} was trained on: it changed")
     return train
+
+
+def _evaluation(train: Train) -> dict[str, Any] | None:
+    """On which texts the run was evaluated; None where its data is no longer here to tell."""
+    try:
+        return texts.told(train, identity.cache(train))
+    except (ValueError, OSError):
+        return None
 
 
 def _show(settings: Export, proof: dict[str, Any]) -> None:

@@ -8,12 +8,13 @@ Import-light: a finished sweep is recognised without torch.
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bailong.data import prepared, sources
+from bailong.data.evaluated import cut, lowest
 from bailong.data.settings import Source
 from bailong.run import files, folder
 from bailong.train.settings import Train, text_name
@@ -133,32 +134,6 @@ def read(settings: Train, cache: Path, data_sha256: str) -> list[EvaluationText]
     return found
 
 
-def lowest(texts: Iterable[str], most_bytes: int) -> list[str]:
-    """The documents with the lowest hashes, in their order: as few as hold `most_bytes` of UTF-8, or all."""
-    kept: dict[str, float] = {}
-    size = 0
-    for text in texts:
-        if text not in kept:
-            kept[text] = sources.share(text, "held_out")
-            size += len(text.encode("utf-8"))
-        if size > 8 * most_bytes + 1_000_000:  # not all of a large source at once
-            kept = {text: kept[text] for text in _first(kept, most_bytes)}
-            size = sum(len(text.encode("utf-8")) for text in kept)
-    return _first(kept, most_bytes)
-
-
-def cut(documents: list[str], most_bytes: int) -> list[str]:
-    """The beginning of documents in at most `most_bytes` of UTF-8; the last one ends behind a whole character."""
-    chosen, left = [], most_bytes
-    for text in documents:
-        part = text.encode("utf-8")[:left].decode("utf-8", "ignore")
-        if not part:
-            break
-        chosen.append(part)
-        left -= len(part.encode("utf-8"))
-    return chosen
-
-
 def body_of(source: Source, settings: Train, cache: Path) -> tuple[Source, bool]:
     """Where to read a text, and whether it stands in the text that is trained on.
 
@@ -199,16 +174,6 @@ def _same_text(one: Source, other: Source, cache: Path) -> bool:
     return bool(mine & theirs)
 
 
-def _first(kept: dict[str, float], most_bytes: int) -> list[str]:
-    chosen, size = [], 0
-    for text in sorted(kept, key=lambda t: (kept[t], t)):
-        if size >= most_bytes:
-            break
-        chosen.append(text)
-        size += len(text.encode("utf-8"))
-    return chosen
-
-
 def _digest(source: Source, cache: Path) -> str:
     return hashlib.sha256(f"{CHOICE}|{source.language}|{sources.digest(source, cache)}".encode()).hexdigest()
 
@@ -233,3 +198,28 @@ def record(text: EvaluationText) -> dict[str, Any]:
         "source": text.asked.source.path,
         "sha256": hashlib.sha256(content).hexdigest(),
     }
+
+
+def told(settings: Train, cache: Path) -> dict[str, Any]:
+    """What `export.json` says of the texts of a run, for those who evaluate the model later.
+
+    `data` tells where its held-out text is (not of dialogues, which are no plain text), `texts` which part of a source
+    the others are: the documents with the lowest hashes, below `held_out` where the source is trained on.
+    """
+    data, most = settings.data, settings.evaluation_text_bytes_at_ends or settings.evaluation_text_bytes
+    found = []
+    for one in asked(settings):
+        body, trained_on = body_of(one.source, settings, cache)
+        found.append(
+            {
+                "name": one.name,
+                "old": one.old,
+                "bytes": most,
+                "held_out": data.held_out if trained_on else 1.0,
+                "source": dataclasses.asdict(body) | {"language": one.language},
+            }
+        )
+    where = dataclasses.asdict(data)
+    keys = ("name", "folder", "sources", "held_out", "evaluate_on", "evaluation_bytes")
+    held_out = {key: where[key] for key in keys} if data.kind == "text" else None
+    return {"language": language(settings), "data": held_out, "texts": found}

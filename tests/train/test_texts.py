@@ -204,13 +204,6 @@ def test_of_a_prepared_corpus_its_own_documents_are_scored(bench, tmp_path):
     assert all(sources.share(t, "held_out") < 0.3 for t in text.whole)
 
 
-def test_the_lowest_hashes_are_found_in_a_source_of_any_size():
-    texts_ = [f"{n} " + "word " * 2_000 for n in range(400)]
-    expected = sorted(texts_, key=lambda t: sources.share(t, "held_out"))[:3]
-    assert texts.lowest(iter(texts_ + texts_[:50]), 25_000) == expected
-    assert texts.cut(["äß", "äß"], 7) == ["äß", "ä"] and texts.cut(["ä"], 1) == []
-
-
 def test_dialogues_are_learned_and_the_old_language_is_scored_as_plain_text(bench, tmp_path):
     data = Data(
         name="d", kind="dialogue", sources=[Source("sample:dialogues.jsonl", kind="dialogue", language="zh-Hant")],

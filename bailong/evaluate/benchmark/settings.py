@@ -9,6 +9,8 @@ from bailong.text.language import language
 
 #: of `answer_language`: no rule on the language of answers
 ANY = "any"
+#: a path that stands for the text that each model's run was evaluated on
+MODEL = "model"
 METRICS = ("judge", "extractive", "number", "choice", "bits_per_byte")
 
 
@@ -17,13 +19,15 @@ class Benchmark:
     """One benchmark: where its items are, how they become prompts, how answers are scored.
 
     `path` is a local file, `sample:<file>` or `hub:<id>[#config]` (`data_files` names the files of a Hub dataset,
-    `split` its split). `shape` names the reader (bailong.evaluate.benchmark.loader), `columns` maps the reader's names
-    to the file's. `prompt` is a template file in bailong/evaluate/benchmark/prompts (or a path), for shapes that are
-    filled into one. `language` is that of the questions, and `answer_language` the one that answers must be in:
-    null is the same, `any` leaves it free. `metric` is one of METRICS; `template` names the judge's template for it
-    (`by_turns`: the multi-turn one for items of several turns). `limit` items are drawn with `seed`; `expected` is the
-    size of the whole, for plans without data. `max_context` keeps that many characters of a passage, `max_new_tokens`
-    bounds an answer. `paper` is its column of Table 6, if it has one.
+    `split` its split). Of a text it may be `model`: the held-out text of the models' runs, as their export.json tells,
+    else the sample's; `old_language` scores the old language beside it. `shape` names the reader
+    (bailong.evaluate.benchmark.loader), `columns` maps the reader's names to the file's. `prompt` is a template file in
+    bailong/evaluate/benchmark/prompts (or a path), for shapes that are filled into one. `language` is that of the
+    questions, and `answer_language` the one that answers must be in: null is the same, `any` leaves it free. `metric`
+    is one of METRICS; `template` names the judge's template for it (`by_turns`: the multi-turn one for items of several
+    turns). `limit` items are drawn with `seed`; `expected` is the size of the whole, for plans without data.
+    `max_context` keeps that many characters of a passage, `max_new_tokens` bounds an answer. `paper` is its column of
+    Table 6, if it has one.
     """
 
     name: str = MISSING
@@ -43,6 +47,7 @@ class Benchmark:
     expected: int | None = None
     max_new_tokens: int | None = None
     max_context: int | None = None
+    old_language: bool = False
     paper: str | None = None
     source: str = ""
     licence: str = ""

@@ -173,7 +173,10 @@ def measures(scores: Scores) -> list[list[str]]:
                 rows.append([model, name, measure.replace("_", " "), *figures])
             if found := of["measured"].get(name):
                 documents = plural(found["documents"], "document")
-                rows.append([model, name, "bits per byte", f"{found['bits_per_byte']:.4f}", "", documents])
+                language = scores["benchmarks"][name].get("language")
+                named = not language or name.endswith(language)  # as those of `path: model` are
+                what = "bits per byte" if named else f"bits per byte ({language})"
+                rows.append([model, name, what, f"{found['bits_per_byte']:.4f}", "", documents])
     return rows
 
 
