@@ -28,6 +28,7 @@ class Agreement:
 
     Attributes:
         max_logit_difference: the largest absolute difference of any logit.
+        largest_logit: of the reference, absolute: rounding moves logits in proportion to it.
         kl: mean KL(reference || model) of the next-token distributions, nats per token.
         same_choice: share of tokens after which both find the same next token most likely.
         loss_reference, loss: nats per target token.
@@ -35,6 +36,7 @@ class Agreement:
     """
 
     max_logit_difference: float
+    largest_logit: float
     kl: float
     same_choice: float
     loss_reference: float
@@ -65,10 +67,11 @@ def logits(model: Any, windows: list[tuple[Any, Any]]) -> Iterator[torch.Tensor]
 @torch.no_grad()
 def compare(reference: list[torch.Tensor], model: Any, windows: list[tuple[Any, Any]]) -> Agreement:
     """How far a model's logits are from those that a reference gave on the same windows."""
-    largest, same, tokens, targets_seen = 0.0, 0, 0, 0
+    largest, scale, same, tokens, targets_seen = 0.0, 0.0, 0, 0, 0
     sums = torch.zeros(3, dtype=torch.float64)  # KL, loss of the reference, loss of the model
     for wanted, got, (_, window_targets) in zip(reference, logits(model, windows), windows, strict=True):
         difference = float((wanted - got).abs().max())
+        scale = max(scale, float(wanted.abs().max()))
         # max() would lose a NaN
         largest = difference if not difference <= largest else largest
         targets = torch.from_numpy(window_targets)
@@ -84,7 +87,9 @@ def compare(reference: list[torch.Tensor], model: Any, windows: list[tuple[Any, 
             tokens += len(p)
             targets_seen += len(index)
     kl, loss_reference, loss = sums.tolist()
-    return Agreement(largest, kl / tokens, same / tokens, loss_reference / targets_seen, loss / targets_seen, tokens)
+    return Agreement(
+        largest, scale, kl / tokens, same / tokens, loss_reference / targets_seen, loss / targets_seen, tokens
+    )
 
 
 @torch.no_grad()

@@ -29,6 +29,7 @@ from bailong.tokenizer.pieces import old_ids, piece_bytes
 
 #: what parts documents where no marker begins them
 SEPARATOR = "<|endoftext|>"
+MODEL = "tokenizer.model"
 FILES = ("tokenizer.json", "tokenizer_config.json", "pieces.jsonl", "manifest.json")
 
 
@@ -55,7 +56,7 @@ class TokenizerFolder:
             what = "does not exist" if not path.is_dir() else f"has no {missing[0]}"
             raise ValueError(f"tokenizer.folder={path} {what}: make it with bailong-extend tokenizer={path.name}")
         manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-        if manifest["model_sha256"] and not (path / "tokenizer.model").is_file():
+        if manifest["model_sha256"] and not (path / MODEL).is_file():
             raise ValueError(
                 f"tokenizer.folder={path} has no tokenizer.model: make it with bailong-extend tokenizer={path.name}"
             )
@@ -166,7 +167,7 @@ def write(
     """
     first = made.base_vocabulary
     if made.model is not None:
-        (path / "tokenizer.model").write_bytes(made.model)
+        (path / MODEL).write_bytes(made.model)
     (path / "tokenizer.json").write_text(made.json, encoding="utf-8", newline="\n")
     write_json(path / "tokenizer_config.json", made.config)
     templates = made.template if isinstance(made.template, dict) else {"default": made.template}

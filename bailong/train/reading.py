@@ -11,7 +11,7 @@ from typing import Any
 
 from transformers import AutoTokenizer
 
-from bailong.tokenizer.folder import FILES, encode_documents
+from bailong.tokenizer.folder import FILES, MODEL, encode_documents
 from bailong.tokenizer.own import PROSE, TEMPLATE, TEMPLATES
 from bailong.train.settings import Train
 
@@ -23,16 +23,17 @@ def store(settings: Train, tokenizer: Any, to: Path) -> None:
     """Write the tokenizer into the folder of a model, with all that it was made of."""
     source = Path(str(settings.tokenizer.folder or settings.model.path))
     if (source / "manifest.json").exists():
-        for name in FILES:  # so that the model can be extended and trained on in turn
-            shutil.copyfile(source / name, to / name)
+        for name in (*FILES, MODEL):  # so that the model can be extended and trained on in turn
+            if (source / name).exists():
+                shutil.copyfile(source / name, to / name)
         if (source / TEMPLATE).exists():
             shutil.copyfile(source / TEMPLATE, to / TEMPLATE)
         if (source / TEMPLATES).exists():
             shutil.copytree(source / TEMPLATES, to / TEMPLATES, dirs_exist_ok=True)
         return
     tokenizer.save_pretrained(to)
-    if (source / "tokenizer.model").exists():
-        shutil.copyfile(source / "tokenizer.model", to / "tokenizer.model")
+    if (source / MODEL).exists():
+        shutil.copyfile(source / MODEL, to / MODEL)
 
 
 def same(one: Any, other: Any, documents: list[str]) -> bool:

@@ -173,10 +173,10 @@ class Export:
 
     `run` is the folder of a finished run, `to` the folder to write. `base` is `trained` (the very weights
     that the adapters were trained on, dequantized) or `original` (the unquantized checkpoint).
-    Merged in float32, the logits of `tokens` tokens must not move by more than `max_logit_difference`; stored
-    in `dtype`, their KL by more than `max_kl` nats a token. On the original base the adapters meet other weights
-    than they were trained on: there the KL to the run itself may reach `max_kl_original`. A rebuilt run must
-    reproduce its last evaluation within `max_bpb_difference` (0 on the same machine; bfloat16 against float32
+    Merged in float32, the logits of `tokens` tokens must not move by more than `max_logit_difference` of the largest
+    (or of 1); stored in `dtype`, their KL by more than `max_kl` nats a token. On the original base the adapters meet
+    other weights than they were trained on: there the KL to the run itself may reach `max_kl_original`. A rebuilt run
+    must reproduce its last evaluation within `max_bpb_difference` (0 on the same machine; bfloat16 against float32
     moved the tiny model by 3e-5).
     """
 

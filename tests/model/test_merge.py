@@ -149,7 +149,7 @@ def test_agreement_by_hand() -> None:
     windows = [(row.numpy(), torch.cat([row[1:], torch.tensor([-100])]).numpy()) for row in IDS]
     reference = list(logits(model, windows))
     same = compare(reference, model, windows)
-    assert same == Agreement(0.0, 0.0, 1.0, same.loss, same.loss, 60)
+    assert same == Agreement(0.0, same.largest_logit, 0.0, 1.0, same.loss, same.loss, 60)
     wanted = torch.nn.functional.cross_entropy(
         outputs(model)[:, :-1].flatten(0, 1).double(), IDS[:, 1:].flatten(), reduction="mean"
     )
