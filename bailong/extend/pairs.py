@@ -44,8 +44,9 @@ class Learned:
 
     Attributes:
         tokens: UTF-8 of each new token. merges: UTF-8 of both parts; several may make one token.
-        known: how many merges were there when the k-th token came, itself included: a prefix of `tokens` has this
-            prefix of `merges`. saved: how many tokens the text had less by then.
+        known: how many merges were there when the k-th token came, its own included: a prefix of `tokens` has this
+            prefix of `merges`, and is what a smaller size would have learned. saved: how many tokens the text had
+            less by then.
     """
 
     tokens: list[bytes] = field(default_factory=list)
@@ -114,10 +115,10 @@ class _Loop:
         self.weight = np.repeat(words.counts, np.diff(words.starts))
         order = np.argsort(self.symbols, kind="stable").astype(np.int32)
         present, begin = np.unique(self.symbols[order], return_index=True)
-        self.places = dict(zip(present.tolist(), np.split(order, begin[1:]), strict=True))
+        self.places = dict(zip(present.tolist(), np.split(order, begin)[1:], strict=True))
         self.counts: dict[int, int] = {}
         self.queue: list[tuple[int, int]] = []
-        self.merged: dict[int, int] = {}
+        self.merged: dict[int, tuple[int, int]] = {}  # to rank and symbol
         self.refused: set[int] = set()
         self._add(np.flatnonzero(self.right >= 0))
         for symbol in sorted(unnamed & self.places.keys()):
@@ -148,8 +149,8 @@ class _Loop:
                 learned.saved.append(self.saved)
                 if len(learned.tokens) % EVERY == 0:
                     progress(len(learned.tokens))
-            elif learned.known:
-                learned.known[-1], learned.saved[-1] = len(learned.merges), self.saved
+        # behind the last token no merge: a smaller size would not have it
+        del learned.merges[learned.known[-1] if learned.known else 0 :]
         return learned
 
     def _next(self) -> int | None:
@@ -189,14 +190,16 @@ class _Loop:
             symbol = self.symbol_of[surface] = len(self.surfaces)
             self.surfaces.append(surface)
             self.depth[symbol] = 1 + max(self.depth.get(left, 0), self.depth.get(right, 0))
-        self.merged[key] = symbol
-        self._apply(key, symbol)
+        self.merged[key] = len(self.merged), symbol
+        self._apply(key)
         return new
 
-    def _apply(self, key: int, symbol: int) -> None:
-        waiting = [(key, symbol)]
+    def _apply(self, key: int) -> None:
+        """Merge a pair everywhere, and what is a merge already and comes to be by that: the first of them first."""
+        waiting = [(self.merged[key][0], key)]
         while waiting:
-            key, symbol = waiting.pop()
+            _, key = heapq.heappop(waiting)
+            symbol = self.merged[key][1]
             at = self._occurrences(key >> 32, key & 0xFFFFFFFF)
             self.counts.pop(key, None)
             if not len(at):
@@ -210,10 +213,12 @@ class _Loop:
             self.right[at] = after
             self.left[after[after >= 0]] = at[after >= 0]
             old = self.places.get(symbol)
-            self.places[symbol] = at if old is None else np.sort(np.concatenate([old, at]))
+            if old is not None:  # several pairs make it: what stands beside it is counted where it stood, too
+                at = np.sort(np.concatenate([old[self.symbols[old] == symbol], at]))
+            self.places[symbol] = at
             before, after = self.left[at], self.right[at]
-            again = self._add(np.unique(np.concatenate([before[before >= 0], at[after >= 0]])))
-            waiting += [(pair, self.merged[pair]) for pair in again]
+            for pair in self._add(np.unique(np.concatenate([before[before >= 0], at[after >= 0]]))):
+                heapq.heappush(waiting, (self.merged[pair][0], pair))
 
     def _occurrences(self, left: int, right: int) -> np.ndarray:
         """Where a pair begins, without overlaps, in order."""
@@ -251,15 +256,12 @@ class _Loop:
                 self.counts[key] -= count
 
     def _add(self, at: np.ndarray) -> list[int]:
-        """Count pairs that came to be; those that are merges already are returned."""
+        """Count pairs, given every place of theirs; those that are merges already are returned."""
         again = []
         for key, count in self._pairs(at):
             if key in self.merged:
                 again.append(key)
-            elif key in self.counts:  # a token that several pairs make stands in new places
-                self.counts[key] += count
-                heapq.heappush(self.queue, (-self.counts[key], key))
-            elif count >= LEAST and key not in self.refused:
+            elif count >= LEAST and key not in self.refused and self.counts.get(key) != count:
                 self.counts[key] = count
                 heapq.heappush(self.queue, (-count, key))
         return again
