@@ -18,7 +18,7 @@ import numpy as np
 
 from bailong.data.tokens import in_batches
 from bailong.extend.pairs import Learned, Words, learn
-from bailong.tokenizer.merge_list import MergeList, word_boundaries
+from bailong.tokenizer.merge_list import BYTES, MergeList, word_boundaries
 from bailong.tokenizer.scripts import Alphabet, size_of
 
 BATCH = 2_000
@@ -88,7 +88,7 @@ def _byte_tokens(base: MergeList) -> np.ndarray | None:
         return None
     bytes_of = np.full(base.named, -1, dtype=np.int64)
     for byte in range(256):
-        bytes_of[base.data["model"]["vocab"][f"<0x{byte:02X}>"]] = byte
+        bytes_of[base.data["model"]["vocab"][BYTES[byte]]] = byte
     return bytes_of
 
 
@@ -158,7 +158,7 @@ def train(
         alphabet.may,
         size=size,
         unnamed=counted.characters.values(),
-        taken=frozenset(base.surfaces),
+        taken=base.taken,
         forbidden=forbidden,
         generations=1 if method == "dominating" else None,
         progress=progress,
@@ -181,14 +181,14 @@ def _new_bpe(
     for word, times in counted.words.items():
         flat = [unit for symbol in np.frombuffer(word, dtype=np.int32).tolist() for unit in spelled[symbol]]
         words[np.asarray(flat, dtype=np.int32).tobytes()] += times
-    there = frozenset(base.surfaces)
+    there = base.taken
     learned = learn(
         Words.of(words),
         list(units),
         alphabet.may,
         size=size,
         unnamed=[symbol for unit, symbol in units.items() if unit in counted.characters],
-        listed=lambda token: token not in there and (is_text(token) or not complete),
+        listed=lambda token: token not in there and (not complete or base.may_add(token)),
         progress=progress,
     )
     known, kept = set(there), Learned(learned.tokens, saved=learned.saved)

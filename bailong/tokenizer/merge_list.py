@@ -24,6 +24,11 @@ from bailong.tokenizer.own import content, declare, declared_in, template_of
 from bailong.tokenizer.pieces import piece_bytes
 
 TO_BYTE = {character: byte for byte, character in tekken.TO_CHARACTER.items()}
+PARTS = {"added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model"}
+#: how bytes are written that text falls back on
+BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
+#: bytes that text is written in; SmolLM2 has no token for some of the others
+WRITTEN = {9, 10, 13, *range(0x20, 0x7F), *range(0x80, 0xC0), *range(0xC2, 0xF1)}
 
 
 @dataclass
@@ -56,7 +61,11 @@ class MergeList:
             except Exception as error:  # `tokenizers` raises plain Exception
                 raise ValueError(f"{key}={file} is not a tokenizer.json that tokenizers reads: {error}") from None
             more = declare(tokenizer, declared_in(file.parent, config), file.parent)
-        data = json.loads(tokenizer.to_str() if more else file.read_text(encoding="utf-8"))
+        data = json.loads(file.read_text(encoding="utf-8"))
+        if more or not data.keys() >= PARTS or "type" not in data["model"]:  # files of old leave out what is none
+            data = json.loads(tokenizer.to_str())
+        for part in ("truncation", "padding"):  # of one user's batches; text is read whole here
+            data[part] = None
         base = cls(data, config, template_of(file.parent, config))
         problem = base._problem()
         if problem:
@@ -75,10 +84,16 @@ class MergeList:
             "it drops merges at random": model.get("dropout"),
             "it can spell neither bytes nor every character": not self.byte_level and not model.get("byte_fallback"),
         }
-        if model.get("type") == "BPE" and not self.byte_level:
-            lacking = [byte for byte in range(256) if _byte(bytes([byte])) not in model["vocab"]]
-            problems[f"it has no token for {len(lacking)} of the 256 bytes"] = bool(lacking)
+        if not any(problems.values()):
+            bytes_ = [TO_CHARACTER[byte] for byte in WRITTEN] if self.byte_level else BYTES
+            lacking = [byte for byte in bytes_ if byte not in model["vocab"]]
+            problems[f"it has no token for {len(lacking)} of the {len(bytes_)} bytes of text"] = bool(lacking)
+            problems["it writes a space otherwise than as '▁'"] = not self.byte_level and not self._writes_spaces()
         return next((problem for problem, present in problems.items() if present), None)
+
+    def _writes_spaces(self) -> bool:
+        tokens = self.tokenizer.encode("a b", add_special_tokens=False).tokens
+        return "".join(tokens).removeprefix(SPACE) == f"a{SPACE}b"
 
     @cached_property
     def byte_level(self) -> bool:
@@ -104,6 +119,11 @@ class MergeList:
         for token, i in self.data["model"]["vocab"].items():
             surfaces[i] = b"" if i in added else self.bytes_of(token)
         return surfaces
+
+    @cached_property
+    def taken(self) -> frozenset[bytes]:
+        """What no new token may be: the bytes of a token, or the text of an added one."""
+        return frozenset(self.surfaces) | {token["content"].encode("utf-8") for token in self.data["added_tokens"]}
 
     @cached_property
     def sha256(self) -> str:
@@ -158,8 +178,22 @@ class MergeList:
             ranked.append(f"{left} {right}" if together else [left, right])
         return data
 
+    def may_add(self, token: bytes) -> bool:
+        """Whether bytes may be an added token: its text would get the id of a token that is written so.
+
+        Byte-level vocabularies write 256 characters for bytes: 'ğ', added to GPT-2's, is byte 0x1F.
+        """
+        try:
+            return token.decode("utf-8") not in self.data["model"]["vocab"]
+        except UnicodeDecodeError:  # a part of a character
+            return False
+
     def with_added(self, tokens: list[bytes]) -> dict[str, Any]:
-        """tokenizer.json with new tokens that are cut out of text before anything else, as `add_tokens` makes them."""
+        """tokenizer.json with new tokens that are cut out of text before anything else, as `add_tokens` makes them.
+
+        Args:
+            tokens: whole characters; none may read as a token of the vocabulary does (`may_add`).
+        """
         data = self.extended([], [])
         flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized", "special"), False)
         for i, token in enumerate(tokens, self.named):
@@ -167,10 +201,6 @@ class MergeList:
             data["model"]["vocab"][text] = i
             data["added_tokens"].append({"id": i, "content": text} | flags)
         return data
-
-
-def _byte(surface: bytes) -> str:
-    return f"<0x{surface[0]:02X}>"
 
 
 def word_boundaries(encoding: Any) -> np.ndarray:
