@@ -17,7 +17,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from bailong.extend import continued
 from bailong.extend.card import by_merges, reader
 from bailong.extend.merges import MergeListBase
-from bailong.extend.pairs import Learned
+from bailong.extend.pairs import Learned, Words, _Loop
 from bailong.tokenizer import folder as folders
 from bailong.tokenizer.folder import TokenizerFolder, byte_lengths, encode_documents, text_bytes
 from bailong.tokenizer.merge_list import MergeList
@@ -180,6 +180,30 @@ def test_new_tokens_are_used_and_no_line_is_longer(family, method, place):
         assert all(len(new) <= len(old) for old, new in zip(before, after, strict=True))
     before, after = (sum(map(len, each(bases.chinese()))) for each in (MergeListBase(base).encode, reader(tokenizer)))
     assert after < 0.8 * before
+
+
+def test_what_was_counted_is_what_the_tokenizer_cuts(family, place):
+    """Merge for merge: symbols that are left over after learning stand in the encoded text as often."""
+    base, counted = base_of(family, place), counted_of(family, place)
+    loop = _Loop(
+        Words.of(counted.words),
+        list(counted.surfaces),
+        HAN.may,
+        set(counted.characters.values()),
+        base.taken,
+        frozenset(),
+        None,
+    )
+    learned = loop.run(SIZE, lambda token: True, lambda done: None)
+    assert learned == learned_of(family, "continued", place)
+    there = loop.symbols >= 0
+    left = np.bincount(loop.symbols[there], loop.weight[there], minlength=len(loop.surfaces))
+    data = base.extended(learned.tokens, learned.merges)
+    data["model"]["ignore_merges"] = False
+    found = np.zeros(base.named + SIZE)
+    for encoding in Tokenizer.from_str(json.dumps(data)).encode_batch(bases.chinese(), add_special_tokens=False):
+        np.add.at(found, encoding.ids, 1)
+    assert [left[loop.symbol_of[token]] for token in learned.tokens] == found[base.named :].tolist()
 
 
 def test_a_size_is_a_prefix_of_a_larger_one(family, method, place):
