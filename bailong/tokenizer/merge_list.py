@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tokenizers import Tokenizer
+from tokenizers import AddedToken, Tokenizer
+from transformers import PreTrainedTokenizerFast
 
 from bailong.tokenizer import tekken
 from bailong.tokenizer.merge import SPACE
@@ -25,6 +26,7 @@ from bailong.tokenizer.pieces import piece_bytes
 
 TO_BYTE = {character: byte for byte, character in tekken.TO_CHARACTER.items()}
 PARTS = {"added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model"}
+MARKERS = tuple(f"{name}_token" for name in ("bos", "eos", "unk", "sep", "pad", "cls", "mask"))
 #: how bytes are written that text falls back on
 BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
 #: bytes that text is written in; SmolLM2 has no token for some of the others
@@ -61,6 +63,7 @@ class MergeList:
             except Exception as error:  # `tokenizers` raises plain Exception
                 raise ValueError(f"{key}={file} is not a tokenizer.json that tokenizers reads: {error}") from None
             more = declare(tokenizer, declared_in(file.parent, config), file.parent)
+            more = declare(tokenizer, _named_in(config, tokenizer), file.parent) or more
         data = json.loads(file.read_text(encoding="utf-8"))
         if more or not data.keys() >= PARTS or "type" not in data["model"]:  # files of old leave out what is none
             data = json.loads(tokenizer.to_str())
@@ -201,6 +204,24 @@ class MergeList:
             data["model"]["vocab"][text] = i
             data["added_tokens"].append({"id": i, "content": text} | flags)
         return data
+
+
+def _named_in(config: dict[str, Any], tokenizer: Tokenizer) -> dict[int, AddedToken]:
+    """Markers that tokenizer_config.json names and no token is called, by the ids that transformers gives them."""
+    names = {key: config[key] for key in MARKERS if config.get(key)}
+    more = config.get("additional_special_tokens") or config.get("extra_special_tokens") or []
+    lists = [more if isinstance(more, list) else list(more.values()), list(names.values())]
+    named = [token["content"] if isinstance(token, dict) else token for tokens in lists for token in tokens]
+    lacking = [token for token in named if tokenizer.token_to_id(token) is None]
+    if not lacking:
+        return {}
+    markers = {key: token["content"] if isinstance(token, dict) else token for key, token in names.items()}
+    extra = [token for token in named if token not in markers.values()]
+    whole = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(tokenizer.to_str()), additional_special_tokens=extra, **markers
+    )
+    ids = whole.get_vocab()
+    return {ids[token]: AddedToken(token, special=True, normalized=False) for token in lacking}
 
 
 def word_boundaries(encoding: Any) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
 
 from bailong.extend import continued
 from bailong.tokenizer.merge_list import TO_CHARACTER, MergeList, word_boundaries
@@ -123,6 +124,20 @@ def test_what_is_declared_beside_is_read(family, place, tmp_path):
         assert base.named == last + 1 and base.tokenizer.token_to_id("[PAD]") == last
         tokenizer = Tokenizer.from_str(json.dumps(base.extended(["台".encode()], [])))
         assert tokenizer.token_to_id("[PAD]") == last
+
+
+def test_markers_that_are_named_alone_get_the_ids_of_transformers(family, place, tmp_path):
+    """transformers adds a padding token that tokenizer_config.json names and tokenizer.json lacks."""
+    file = changed(place, family, tmp_path / "named", lambda data: None)
+    config = {"pad_token": "[PAD]", "eos_token": "<|none|>", "additional_special_tokens": ["<|extra|>", "<|end|>"]}
+    (file.parent / "tokenizer_config.json").write_text(
+        json.dumps(config | {"tokenizer_class": "PreTrainedTokenizerFast"})
+    )
+    base = MergeList.read(file)
+    wanted = PreTrainedTokenizerFast.from_pretrained(file.parent).get_vocab()
+    assert base.tokenizer.get_vocab() == wanted and base.named == read(place, family).named + 3
+    tokenizer = Tokenizer.from_str(json.dumps(base.extended(["台".encode()], [])))
+    assert all(tokenizer.token_to_id(token) == i for token, i in wanted.items())
 
 
 def test_the_oldest_files_name_no_type_and_no_parts(place, tmp_path):
