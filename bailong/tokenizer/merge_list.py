@@ -182,14 +182,16 @@ class MergeList:
         return data
 
     def may_add(self, token: bytes) -> bool:
-        """Whether bytes may be an added token: its text would get the id of a token that is written so.
+        """Whether bytes may be an added token: whole characters that read as nothing else.
 
-        Byte-level vocabularies write 256 characters for bytes: 'ğ', added to GPT-2's, is byte 0x1F.
+        Byte-level vocabularies write bytes as 256 characters, and decode an added token that has no others as bytes
+        too: 'ğ', added to GPT-2's, is byte 0x1F, and 'çok' comes back broken (' çok' and 'şu' do not).
         """
         try:
-            return token.decode("utf-8") not in self.data["model"]["vocab"]
+            text = token.decode("utf-8")
         except UnicodeDecodeError:  # a part of a character
             return False
+        return text not in self.data["model"]["vocab"] and (not self.byte_level or self.bytes_of(text) == token)
 
     def with_added(self, tokens: list[bytes]) -> dict[str, Any]:
         """tokenizer.json with new tokens that are cut out of text before anything else, as `add_tokens` makes them.

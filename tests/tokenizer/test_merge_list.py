@@ -251,7 +251,9 @@ def test_an_added_token_reads_as_none_of_the_vocabulary(place):
     """'ğ' stands for byte 0x1F in a byte-level vocabulary, and as an added token would take its id."""
     base = read(place, "llama3")
     assert not base.may_add("ğ".encode()) and base.may_add("ş".encode()) and not base.may_add(b"\xc4")
-    lines = ["ğ ş ğş ağaç dağ ışık şu"] * 5
+    assert not base.may_add("çok".encode()) and base.may_add(" çok".encode()) and base.may_add(b"zzz")
+    assert read(place, "gemma").may_add("çok".encode())
+    lines = ["ğ ş ğş ağaç dağ ışık şu çok gözlük"] * 5
     latin = Alphabet(("Latn",), 6)
     learned = continued.train(base, latin, continued.count(base, latin, lines), method="add_tokens", size=99)
     tokens = {token.decode() for token in learned.tokens}
@@ -259,7 +261,7 @@ def test_an_added_token_reads_as_none_of_the_vocabulary(place):
     tokenizer = Tokenizer.from_str(json.dumps(base.with_added(learned.tokens)))
     ids = [tokenizer.token_to_id(token) for token in [t.decode() for t in learned.tokens]]
     assert ids == list(range(base.named, base.named + len(ids)))
-    for text in [*lines, "\x1f ğ"]:
+    for text in [*lines, "\x1f ğ", "çokçok gözlüğüm"]:
         assert tokenizer.decode(tokenizer.encode(text).ids) == text
 
 
