@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import unicodedata
@@ -14,16 +15,20 @@ from rich.status import Status
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from bailong.data.settings import Data
 from bailong.extend import continued
 from bailong.extend.card import by_merges, reader
+from bailong.extend.extend import extend
 from bailong.extend.merges import MergeListBase
 from bailong.extend.pairs import Learned, Words, _Loop
+from bailong.extend.settings import Extend
 from bailong.tokenizer import folder as folders
 from bailong.tokenizer.folder import TokenizerFolder, byte_lengths, encode_documents, text_bytes
 from bailong.tokenizer.merge_list import MergeList
 from bailong.tokenizer.scripts import Alphabet, scripts_of
 from bailong.tokenizer.settings import METHODS
-from tests import bases
+from bailong.tokenizer.settings import Tokenizer as Recipe
+from tests import bases, tiny
 
 SIZE = 200
 HAN = Alphabet(scripts_of("zh-Hant"), 6)
@@ -275,7 +280,6 @@ def test_learned_is_kept_and_cut(family, place, tmp_path):
     from rich.console import Console
 
     from bailong.extend import merges
-    from bailong.tokenizer.settings import Tokenizer as Recipe
 
     base = MergeListBase(base_of(family, place))
     recipe = Recipe(name="x", language="zh-Hant", method="continued", pieces=120)
@@ -295,3 +299,45 @@ def test_learned_is_kept_and_cut(family, place, tmp_path):
     with pytest.raises(ValueError, match=r"tokenizer\.scripts=\['Hani'\] leaves no new token") as caught:
         merges.learned_for(base, recipe, iter(["nothing but English"] * 3), list, tmp_path / "other.json", status)
     assert "\n" not in str(caught.value) and not (tmp_path / "other.json").exists()
+
+
+def interrupted(*args, **more):
+    raise KeyboardInterrupt
+
+
+def test_the_whole_road(place, tmp_path, monkeypatch):
+    """A folder and its card; at once when done; nothing left when interrupted; a smaller size without training."""
+    bases.build("llama3", place / "llama3")
+    wanted = Recipe(
+        name="x",
+        folder=str(tmp_path / "x"),
+        base=str(place / "llama3"),
+        language="zh-Hant",
+        method="continued",
+        pieces=90,
+    )
+    asked = Extend(
+        tokenizer=wanted,
+        data=Data(name="sample", sources=[tiny.CHINESE], held_out=0.1),
+        old_language=tiny.ENGLISH,
+        card_lines=30,
+    )
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(continued, "train", interrupted)
+        extend(asked)
+    assert [path.name for path in tmp_path.iterdir()] == [".cache"]
+    made = extend(asked)
+    assert made is not None
+    card = json.loads((made / "card.json").read_text(encoding="utf-8"))
+    assert card["new"] == 90 and card["longer"] == 0 and card["unreachable"] == 0 and card["used"] >= 0.95
+    assert card["old_unchanged"] == card["target_round_trip"] == card["old_round_trip"] == 1.0
+    monkeypatch.setattr(continued, "train", None)
+    assert extend(asked) == made
+    less = extend(
+        dataclasses.replace(asked, tokenizer=dataclasses.replace(wanted, max_new=40, folder=str(tmp_path / "less")))
+    )
+    assert less is not None
+    vocabularies = (json.loads((path / "tokenizer.json").read_text("utf-8"))["model"] for path in (made, less))
+    whole, part = vocabularies
+    assert part["vocab"].items() <= whole["vocab"].items() and len(whole["vocab"]) == len(part["vocab"]) + 50
+    assert part["merges"] == whole["merges"][: len(part["merges"])]
