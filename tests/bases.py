@@ -25,13 +25,13 @@ FAMILIES = ("llama3", "qwen", "gemma")
 @cache
 def english() -> list[str]:
     """Some lines of the sample's English."""
-    return [line for text in documents(tiny.ENGLISH) for line in text.split("\n") if line.strip()][::8]
+    return [line for text in documents(tiny.ENGLISH) for line in text.split("\n") if line.strip()][::12]
 
 
 @cache
 def chinese() -> list[str]:
     """Some lines of the sample's Chinese."""
-    return [line for text in documents(tiny.CHINESE) for line in text.split("\n") if line.strip()][::3]
+    return [line for text in documents(tiny.CHINESE) for line in text.split("\n") if line.strip()][::4]
 
 
 @cache

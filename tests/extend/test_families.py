@@ -43,14 +43,14 @@ def found(real_data: Path, name: str) -> Path:
 
 @pytest.fixture(scope="module")
 def chinese(real_data) -> list[str]:
-    """100 kB of Taiwanese Wikipedia, as lines."""
+    """80 kB of Taiwanese Wikipedia, as lines."""
     lines: list[str] = []
     size = 0
     with gzip.open(found(real_data, "zhwiki/zh_tw.jsonl.gz"), "rt", encoding="utf-8") as stream:
         for row in stream:
             lines += filter(str.strip, json.loads(row)["text"].split("\n"))
             size += len(row.encode())
-            if size > 100_000:
+            if size > 80_000:
                 return lines
     return lines
 
@@ -71,16 +71,12 @@ def unpacked(real_data: Path, family: str, folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("family", REAL)
+@pytest.mark.parametrize("family", ["smollm2", "qwen3", "gemma3"])  # Llama 3.1 as a folder, below
 def test_a_real_tokenizer_is_extended(family, real_data, chinese, english, tmp_path):
     base = MergeList.read(unpacked(real_data, family, tmp_path) / "tokenizer.json")
     learned = continued.train(base, HAN, continued.count(base, HAN, chinese), method="continued", size=SIZE)
     assert len(learned.tokens) == SIZE
-    data = base.extended(learned.tokens, learned.merges)
-    data["model"]["ignore_merges"] = False
-    old, new = base.tokenizer, Tokenizer.from_str(json.dumps(data))
-    if base.data["model"].get("ignore_merges"):  # of both, for what merges alone make
-        old = Tokenizer.from_str(json.dumps(base.data | {"model": base.data["model"] | {"ignore_merges": False}}))
+    old, new = base.tokenizer, Tokenizer.from_str(json.dumps(base.extended(learned.tokens, learned.merges)))
     # nothing else than Chinese changed, and that became shorter
     assert ids_of(new, english) == ids_of(old, english)
     before, after = ids_of(old, chinese), ids_of(new, chinese)
@@ -112,10 +108,11 @@ def test_the_folder_of_a_real_tokenizer(family, real_data, chinese, english, tmp
     tokenizer, auto = folder.tokenizer(), AutoTokenizer.from_pretrained(target)
     for text in [*chinese[:30], *english[:10], *bases.every_text()[-12:]]:
         assert tokenizer.encode(text) == auto.encode(text)
-    if tokenizer.eos_token is not None:
-        sizes = text_bytes(tokenizer)
-        for text, ids in zip(chinese, encode_documents(tokenizer, chinese), strict=True):
-            assert sizes(np.asarray(ids)).sum() == len(text.encode())
+    wrapped, sizes = MergeListBase(base), text_bytes(tokenizer)
+    assert encode_documents(tokenizer, english) == wrapped.encode(english)
+    after = encode_documents(tokenizer, chinese)
+    for text, old, ids in zip(chinese, wrapped.encode(chinese), after, strict=True):
+        assert sizes(np.asarray(ids)).sum() == len(text.encode()) and len(ids) <= len(old)
     for name in ("bos_token", "eos_token", "pad_token"):
         token = base.config.get(name)
         assert getattr(auto, name) == token
@@ -229,8 +226,8 @@ def parallel(real_data: Path, language: str) -> list[str]:
     file = real_data / "xquad" / f"xquad.{language}.json.gz"
     if file.is_file():
         data: Any = json.loads(gzip.decompress(file.read_bytes()))["data"]
-        lines += [paragraph["context"] for article in data[:12] for paragraph in article["paragraphs"]]
-    return lines[:1500]
+        lines += [paragraph["context"] for article in data[:8] for paragraph in article["paragraphs"]]
+    return lines[:1000]
 
 
 @pytest.mark.parametrize("language", ["ar", "el", "hi", "vi"])
@@ -240,7 +237,7 @@ def test_real_text_of_other_scripts(language, real_data, english, tmp_path):
     learned, tokenizer = extension(base, language, lines, 400)
     assert len(learned.tokens) >= 250
     words = [token.decode() for token in learned.tokens if not split(token)[1]]
-    assert sum(len(word.strip()) > 2 for word in words) > 80
+    assert sum(len(word.strip()) > 2 for word in words) > 60
     ids = [encoding.ids for encoding in tokenizer.encode_batch(lines, add_special_tokens=False)]
     old = [encoding.ids for encoding in base.tokenizer.encode_batch(lines, add_special_tokens=False)]
     assert [tokenizer.decode(row) for row in ids] == lines
