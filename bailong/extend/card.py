@@ -195,7 +195,7 @@ def _unreachable(tokenizer: PreTrainedTokenizerFast, first: int) -> int:
     new = enumerate(_new_surfaces(tokenizer, first), first)
     found = {i: token.decode("utf-8") for i, token in new if is_text(token)}
     ids = by_merges(tokenizer, reader(tokenizer))(list(found.values()))
-    return sum(one != [i] for i, one in zip(found, ids, strict=True))
+    return sum(one[-1:] != [i] for i, one in zip(found, ids, strict=True))  # a base may open with a '▁' of its own
 
 
 def _bytes_per_token(encode: Encode, documents: list[str], used: np.ndarray | None = None) -> float | None:

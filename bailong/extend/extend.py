@@ -124,7 +124,14 @@ def open_base(wanted: Tokenizer) -> Base | None:
         return None
     base = str(as_folder(wanted.base, "tokenizer.base"))
     found = tokenizer_file(base)
-    return MergeListBase(MergeList.read(found)) if found.suffix == ".json" else SentencePieceBase.open(found, base)
+    if found.suffix == ".json":
+        return MergeListBase(MergeList.read(found))
+    if wanted.method == "add_tokens":
+        raise ValueError(
+            f"tokenizer.method=add_tokens is not accepted for tokenizer.base={wanted.base}: SentencePiece and "
+            "transformers cut text at added pieces differently; accepted: new_bpe, continued, dominating"
+        )
+    return SentencePieceBase.open(found, base)
 
 
 def tokenizer_file(base: str) -> Path:

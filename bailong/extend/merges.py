@@ -91,10 +91,12 @@ def learned_for(
     Raises:
         ValueError: nothing can be learned.
     """
-    if not cache.exists():
+    try:
+        kept = json.loads(cache.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # not there, or damaged
+        kept = _learn(base.as_list(), wanted, texts, protect, status)
         cache.parent.mkdir(parents=True, exist_ok=True)
-        write_json(cache, _learn(base.as_list(), wanted, texts, protect, status))
-    kept = json.loads(cache.read_text(encoding="utf-8"))
+        write_json(cache, kept)
     learned = unpacked(kept["learned"]).cut(wanted.max_new)
     free = kept["saved_unprotected"][: len(learned.tokens)]
     rate = lambda saved: kept["bytes"] / (kept["tokens"] - saved[-1])  # noqa: E731
@@ -121,7 +123,10 @@ def _learn(
         lambda done: status.update(f"counting what the base makes of the text: {done:,} lines"),
     )
     if not counted.tokens:
-        raise ValueError("the text to train the tokenizer on is empty")
+        raise ValueError(
+            f"tokenizer={wanted.name} has no text to learn from: the sources of data in tokenizer.language="
+            f"{wanted.language} are empty, or all of their documents are held out (data.held_out)"
+        )
 
     def learn(forbidden: frozenset[tuple[int, int]], what: str) -> Learned:
         step(status, f"{what} {wanted.pieces:,} tokens ({wanted.method})")

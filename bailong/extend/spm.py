@@ -70,9 +70,9 @@ class SentencePieceBase:
 
     def appended(self, learned: continued.Learned, method: str) -> folder.Made:
         """The base with the tokens of continued BPE as its lowest pieces, in the order in which they were learned."""
+        assert method != "add_tokens", "refused before anything is learned"
         new = [token.decode("utf-8").replace(" ", merge.SPACE) for token in learned.tokens]
-        kind = merge.Type.USER_DEFINED if method == "add_tokens" else merge.Type.NORMAL
-        return folder.of_model(merge.appended(self.model, new, "decreasing", kind), self.model, self.own)
+        return folder.of_model(merge.appended(self.model, new, "decreasing"), self.model, self.own)
 
     def merged(self, wanted: Tokenizer, texts: Iterator[str], partial: Path, status: Status) -> folder.Made:
         """The base with the pieces of a BPE that SentencePiece trains on the texts (paper, section 3.1)."""

@@ -306,7 +306,7 @@ def text_bytes(tokenizer: PreTrainedTokenizerFast) -> Callable[[Any], np.ndarray
     for i, token in added.items():
         sizes[i] = 0 if i in markers else _written(token.content, by_character)
     behind = np.asarray([i for i, token in added.items() if i in markers or not token.normalized], dtype=np.int64)
-    probe = tokenizer.backend_tokenizer.encode(f"{tokenizer.eos_token}x", add_special_tokens=False).ids
+    probe = tokenizer.backend_tokenizer.encode(f"{tokenizer.eos_token or ''}x", add_special_tokens=False).ids
     invented = int(sizes[probe].sum()) - 1
 
     def of(ids: Any) -> np.ndarray:

@@ -34,7 +34,9 @@ def model_file(base: str, key: str = "tokenizer.base") -> Path:
     if path.parent.name == "tokenizers":
         raise ValueError(f"{key}={base} does not exist: make it with bailong-extend tokenizer={path.name}")
     if base.startswith(("/", ".", "~")) or base.endswith(".model") or base.count("/") != 1 or path.parent.is_dir():
-        raise ValueError(f"{key}={base} does not exist: give a SentencePiece .model file, a folder or a Hub id")
+        raise ValueError(
+            f"{key}={base} does not exist: give a tokenizer.model, a tokenizer.json, a folder with one, or a Hub id"
+        )
     from huggingface_hub import hf_hub_download
     from huggingface_hub.utils import LocalEntryNotFoundError
 
@@ -62,7 +64,7 @@ def read_model(path: Path) -> Model:
     except DecodeError:
         model.Clear()
     if not model.pieces or not model.HasField("trainer_spec"):
-        raise ValueError(f"{path} is not a SentencePiece model: only SentencePiece tokenizers can be read here")
+        raise ValueError(f"{path} is not a SentencePiece model")
     return model
 
 
@@ -154,14 +156,14 @@ def append(base: Model, trained: Model, *, keep: str, scores: str, max_new: int 
         merged = [piece for piece in merged if piece not in lost]
 
 
-def appended(base: Model, new: list[str], scores: str, kind: int = Type.NORMAL) -> Model:
-    """`base` followed by pieces of one kind, in this order; `scores` as in `append`."""
+def appended(base: Model, new: list[str], scores: str) -> Model:
+    """`base` followed by pieces in this order; `scores` as in `append`."""
     model = new_model()
     model.CopyFrom(base)
     # Llama 2 holds runs of spaces at -1e9, below everything: they are no place to continue from.
     lowest = min(p.score for p in base.pieces if p.type == Type.NORMAL and p.piece.strip(SPACE))
     for rank, piece in enumerate(new, 1):
-        model.pieces.add(piece=piece, score=lowest - rank if scores == "decreasing" else 0.0, type=kind)
+        model.pieces.add(piece=piece, score=lowest - rank if scores == "decreasing" else 0.0, type=Type.NORMAL)
     added = [p.score for p in model.pieces[len(base.pieces) :]]
     if scores == "decreasing" and any(a <= b for a, b in zip(added, added[1:], strict=False)):
         raise ValueError(f"the base's lowest score ({lowest}) leaves no room for {len(new)} lower ones in 32 bits")

@@ -88,7 +88,7 @@ class MergeList:
             "it can spell neither bytes nor every character": not self.byte_level and not model.get("byte_fallback"),
         }
         if not any(problems.values()):
-            bytes_ = [TO_CHARACTER[byte] for byte in WRITTEN] if self.byte_level else BYTES
+            bytes_ = [tekken.TO_CHARACTER[byte] for byte in WRITTEN] if self.byte_level else BYTES
             lacking = [byte for byte in bytes_ if byte not in model["vocab"]]
             problems[f"it has no token for {len(lacking)} of the {len(bytes_)} bytes of text"] = bool(lacking)
             problems["it writes a space otherwise than as '▁'"] = not self.byte_level and not self._writes_spaces()

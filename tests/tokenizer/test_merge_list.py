@@ -11,8 +11,9 @@ from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from bailong.extend import continued
-from bailong.tokenizer.merge_list import TO_CHARACTER, MergeList, word_boundaries
+from bailong.tokenizer.merge_list import MergeList, word_boundaries
 from bailong.tokenizer.scripts import Alphabet
+from bailong.tokenizer.tekken import TO_CHARACTER
 from tests import bases
 
 
