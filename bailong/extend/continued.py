@@ -142,23 +142,28 @@ def train(
     method: str,
     size: int,
     forbidden: frozenset[tuple[int, int]] = frozenset(),
+    by_surface: bool = False,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Learned:
     """`size` new tokens, or as many as the text yields.
 
     Args:
         method: continued, dominating, new_bpe or add_tokens.
-        forbidden: pairs of old tokens that are never merged (`base_pairs` of what must not change).
+        forbidden: pairs of old tokens that are never merged (`base_pairs` of what must not change); the last two
+            methods do not look at it.
+        by_surface: whether any two tokens that spell a new one are merged to it, as SentencePiece does: then no new
+            token is spelled by a forbidden pair.
     """
     if method in ("new_bpe", "add_tokens"):
         return _new_bpe(base, alphabet, counted, size, complete=method == "add_tokens", progress=progress)
+    spelled = {base.surfaces[left] + base.surfaces[right] for left, right in forbidden} if by_surface else set()
     return learn(
         Words.of(counted.words),
         list(counted.surfaces),
         alphabet.may,
         size=size,
         unnamed=counted.characters.values(),
-        taken=base.taken,
+        taken=base.taken | spelled,
         forbidden=forbidden,
         generations=1 if method == "dominating" else None,
         progress=progress,

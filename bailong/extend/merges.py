@@ -21,7 +21,7 @@ from bailong.tokenizer.scripts import Alphabet, checked, scripts_of
 from bailong.tokenizer.settings import Tokenizer
 
 #: rises when other tokens are learned from the same text
-LEARNING = 1
+LEARNING = 2
 
 
 class MergeListBase:
@@ -94,7 +94,7 @@ def learned_for(
     try:
         kept = json.loads(cache.read_text(encoding="utf-8"))
     except (OSError, ValueError):  # not there, or damaged
-        kept = _learn(base.as_list(), wanted, texts, protect, status)
+        kept = _learn(base, wanted, texts, protect, status)
         cache.parent.mkdir(parents=True, exist_ok=True)
         write_json(cache, kept)
     learned = unpacked(kept["learned"]).cut(wanted.max_new)
@@ -110,9 +110,13 @@ def learned_for(
 
 
 def _learn(
-    base: MergeList, wanted: Tokenizer, texts: Iterator[str], protect: Callable[[], Iterable[str]], status: Status
+    extended: SentencePieceBase | MergeListBase,
+    wanted: Tokenizer,
+    texts: Iterator[str],
+    protect: Callable[[], Iterable[str]],
+    status: Status,
 ) -> dict[str, Any]:
-    alphabet = alphabet_of(wanted)
+    alphabet, base = alphabet_of(wanted), extended.as_list()
     old = [line for line in continued.lines_of(protect()) if any(map(alphabet.owns, line))]
     forbidden = continued.base_pairs(base, old)
     step(status, "counting what the base makes of the text")
@@ -132,7 +136,7 @@ def _learn(
         step(status, f"{what} {wanted.pieces:,} tokens ({wanted.method})")
         told = lambda done: status.update(f"{what} {wanted.pieces:,} tokens ({wanted.method}): {done:,}")  # noqa: E731
         given = {"method": wanted.method, "size": wanted.pieces, "forbidden": forbidden, "progress": told}
-        return continued.train(base, alphabet, counted, **given)
+        return continued.train(base, alphabet, counted, by_surface=isinstance(extended, SentencePieceBase), **given)
 
     learned = learn(forbidden, "learning")
     require_learned(alphabet, counted, learned)
