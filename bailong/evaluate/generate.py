@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    LogitsProcessorList,
+    SuppressTokensLogitsProcessor,
+)
 
 from bailong.evaluate import model_folder
 from bailong.evaluate.prompt import Fitted, Prompt, fit, renderer
@@ -14,6 +21,7 @@ from bailong.evaluate.settings import Generator, Sampling
 from bailong.model import backbone
 from bailong.run import hub
 from bailong.run.process import quiet
+from bailong.tokenizer import unused
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,7 @@ class LocalModel:
     Attributes:
         context: tokens of prompt and answer together: the generator's, or the model's if it has fewer.
         ends: ids that end an answer: those of generation_config.json, and the tokenizer's own.
+        unused: what keeps rows that no token names (padding of the matrices) from ever being the answer.
     """
 
     def __init__(self, path: str, generator: Generator, say: Callable[[str], None] = print) -> None:
@@ -86,6 +95,8 @@ class LocalModel:
         self.ends = _ends(self.model.generation_config.eos_token_id, self.tokenizer.eos_token_id)
         # The folder's own would add its temperature, penalties and bounds to what is asked for here. Padding takes no
         # part in anything, but `generate` wants a name for it.
+        silent = unused.rows(self.tokenizer, self.model.get_output_embeddings().weight.shape[0])
+        self.unused = [SuppressTokensLogitsProcessor(silent, device=str(self.device))] if silent else []
         self.model.generation_config = GenerationConfig(
             do_sample=False, eos_token_id=sorted(self.ends) or None, pad_token_id=min(self.ends, default=0)
         )
@@ -167,7 +178,7 @@ class LocalModel:
             input_ids=padded.to(self.device),
             attention_mask=mask.to(self.device),
             max_new_tokens=steps,
-            logits_processor=processors(sampling, seeds, width, steps),
+            logits_processor=LogitsProcessorList([*self.unused, *processors(sampling, seeds, width, steps)]),
             streamer=streamer,
         )
         return [self._to_first_end(row) for row in output[:, width:].tolist()]

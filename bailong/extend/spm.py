@@ -14,7 +14,7 @@ from rich.status import Status
 
 from bailong.extend import bpe, continued
 from bailong.extend.progress import step
-from bailong.tokenizer import fast, folder, merge
+from bailong.tokenizer import fast, folder, merge, unused
 from bailong.tokenizer.merge_list import MergeList
 from bailong.tokenizer.own import Own
 from bailong.tokenizer.settings import Tokenizer
@@ -37,7 +37,10 @@ class SentencePieceBase:
         """
         model = merge.read_model(file)
         merge.require_extendable(model, file)
-        own, bare = Own.read(file.parent, model), model
+        own = Own.read(file.parent, model)
+        if own is not None:
+            own, model = unused.released_own(own, model)
+        bare = model
         if own is not None:
             model = own.completed(model, Path(base))
             if line := own.misread(model):

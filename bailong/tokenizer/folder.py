@@ -24,7 +24,7 @@ from bailong.run import hub
 from bailong.run.files import write_json
 from bailong.tokenizer import fast, merge
 from bailong.tokenizer.merge_list import MergeList
-from bailong.tokenizer.own import TEMPLATE, TEMPLATES, Own
+from bailong.tokenizer.own import TEMPLATE, TEMPLATES, UNUSED, Own
 from bailong.tokenizer.pieces import old_ids, piece_bytes
 
 #: what parts documents where no marker begins them
@@ -115,7 +115,7 @@ def of_model(model: merge.Model, base: merge.Model | None, own: Own | None) -> M
         base_vocabulary=first,
         pieces=list(zip(new, old_ids(base, new) if base else [], strict=True)),
         json=fast.backend(model, own.added if own else None).to_str(pretty=True),
-        config=fast.configuration(model),
+        config=fast.configuration(model) | ({UNUSED: own.unused} if own and own.unused else {}),
         template=own.template if own else None,
         model=model.SerializeToString(),
         beginning=[model.trainer_spec.bos_id] if model.trainer_spec.bos_id >= 0 else [],

@@ -19,7 +19,7 @@ import numpy as np
 from tokenizers import AddedToken, Tokenizer
 from transformers import PreTrainedTokenizerFast
 
-from bailong.tokenizer import tekken
+from bailong.tokenizer import tekken, unused
 from bailong.tokenizer.merge import SPACE
 from bailong.tokenizer.own import content, declare, declared_in, template_of
 from bailong.tokenizer.pieces import piece_bytes
@@ -48,7 +48,8 @@ class MergeList:
 
     @classmethod
     def read(cls, file: Path, key: str = "tokenizer.base") -> MergeList:
-        """Read a tokenizer.json (or a tekken.json) and its neighbours.
+        """Read a tokenizer.json (or a tekken.json) and its neighbours; of an export, without the names of unused rows
+        at the end, which new tokens take.
 
         Raises:
             ValueError: it is no tokenizer.json, or its model is one that merges cannot be appended to.
@@ -69,6 +70,7 @@ class MergeList:
             data = json.loads(tokenizer.to_str())
         for part in ("truncation", "padding"):  # of one user's batches; text is read whole here
             data[part] = None
+        data, config = unused.released(data, config)
         base = cls(data, config, template_of(file.parent, config))
         problem = base._problem()
         if problem:

@@ -18,6 +18,8 @@ from bailong.tokenizer.merge import Model, Type
 
 #: a token of this name stands where the base has an id without a token
 UNNAMED = "<unnamed_{}>"
+#: in tokenizer_config.json: rows that no token named until an export did (bailong.tokenizer.unused), as [first, last]
+UNUSED = "unused_rows"
 TEMPLATE, TEMPLATES = "chat_template.jinja", "additional_chat_templates"  #: the last for those with a name
 
 
@@ -39,6 +41,7 @@ class Own:
         markers: `bos`, `eos` and `pad`, where tokenizer_config.json names them.
         template: the chat template, as tokenizer_config.json or chat_template.jinja has it; several by name.
         tokenizer: what reads text.
+        unused: rows that an export named.
     """
 
     vocabulary: dict[str, int] = field(default_factory=dict)
@@ -46,6 +49,7 @@ class Own:
     markers: dict[str, str] = field(default_factory=dict)
     template: Any = None
     tokenizer: Tokenizer | None = None
+    unused: list[list[int]] = field(default_factory=list)
 
     @classmethod
     def read(cls, folder: Path, model: Model) -> Own | None:
@@ -70,7 +74,7 @@ class Own:
             if token in vocabulary:
                 markers[name] = token
         added = {token.content: token for token in tokenizer.get_added_tokens_decoder().values()}
-        return cls(vocabulary, added, markers, template, tokenizer)
+        return cls(vocabulary, added, markers, template, tokenizer, config.get(UNUSED) or [])
 
     def adds_nothing(self, model: Model) -> bool:
         """Whether tokenizer.json has the very tokens of tokenizer.model."""
@@ -141,12 +145,14 @@ class Own:
         return {piece} if piece in self.vocabulary else set(self.added)
 
     def dress(self, tokenizer: Any) -> Any:
-        """Give a converted tokenizer the markers and the chat template."""
+        """Give a converted tokenizer the markers, the chat template, and word of the rows that are unused."""
         for name, token in self.markers.items():
             if getattr(tokenizer, f"{name}_token") != token:
                 setattr(tokenizer, f"{name}_token", token)
         if self.template is not None:
             tokenizer.chat_template = self.template
+        if self.unused:
+            tokenizer.init_kwargs[UNUSED] = self.unused
         return tokenizer
 
     def sha256(self, model: Model) -> str | None:

@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from bailong.tokenizer import unused
 from bailong.tokenizer.folder import TokenizerFolder, load_tokenizer
 from bailong.tokenizer.own import PROSE, UNNAMED
 from bailong.train.settings import Train
@@ -48,6 +49,8 @@ def require_extension(settings: Train, folder: TokenizerFolder, tokenizer: Any, 
         )
     if own is not None:
         names = {i: token for token, i in own.get_vocab().items()}
+        if (free := unused.tail_of(own)) is not None:  # rows without a token, which an export named
+            names = {i: token for i, token in names.items() if i < max(free, folder.base_vocabulary)}
         there = {i: token for token, i in tokenizer.get_vocab().items() if i < folder.base_vocabulary}
         there = {i: token for i, token in there.items() if token != UNNAMED.format(i)}
         differing = [i for i in sorted(names.keys() | there.keys()) if names.get(i) != there.get(i)]
@@ -64,10 +67,17 @@ def require_extension(settings: Train, folder: TokenizerFolder, tokenizer: Any, 
             )
     file = Path(str(settings.model.path)) / "tokenizer.model"
     expected = folder.manifest.get("base_sha256")
-    if file.exists() and expected and hashlib.sha256(file.read_bytes()).hexdigest() != expected:
+    if file.exists() and expected and expected not in _hashes(file, own):
         raise ValueError(
             f"{key} extends another tokenizer than {file}: the pieces of its new tokens would name the wrong rows"
         )
+
+
+def _hashes(file: Path, own: Any | None) -> list[str]:
+    """Of a tokenizer.model as it is, and as it was before an export named unused rows in it."""
+    free = unused.tail_of(own) if own is not None else None
+    before = [unused.sha256_without(file, free)] if free is not None else []
+    return [hashlib.sha256(file.read_bytes()).hexdigest(), *before]
 
 
 def _cut_otherwise(own: Any, tokenizer: Any, old: int) -> str | None:

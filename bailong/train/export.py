@@ -23,7 +23,7 @@ def export(settings: Export) -> Path:
     """Merge, store, prove.
 
     Returns:
-        `settings.to`, a folder that AutoModelForCausalLM and AutoTokenizer load, with `export.json` in it.
+        `settings.to`, a folder that AutoModelForCausalLM and AutoTokenizer load, with a model card and `export.json`.
 
     Raises:
         ValueError: the run is not finished, is not what it was, or the stored model does not agree with it.
@@ -42,6 +42,7 @@ def export(settings: Export) -> Path:
     with replacing(to) as partial:
         quiet()
         # Imported here, so that an export made before is recognised without waiting for torch
+        from bailong.train import model_card
         from bailong.train.proof import merge, prove, rebuild
 
         rebuilt = rebuild(settings, train, run, result)
@@ -55,12 +56,13 @@ def export(settings: Export) -> Path:
             "run": {"folder": str(run)} | {key: asked.get(key) for key in names},
             "evaluation": _evaluation(train),
             **proof,
-            "files": {
-                path.relative_to(partial).as_posix(): files.sha256(path)
-                for path in sorted(partial.rglob("*"))
-                if path.is_file() and path.name != "run.lock"
-            },
             "versions": versions,
+        }
+        model_card.write(partial, to.name, train, asked, result, record)
+        record["files"] = {
+            path.relative_to(partial).as_posix(): files.sha256(path)
+            for path in sorted(partial.rglob("*"))
+            if path.is_file() and path.name != "run.lock"
         }
         files.write_json(partial / "export.json", record)
     print(f"exported: {to}")
@@ -141,4 +143,9 @@ def _show(settings: Export, proof: dict[str, Any]) -> None:
     row("loss: run, stored", f"{run['loss_reference']:.5f}, {run['loss']:.5f}")
     row("bits per byte: run, stored", f"{bits['run']:.5f}, {bits['stored']:.5f}")
     row("embedding and head", "one matrix" if proof["tied"] else "two matrices")
+    vocabulary = proof["vocabulary"]
+    if silent := vocabulary["rows"] - vocabulary["named_by_run"]:
+        row("rows that stand for nothing", f"{silent:,}")
+        row("  their probability", f"{vocabulary['unused_probability']:.1e}")
+        row("  tokens after which one is the likeliest", f"{vocabulary['unused_were_largest']:,}")
     Console().print(table)

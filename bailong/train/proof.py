@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bailong.data import sources, template
 from bailong.data.settings import Source
@@ -18,7 +18,8 @@ from bailong.model import merge as merging
 from bailong.model.agreement import Agreement
 from bailong.model.score import Score
 from bailong.model.tie import ends, is_tied
-from bailong.train import checkpoint, corpus, identity, reading
+from bailong.tokenizer import unused
+from bailong.train import checkpoint, contract, corpus, identity, reading
 from bailong.train.assemble import Assembled, assemble
 from bailong.train.evaluation import evaluate, windows
 from bailong.train.settings import Export, Train
@@ -26,10 +27,6 @@ from bailong.train.settings import Export, Train
 SAMPLE = Source(path="sample:corpus.jsonl", text="zht")
 SAMPLE_OF_DIALOGUES = Source(path="sample:dialogues.jsonl", kind="dialogue")
 SAMPLE_DOCUMENTS = 30
-#: how a model that was tuned on dialogues is asked by default (the card of Bailong-instruct; conf/sampling/card.yaml);
-#: without `do_sample` servers answer greedily at any temperature. The card's repetition penalty is left out: servers
-#: would add it to greedy answers too, and to the verdicts of a judge, where nobody asked for it.
-CARD = {"do_sample": True, "temperature": 0.6, "top_p": 0.9, "top_k": 40}
 
 
 @dataclasses.dataclass
@@ -115,7 +112,7 @@ def merge(settings: Export, rebuilt: Rebuilt, to: Path) -> Merged:
     Raises:
         ValueError: the merged model computes something else.
     """
-    run, train, built = rebuilt.run, rebuilt.train, rebuilt.built
+    run, train, built, result = rebuilt.run, rebuilt.train, rebuilt.built, rebuilt.result
     model, built.model = built.model, None  # freed when this function ends, before the folder is loaded again
     chosen = agreement.first_windows(windows(train, rebuilt.text, built.tokenizer.bos_token_id), settings.tokens)
     merging.to_float32(model)
@@ -139,7 +136,7 @@ def merge(settings: Export, rebuilt: Rebuilt, to: Path) -> Merged:
         )
     _require_same_figures(train, f"the merged model of {run}", plain, found, chosen)
     merging.cast(plain, getattr(torch, settings.dtype))
-    _write(plain, train, built.tokenizer, to)
+    _write(plain, train, built.tokenizer, result, to)
     return Merged(chosen, of_run, reference, found, is_tied(plain))
 
 
@@ -152,7 +149,8 @@ def prove(settings: Export, rebuilt: Rebuilt, merged: Merged, to: Path) -> dict[
     run, train, result = rebuilt.run, rebuilt.train, rebuilt.result
     built, text = rebuilt.built, rebuilt.text
     stored = _load(to, settings.dtype, built.device)
-    _require_same_reading(train, to, built.tokenizer, rebuilt.documents)
+    stored_tokenizer = _require_same_reading(train, to, built.tokenizer, rebuilt.documents)
+    vocabulary = contract.require(to, stored, stored_tokenizer, merged.of_run)
     as_loaded = agreement.compare(merged.reference, stored, merged.windows)
     merging.to_float32(stored)
     kept = agreement.compare(merged.reference, stored, merged.windows)
@@ -176,6 +174,7 @@ def prove(settings: Export, rebuilt: Rebuilt, merged: Merged, to: Path) -> dict[
         "base": settings.base,
         "dtype": settings.dtype,
         "tied": merged.tied,
+        "vocabulary": vocabulary,
         "text": {"what": what, "bytes": text.text_bytes, "tokens_compared": merged.agreement.tokens},
         "merged_float32": dataclasses.asdict(merged.agreement),
         "stored": dataclasses.asdict(kept),
@@ -230,13 +229,15 @@ def _on_original(train: Train, content: dict[str, Any], path: Path, new_from: in
     return built.model
 
 
-def _write(model: Any, train: Train, tokenizer: Any, to: Path) -> None:
-    markers = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
-    model.generation_config = GenerationConfig(**markers, **(CARD if train.stage.dialogues else {}))
+def _write(model: Any, train: Train, tokenizer: Any, result: dict[str, Any], to: Path) -> None:
+    ranges = reading.store(train, tokenizer, to, model.config.vocab_size)
+    silent = [i for first, last in ranges for i in range(first, last + 1)]
+    model.generation_config = contract.generation(model, train, tokenizer, silent)
+    earlier, base = getattr(model.config, contract.KEY, None), identity.model_digest(train)
+    setattr(model.config, contract.KEY, contract.recipe(train, result, to, base, earlier))
     model.save_pretrained(to, max_shard_size="5GB")
     for weights in to.glob("*.safetensors"):  # safetensors writes files that only their owner can read
         weights.chmod((to / "config.json").stat().st_mode)
-    reading.store(train, tokenizer, to)
     if train.stage.dialogues:
         (to / "chat_template.jinja").write_text(template.JINJA, encoding="utf-8")
 
@@ -250,7 +251,7 @@ def _load(path: Path, dtype: str, device: Any) -> Any:
     return model.eval()
 
 
-def _require_same_reading(train: Train, path: Path, tokenizer: Any, documents: list[str]) -> None:
+def _require_same_reading(train: Train, path: Path, tokenizer: Any, documents: list[str]) -> Any:
     """The stored tokenizer must read text as the run did, and its chat template dialogues (equation 8)."""
     stored = AutoTokenizer.from_pretrained(path, local_files_only=True)
     if not reading.same(stored, tokenizer, documents):
@@ -258,12 +259,15 @@ def _require_same_reading(train: Train, path: Path, tokenizer: Any, documents: l
             f"AutoTokenizer reads other ids from the stored tokenizer ({type(stored).__name__}) than the run had: "
             "make the tokenizer again with bailong-extend overwrite=true"
         )
-    if stored.get_vocab() != tokenizer.get_vocab():
+    silent = {*unused.rows(stored, len(stored))}
+    if {token: i for token, i in stored.get_vocab().items() if i not in silent} != {
+        token: i for token, i in tokenizer.get_vocab().items() if i not in silent
+    }:
         raise ValueError(f"the stored tokenizer ({type(stored).__name__}) has other tokens than the run had")
     if not train.stage.dialogues:
         if stored.chat_template != tokenizer.chat_template:
             raise ValueError("the stored tokenizer has another chat template than the run's: the base's must be kept")
-        return
+        return stored
     dialogues = [turns_of(text) for text in documents]
     for turns, trained in zip(dialogues, template.encode(tokenizer, dialogues), strict=True):
         if stored.apply_chat_template(messages(turns))["input_ids"] != list(trained.ids):
@@ -271,3 +275,4 @@ def _require_same_reading(train: Train, path: Path, tokenizer: Any, documents: l
                 f"the chat template gives other ids than training had with this tokenizer ({type(stored).__name__}), "
                 f"for the dialogue that begins {turns[0].instruction[:40]!r}"
             )
+    return stored

@@ -4,6 +4,7 @@ AutoTokenizer goes by the architecture of the model that a tokenizer lies beside
 of what it finds, whatever `tokenizer_config.json` says. The export is refused then; better before the run than after.
 """
 
+import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from transformers import AutoTokenizer
 
+from bailong.tokenizer import unused
 from bailong.tokenizer.folder import FILES, MODEL, encode_documents
 from bailong.tokenizer.own import PROSE, TEMPLATE, TEMPLATES
 from bailong.train.settings import Train
@@ -19,8 +21,18 @@ from bailong.train.settings import Train
 ODD_LINES = [" a", "a  b ", "<s>x</s>", "a\n\nb", "\t中文，English。", "𠮷é"]
 
 
-def store(settings: Train, tokenizer: Any, to: Path) -> None:
-    """Write the tokenizer into the folder of a model, with all that it was made of."""
+def store(settings: Train, tokenizer: Any, to: Path, rows: int) -> list[list[int]]:
+    """Write the tokenizer into the folder of a model, with all that it was made of and a name for each of `rows`.
+
+    Returns:
+        The rows that stand for nothing, as [first, last].
+    """
+    _copy(settings, tokenizer, to)
+    _as_the_base(to, Path(str(settings.model.path)) / "tokenizer.json")
+    return unused.name_rows(to, rows)
+
+
+def _copy(settings: Train, tokenizer: Any, to: Path) -> None:
     source = Path(str(settings.tokenizer.folder or settings.model.path))
     if (source / "manifest.json").exists():
         for name in (*FILES, MODEL):  # so that the model can be extended and trained on in turn
@@ -34,6 +46,19 @@ def store(settings: Train, tokenizer: Any, to: Path) -> None:
     tokenizer.save_pretrained(to)
     if (source / MODEL).exists():
         shutil.copyfile(source / MODEL, to / MODEL)
+
+
+def _as_the_base(to: Path, base: Path) -> None:
+    """Write merges as the base does where it has them as strings ("a b"): readers of its age know no lists."""
+    if not base.is_file():
+        return
+    theirs, data = (json.loads(file.read_text(encoding="utf-8")) for file in (base, to / "tokenizer.json"))
+    merges, example = data["model"].get("merges") or [], theirs["model"].get("merges") or []
+    if not example or not isinstance(example[0], str) or not merges or isinstance(merges[0], str):
+        return
+    if not any(" " in part for merge in merges for part in merge):  # else a string could not be taken apart again
+        data["model"]["merges"] = [" ".join(merge) for merge in merges]
+        unused.write_tokenizer(to, data)
 
 
 def same(one: Any, other: Any, documents: list[str]) -> bool:
@@ -55,7 +80,7 @@ def require_readable(settings: Train, tokenizer: Any, config: Any) -> None:
     """
     with tempfile.TemporaryDirectory() as place:
         config.save_pretrained(place)
-        store(settings, tokenizer, Path(place))
+        store(settings, tokenizer, Path(place), config.vocab_size)
         stored = AutoTokenizer.from_pretrained(place, local_files_only=True)
         if not same(stored, tokenizer, [*PROSE]):
             key = "tokenizer.folder" if settings.tokenizer.folder else "model.path"

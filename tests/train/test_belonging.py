@@ -24,7 +24,7 @@ from bailong.initializer.mean import Mean
 from bailong.model.grow import stream
 from bailong.model.settings import Model
 from bailong.model.tie import ends, is_tied
-from bailong.tokenizer import folder, merge
+from bailong.tokenizer import folder, merge, unused
 from bailong.tokenizer.own import Own
 from bailong.tokenizer.settings import Tokenizer
 from bailong.train import corpus
@@ -195,10 +195,9 @@ def test_a_padded_model_is_trained_and_exported(
     stored: Any = AutoModelForCausalLM.from_pretrained(to)
     tokenizer = AutoTokenizer.from_pretrained(to)
     vocabulary = folder.TokenizerFolder.open(extended).vocabulary if grows else 400
-    assert len(tokenizer) == max(tokenizer.get_vocab().values()) + 1 == vocabulary
-    assert (
-        stored.config.vocab_size == len(ends(stored)[0].weight) == len(ends(stored)[1].weight) == max(rows, vocabulary)
-    )
+    sizes = {stored.config.vocab_size, *(len(end.weight) for end in ends(stored))}
+    assert sizes == {len(tokenizer), max(tokenizer.get_vocab().values()) + 1} == {max(rows, vocabulary)}
+    assert unused.rows(tokenizer, rows) == [*range(vocabulary, rows)]
 
 
 def test_tokens_without_a_row_are_refused(bench: Path, extended: Path, tmp_path: Path) -> None:
@@ -257,7 +256,8 @@ def test_added_tokens_and_template_are_kept_through_training(
     train(settings(bench, tmp_path / "outputs", model, None), run)
     to = export(Export(run=str(run.folder), to=str(tmp_path / "exported"), dtype="float32"))
     before, after = AutoTokenizer.from_pretrained(model), AutoTokenizer.from_pretrained(to)
-    assert len(after) == 402 and after.get_vocab() == before.get_vocab()
+    assert len(after) == rows and {t: i for t, i in after.get_vocab().items() if i < 402} == before.get_vocab()
+    assert unused.rows(after, rows) == [*range(402, rows)]
     assert after.chat_template == before.chat_template == CHATML
     assert after.eos_token == "<|im_end|>" and after.encode(TALK) == before.encode(TALK)
     assert {400, 401} < set(after.encode(TALK))
