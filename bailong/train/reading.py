@@ -1,7 +1,8 @@
 """The tokenizer of a run, as it stands beside an exported model, and whether everybody reads it there as training did.
 
 AutoTokenizer goes by the architecture of the model that a tokenizer lies beside: next to a Qwen 2 it makes Qwen's rules
-of what it finds, whatever `tokenizer_config.json` says. The export is refused then; better before the run than after.
+of what it finds, whatever `tokenizer_config.json` says. Where those are the tokenizer's own (Qwen's, extended), ids are
+the same; elsewhere the export is refused, better before the run than after.
 """
 
 import json

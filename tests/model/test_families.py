@@ -16,10 +16,10 @@ from bailong.model.grow import grow
 from bailong.model.head import IGNORE, head_loss, model_loss
 from bailong.model.merge import merge, to_float32
 from bailong.model.settings import Adapter, Model
-from bailong.model.tie import is_tied, tie_input
+from bailong.model.tie import ends, is_tied, tie_input
 from bailong.run import metrics
 from bailong.tokenizer.settings import Tokenizer
-from bailong.train import checkpoint, train
+from bailong.train import checkpoint, contract, train
 from bailong.train.export import export
 from bailong.train.plan import plan
 from bailong.train.settings import Export
@@ -225,6 +225,9 @@ def test_a_run_resumes_to_the_bit_and_its_export_is_the_same_model(kind, setting
     tokenizer = AutoTokenizer.from_pretrained(to)
     ids = tokenizer("The history of 台灣的歷史很長。", return_tensors="pt")["input_ids"]
     assert ids.tolist()[0] == built.tokenizer("The history of 台灣的歷史很長。")["input_ids"]
+    matrices = contract.stored_matrices(to, stored)
+    assert len(matrices) == (1 if stored.config.tie_word_embeddings else 2), matrices
+    assert len(tokenizer) == stored.config.vocab_size == len(ends(stored)[0].weight)
     with torch.no_grad():
         wanted, got = built.model(input_ids=ids).logits, stored(input_ids=ids).logits
         assert (wanted - got).abs().max() <= 1e-3
