@@ -58,7 +58,7 @@ def export(settings: Export) -> Path:
             **proof,
             "versions": versions,
         }
-        model_card.write(partial, to.name, train, asked, result, record)
+        model_card.write(partial, to.name, train, asked | {"folder": str(run)}, result, record)
         record["files"] = {
             path.relative_to(partial).as_posix(): files.sha256(path)
             for path in sorted(partial.rglob("*"))

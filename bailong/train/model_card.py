@@ -46,7 +46,7 @@ def write(
         f"# {name}",
         _opening(train, result, spoken),
         "## What made it",
-        _table(("", ""), _made(train, result, sources)),
+        _table(("", ""), _made(train, result, sources, record)),
         *_scores(result, record, spoken),
         "## Vocabulary",
         _table(("", ""), _vocabulary(train, result, record)),
@@ -55,7 +55,7 @@ def write(
         "## Commands",
         _code("sh", _commands(train, asked)),
         "## Versions",
-        _table(("", ""), _versions(record["versions"])),
+        _table(("", ""), _versions(record["versions"], Path(asked["folder"]) / "provenance.json")),
     ]
     (to / "README.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
@@ -131,21 +131,22 @@ def _opening(train: Train, result: dict[str, Any], spoken: str) -> str:
     )
 
 
-def _made(train: Train, result: dict[str, Any], sources: list[Source]) -> list[tuple[str, str]]:
+def _made(train: Train, result: dict[str, Any], sources: list[Source], record: dict[str, Any]) -> list[tuple[str, str]]:
     adapter, model, stage = train.adapter, train.model, train.stage
     parts = ["linear layers"] * adapter.linears + ["embedding and head"] * adapter.pair
     rows = [
         ("base", f"`{wording.base_name(train) or 'none: random weights'}`"),
+        ("made of", None if stage.from_scratch else _converted(Path(str(model.path)))),
         ("loaded as", None if stage.from_scratch else f"{model.dtype}, quantization {model.quantization}"),
         ("embedding and head while training", None if stage.from_scratch else f"tie: {model.tie}"),
         ("data", f"{train.data.name}: {'; '.join(map(_source, sources))}"),
         ("SHA-256 of the data", f"`{result['data_sha256']}`"),
-        ("stage", f"{stage.name}, context {stage.context:,}, {stage.batch_size} sequences a step"),
+        ("stage", f"{stage.name}, context {stage.context:,}, batch {stage.batch_size}"),
         ("trained", f"{result['steps']:,} steps, {result['tokens']:,} tokens, {result['bytes']:,} bytes"),
         ("replayed of them", _count(result.get("replay_tokens"), "tokens")),
         (
             "adapters",
-            f"LoRA on {' and '.join(parts)}, rank {adapter.rank}, alpha {adapter.alpha:g}, dropout {adapter.dropout:g}"
+            f"LoRA on {', '.join(parts)}, rank {adapter.rank}, alpha {adapter.alpha:g}, dropout {adapter.dropout:g}"
             if adapter.present
             else "none: every parameter was trained",
         ),
@@ -154,8 +155,19 @@ def _made(train: Train, result: dict[str, Any], sources: list[Source]) -> list[t
         ("initializer of new rows", f"{train.initializer.name}" if result["new_rows"] else None),
         ("SHA-256 of new rows", f"`{result['rows_sha256']}`" if result["rows_sha256"] else None),
         ("seed", str(train.seed)),
+        ("merged into", "the unquantized checkpoint" if record["base"] == "original" else None),
+        ("stored as", record["dtype"]),
     ]
     return [(key, value) for key, value in rows if value]
+
+
+def _converted(base: Path) -> str | None:
+    """The GGUF file that a base was converted from, as it names itself."""
+    if not (base / RECORD).is_file():
+        return None
+    said = json.loads((base / RECORD).read_text(encoding="utf-8"))
+    name = f", which calls itself {said['name']}" if said.get("name") else ""
+    return f"`{Path(said['file']).name}`{name}, SHA-256 `{said['sha256']}`"
 
 
 def _source(source: Source) -> str:
@@ -226,11 +238,15 @@ def _commands(train: Train, asked: dict[str, Any]) -> list[str]:
     return [wording.shown(command) for command in (made, asked.get("command"), command_line()) if command]
 
 
-def _versions(versions: dict[str, Any]) -> list[tuple[str, str]]:
-    packages = [(name, version) for name, version in versions["packages"].items() if version]
-    commit = versions["git"]["commit"]
-    changed = " and uncommitted changes" if versions["git"]["dirty"] else ""
-    return [*([("commit", f"`{commit}`{changed}")] if commit else []), ("Python", versions["python"]), *packages]
+def _versions(now: dict[str, Any], place: Path) -> list[tuple[str, str]]:
+    """Of the export, and of the code that trained. `place`: where the run tells of its own."""
+    origin = json.loads(place.read_text(encoding="utf-8")) if place.is_file() else {}
+    commits = (("commit, training", origin.get("git", {})), ("commit, export", now["git"]))
+    return [
+        *((name, f"`{git['commit']}`{' and changes' * git['dirty']}") for name, git in commits if git.get("commit")),
+        ("Python", now["python"]),
+        *((name, version) for name, version in now["packages"].items() if version),
+    ]
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -184,6 +184,7 @@ def test_a_padded_model_is_trained_and_exported(
     model = padded(bench / "models" / name, tmp_path / "padded", rows)
     wanted, run = settings(bench, tmp_path / "outputs", model, extended if grows else None), tiny.run(tmp_path)
     result = train(wanted, run)
+    assert result is not None
     base = own_bits_per_byte(
         dataclasses.replace(wanted, tokenizer=Tokenizer(name="none")),
         corpus.prepare(dataclasses.replace(wanted, tokenizer=Tokenizer(name="none")), print),

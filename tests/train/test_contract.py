@@ -274,6 +274,25 @@ def test_a_row_that_stands_for_nothing_is_never_the_answer(bench: Path, tmp_path
             assert not set(silent) & {*local.generate([ids[0].tolist()], sampling, [0], 24)[0]}
 
 
+def test_a_folder_that_others_could_not_load_is_refused(bench: Path, tmp_path: Path) -> None:
+    """A token without a row, a row without a token, and a config.json that says other than what is stored."""
+    place = base(bench, "qwen3", tmp_path / "base")
+    tokenizer, model = AutoTokenizer.from_pretrained(place), AutoModelForCausalLM.from_pretrained(place)
+    with pytest.raises(ValueError, match="600 rows in its embedding .* they must be equally many"):
+        contract.require(place, model, tokenizer, [])
+    unused.name_rows(place, 601)
+    with pytest.raises(ValueError, match="601 tokens up to id 600: they must be equally many"):
+        contract.require(place, model, AutoTokenizer.from_pretrained(place), [])
+    shutil.rmtree(place)
+    place = base(bench, "qwen3", place)
+    unused.name_rows(place, 600)
+    whole = AutoTokenizer.from_pretrained(place)
+    assert contract.require(place, model, whole, [torch.zeros(1, 600)])["stored"] == ["model.embed_tokens.weight"]
+    model.config.tie_word_embeddings = False
+    with pytest.raises(ValueError, match=r"tie_word_embeddings=False, and stored are \['model.embed_tokens.weight'\]"):
+        contract.require(place, model, whole, [torch.zeros(1, 600)])
+
+
 def test_an_export_without_an_extension_is_extended_and_goes_on_without_one(
     bench: Path, tmp_path: Path, padded: Path
 ) -> None:
@@ -388,6 +407,7 @@ def test_the_model_card_says_what_was_recorded(bench: Path, tmp_path: Path, padd
     assert f"{old['bpb_final']:.4f}" in card and f"{figures['target_bytes_per_token']:.4f}" in card
     assert "zip_tie" in card and f"{result['tokens']:,} tokens" in card and torch.__version__ in card
     assert "bailong-train model.path=…/padded 'extra=…/file.txt'" in card and 'from_pretrained("taught")' in card
+    assert "LoRA on linear layers, embedding and head, rank 4" in card and "| stored as | float32 |" in card
     assert str(tmp_path) not in card and not re.search(r"(?<![\w.…:/<])/\w+/", card)
     for name in ("config.json", "generation_config.json", "tokenizer_config.json"):
         assert str(tmp_path) not in (to / name).read_text(), name
