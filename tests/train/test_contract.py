@@ -39,7 +39,8 @@ CHATML = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-DATA = Data(name="sample", sources=[tiny.CHINESE, tiny.ENGLISH], held_out=0.1)
+WHOLE = Data(name="sample", sources=[tiny.CHINESE, tiny.ENGLISH], held_out=0.1)
+DATA = Data(name="few", sources=[replace(tiny.CHINESE, fraction=0.2)], held_out=0.1, evaluation_bytes=1500)
 STAGE = Cpt(context=48, batch_size=2, max_steps=1, evaluate_every_tokens=10**9)
 
 
@@ -142,7 +143,8 @@ def extended(model: Path, kind: str, to: Path, size: int) -> Path:
         pieces=size if method != "new_bpe" else 3600,
         characters=None,
     )
-    made = extend(Extend(tokenizer=recipe, data=DATA, card_lines=5, old_language=None))
+    data = WHOLE if method == "new_bpe" else DATA
+    made = extend(Extend(tokenizer=recipe, data=data, card_lines=5, old_language=None))
     assert made is not None
     return made
 
@@ -154,7 +156,7 @@ def trained(bench: Path, place: Path, model: Path, tokenizer: Path | None, **cha
         model=Model(name="m", path=str(model), dtype="float32", quantization="none", tie="keep"),
         adapter=Adapter(name="all", rank=4, alpha=8, dropout=0.0),
         tokenizer=Recipe(name="new" if tokenizer else "none", folder=str(tokenizer) if tokenizer else None),
-        **({"stage": STAGE} | changes),
+        **({"stage": STAGE, "data": DATA} | changes),
     )
     run = tiny.run(place)
     assert train.train(settings, run) is not None
@@ -193,7 +195,8 @@ def require_whole(run: Path, to: Path) -> tuple[Any, Any]:
 
     ids = tokenizer(TEXTS[0], return_tensors="pt")["input_ids"]
     with torch.no_grad():
-        assert (own(input_ids=ids).logits - model(input_ids=ids).logits).abs().max() <= 1e-3
+        wanted, got = own(input_ids=ids).logits, model(input_ids=ids).logits
+    assert (wanted - got).abs().max() <= 1e-5 * max(100.0, float(wanted.abs().max()))
     answer = model.generate(input_ids=ids, max_new_tokens=12, do_sample=False, eos_token_id=None, pad_token_id=0)
     assert not set(answer[0, ids.shape[1] :].tolist()) & set(silent)
 
@@ -230,8 +233,8 @@ def test_extended_trained_exported_and_all_of_it_again(bench: Path, tmp_path: Pa
         scores = [p.score for p in pieces[one.base_vocabulary : one.vocabulary]]
         assert all(a > b for a, b in zip(scores, scores[1:], strict=False))
 
-    if WORLDS[kind][2] == "new_bpe":
-        return  # the base of the second one has all pieces of its text
+    if kind in ("llama2", "qwen3"):
+        return  # the one has all pieces of its text by now, the other the tokenizer of qwen2
     two = folder.TokenizerFolder.open(extended(to, kind, tmp_path / "tokenizers" / "two", 40))
     assert two.base_vocabulary == one.vocabulary and two.vocabulary > one.vocabulary
     again = trained(bench, tmp_path / "2", to, two.path)
