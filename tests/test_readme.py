@@ -81,10 +81,21 @@ def hydra(tmp_path_factory: pytest.TempPathFactory) -> Any:
     os.chdir(tmp_path_factory.mktemp("reader"))
     try:
         with initialize_config_dir(str(workspace.root() / "conf"), version_base="1.3"):
+            for name, content in own_files():
+                Path(name).parent.mkdir(parents=True, exist_ok=True)
+                Path(name).write_text(content, encoding="utf-8")
             place.describe(own_corpus(), Path("data/mine"))
             yield
     finally:
         os.chdir(before)
+
+
+def own_files() -> list[tuple[str, str]]:
+    """The files that pages have their reader write."""
+    found = (
+        re.findall(r"^cat > (\S+) <<'END'\n(.*?)^END$", page_text(page), re.MULTILINE | re.DOTALL) for page in PAGES
+    )
+    return [file for files in found for file in files]
 
 
 def own_corpus() -> Any:
@@ -147,11 +158,11 @@ def test_the_demo_is_what_the_page_says() -> None:
 
 
 def test_every_make_target_exists() -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     every = set()
     for page in PAGES:
         for code in re.findall(r"`([^`]+)`", page_text(page)):
-            for named in re.findall(r"^\s*make ([a-z]+)", code, re.MULTILINE):
+            for named in re.findall(r"^\s*make ([a-z0-9-]+)", code, re.MULTILINE):
                 assert named in targets, f"{page}: make {named}"
                 every.add(named)
     assert every == targets

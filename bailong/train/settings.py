@@ -186,7 +186,7 @@ class Export:
     dtype: str = "bfloat16"
     tokens: int = 4096
     max_logit_difference: float = 1e-4
-    max_kl: float = 1e-3
+    max_kl: float = 5e-3
     max_kl_original: float = 0.1
     max_bpb_difference: float = 1e-3
     overwrite: bool = False
