@@ -73,7 +73,8 @@ class Check:
 class Comparison:
     """What the report shows. `baseline` is None when no run has it; `horizon` is the tokens that every finished
     run reaches; `differing` maps a settings key to its values per choice; `texts` names what was evaluated beside the
-    held-out text, and says whether it is in the old language."""
+    held-out text, and says whether it is in the old language. Where tokenizers differ everything that is told in tokens
+    is in bytes of text (`unit`)."""
 
     by: list[str]
     asked_baseline: str
@@ -86,6 +87,7 @@ class Comparison:
     #: per run folder: tokens to the baseline's final loss; None is "not reached", absence "cannot be told"
     tokens_to_baseline: dict[str, float | None] = field(default_factory=dict)
     texts: dict[str, bool] = field(default_factory=dict)
+    unit: str = "tokens"
 
     @property
     def label(self) -> str:
@@ -128,6 +130,9 @@ def compare_runs(
     values = [str(value) for value in _listed(baseline)]
     if len(values) > len(keys):
         raise ValueError(f"baseline={baseline} is not accepted: it must be a value for each key of by={by} at most")
+    unit = unit_of(runs.runs)
+    for run in runs.runs:
+        run.unit = unit
     groups: dict[tuple[str, ...], list[RunRecord]] = {}
     for run in runs.runs:
         groups.setdefault(_of(run, keys), []).append(run)
@@ -143,11 +148,19 @@ def compare_runs(
     base = next((choice for choice in choices if choice.baseline), None)
     asked = base.name if base else ", ".join(values)
     comparison = Comparison(keys, asked, runs, choices, base, float(min(ends, default=0.0)), differing)
-    comparison.texts = texts.names(runs.runs)
+    comparison.texts, comparison.unit = texts.names(runs.runs), unit
     pair = _pair_key(differing, keys)
     _fill(comparison, pair)
     comparison.checks = list(_checks(comparison, pair))
     return comparison
+
+
+def unit_of(runs: Sequence[RunRecord]) -> str:
+    """What curves are over: tokens, unless several tokenizers made them; then the bytes of text that they stand for."""
+    identity = (run.record.get("identity") for run in runs)
+    made = {facts.get("tokenizer") for facts in identity if isinstance(facts, dict)}
+    counted = all("bytes" in row for run in runs for row in run.rows if "tokens" in row)
+    return "bytes" if len(made - {None}) > 1 and counted else "tokens"
 
 
 def choice_of(run: RunRecord, comparison: Comparison) -> Any:
@@ -281,7 +294,10 @@ def _checks(comparison: Comparison, pair: Pair) -> Iterator[Check]:
     for name in comparison.texts:
         yield _same_text(name, finished)
     yield _same("Same tokenizer", finished, "tokenizer_sha256", "compare bits per byte only, never the loss")
-    yield _same("Same number of steps", finished, "steps", "the shorter runs had less training")
+    if comparison.unit == "bytes":  # steps are of tokens
+        yield _same_bytes(finished)
+    else:
+        yield _same("Same number of steps", finished, "steps", "the shorter runs had less training")
     yield _same("Same code", finished, "git_commit", "they were made by different versions")
     yield _same("Same hardware", finished, "hardware", "speed and memory do not compare, and rounding may differ")
     if any(run.provenance for run in finished):
@@ -308,6 +324,17 @@ def _same_seeds(comparison: Comparison, pair: Pair) -> Check:
             return Check("Same seeds", None, f"still running; finished so far: {told}")
         return Check("Same seeds", False, f"finished runs: {told}; only those with a partner are paired")
     return Check("Same seeds", True, f"{next(iter(counts.values()))} finished per choice")
+
+
+def _same_bytes(finished: list[RunRecord]) -> Check:
+    """Whether runs under several tokenizers were trained on equally much text, to a part in a hundred."""
+    seen = [float(size) for run in finished if isinstance(size := run.result.get("bytes"), int | float)]
+    if not seen:
+        return Check("Same amount of text", None, "not recorded yet")
+    shown = f"{min(seen):,.0f} to {max(seen):,.0f} bytes"
+    if max(seen) > 1.01 * min(seen):
+        return Check("Same amount of text", False, f"{shown}: the shorter runs had less training")
+    return Check("Same amount of text", True, shown)
 
 
 def _same_text(name: str, finished: list[RunRecord]) -> Check:

@@ -192,7 +192,7 @@ def _draw_panel(ax: Axes, panel: Panel, comparison: Comparison, look: dict[str, 
         ax.set_xlim(-0.02 * panel.until, 1.02 * panel.until)
     _reference(ax, panel)
     ax.set_title(panel.title, loc="left", fontsize=10.5, fontweight="bold", color=INK["--ink"], pad=9)
-    ax.set_xlabel("Trained tokens", color=INK["--soft"], fontsize=9)
+    ax.set_xlabel(f"Trained {comparison.unit}", color=INK["--soft"], fontsize=9)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
     ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
     ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))

@@ -64,7 +64,7 @@ def headline(comparison: Comparison) -> str:
             cells += [*_pair(*table.reach(choice)), speed[0], cell("", "half") if choice.baseline else speed[1]]
         rows.append(Row(cells, "reference" if choice.baseline else ""))
     numbers = ["seeds", *(th(name, "n", 2) for name in table.NAMES.values())]
-    numbers += [th(f"tokens to {base.name}’s final loss", "n", 2), th("speed-up", "n", 2)] if base else []
+    numbers += [th(f"{comparison.unit} to {base.name}’s final loss", "n", 2), th("speed-up", "n", 2)] if base else []
     missing = Html(f"{visible(table.no_baseline(comparison))} Name one with <code>baseline=…</code>.")
     note = "" if base else elements.note(missing)
     listed = elements.table(rows, [comparison.label], numbers)
@@ -176,18 +176,18 @@ def _intervals(comparison: Comparison) -> str:
         if single
         else "A single run has no interval (–); a rule that draws nothing has the same step 0 with every seed, so ± 0. "
     )
-    horizon = visible(units.short(comparison.horizon))
+    horizon, unit = visible(units.short(comparison.horizon)), comparison.unit
     return f"""<section class="how"><h2>How to read these numbers</h2>
 <p>± is half of a 95&thinsp;% interval over seeds (Student’s t over finished runs): if seeds were drawn again and
 again, such intervals would hold the true mean 95 times in 100. It covers the seed (data order, dropout, drawn rows),
 not the choice of text, model or settings, and it is not corrected for looking at several choices. {seeds}Differences
 are taken pair by pair, so what a seed does to both runs cancels. Bands in the figures are not intervals: they run
 from the lowest to the highest seed.</p>
-<p>AUC is the mean of the evaluation curve over the first {horizon} tokens, which every finished run reaches
-(trapezoids). Tokens to the baseline’s final loss are those at which a curve is first at or below it, read off the
-evaluation curve by straight lines, in bits per byte, with the baseline run of the same seed as target; the speed-up
-divides the baseline’s tokens to that point by the choice’s own, and its interval is that of the tokens saved, pair by
-pair, read against the baseline’s mean. Where a seed does not reach it no mean is given.</p>
+<p>AUC is the mean of the evaluation curve over the first {horizon} {unit}, which every finished run reaches
+(trapezoids). {unit.capitalize()} to the baseline’s final loss are those at which a curve is first at or below it,
+read off the evaluation curve by straight lines, in bits per byte, with the baseline run of the same seed as target; the
+speed-up divides the baseline’s {unit} to that point by the choice’s own, and its interval is that of the {unit} saved,
+pair by pair, read against the baseline’s mean. Where a seed does not reach it no mean is given.</p>
 <p>One rule for every mark and every sentence: a number is <b>bold</b> where its interval leaves “no difference” out (0
 for a difference, 1 for a speed-up), and a choice is said not to be told from the baseline only where nothing of it is
 bold. One pair has no interval, so nothing of it is bold.</p></section>"""
@@ -206,7 +206,7 @@ def _figures(comparison: Comparison) -> tuple[list[str], list[dict[str, Any]]]:
         ),
         (
             "The start",
-            "The same curves over the first tokens, where new rows differ most.",
+            f"The same curves over the first {comparison.unit}, where new rows differ most.",
             curves.zoom_panels(comparison),
         ),
         (

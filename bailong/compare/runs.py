@@ -29,7 +29,8 @@ class RunRecord:
     """One run folder.
 
     `config` is flat (`optimizer.lr: 0.0003`). `rows` holds one merged row per optimizer step, ascending;
-    `speed` the last line of `speed.jsonl`. `reason` says in a sentence why a run is not finished.
+    `speed` the last line of `speed.jsonl`. `reason` says in a sentence why a run is not finished. `unit` is what curves
+    are over: tokens, or bytes of text where runs of several tokenizers are compared.
     """
 
     folder: Path
@@ -41,7 +42,8 @@ class RunRecord:
     provenance: dict[str, Any]
     status: str
     reason: str = ""
-    _curves: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, repr=False)
+    unit: str = "tokens"
+    _curves: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -91,12 +93,12 @@ class RunRecord:
         return git.get(key) if isinstance(git, dict) else self.provenance.get(f"git_{key}")
 
     def curve(self, key: str) -> tuple[np.ndarray, np.ndarray]:
-        """Tokens and the values of `key` there, both [points]; points that are not finite are left out."""
-        if key not in self._curves:
-            points = [(r["tokens"], r[key]) for r in self.rows if _finite(r.get(key)) and _finite(r.get("tokens"))]
+        """Tokens (or bytes: `unit`) and the values of `key` there, both [points]; none that is not finite."""
+        if (self.unit, key) not in self._curves:
+            points = [(r[self.unit], r[key]) for r in self.rows if _finite(r.get(key)) and _finite(r.get(self.unit))]
             pair = np.array(points, dtype=float).reshape(-1, 2)
-            self._curves[key] = pair[:, 0], pair[:, 1]
-        return self._curves[key]
+            self._curves[self.unit, key] = pair[:, 0], pair[:, 1]
+        return self._curves[self.unit, key]
 
     def at_start(self, key: str) -> float | None:
         """The evaluation before the first step."""

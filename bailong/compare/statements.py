@@ -163,7 +163,7 @@ def findings(comparison: Comparison) -> Iterator[tuple[str, str]]:
         if base is None or not found:
             continue
         other = spoken(base, comparison)
-        sentences = [_differences(found, choice, other), _reached(choice, other)]
+        sentences = [_differences(found, choice, other, comparison.unit), _reached(choice, other, comparison.unit)]
         sentences += [_texts(choice, comparison, other), f"({_pairs(found.values())})"]
         yield spoken(choice, comparison), " ".join(part for part in sentences if part)
 
@@ -173,7 +173,7 @@ def spoken(choice: Choice, comparison: Comparison) -> str:
     return f"{comparison.label} {choice.name}" if choice.name[:1].isdigit() else choice.name
 
 
-def _differences(found: dict[str, Difference], choice: Choice, other: str) -> str:
+def _differences(found: dict[str, Difference], choice: Choice, other: str, unit: str) -> str:
     said = {metric: one for metric, one in found.items() if one.apart or one.single}
     open_ = [f"{SPOKEN[metric]} ({one.aside()})" for metric, one in found.items() if metric not in said]
     if not said and not told(choice):
@@ -182,7 +182,7 @@ def _differences(found: dict[str, Difference], choice: Choice, other: str) -> st
     rest = f"{_listed(open_)} the interval holds zero" if open_ else ""
     if not said:
         faster = speed_up(choice)
-        by = ["its tokens"] if faster and faster.apart else []
+        by = [f"its {unit}"] if faster and faster.apart else []
         by += [f"what becomes of {name}" for name, one in forgotten(choice).items() if one.apart]
         return f"is told from {other} by {_listed(by)} alone: {rest}."
     first, *others = said.items()
@@ -204,8 +204,8 @@ def _texts(choice: Choice, comparison: Comparison, base: str) -> str:
     return " ".join(said)
 
 
-def _reached(choice: Choice, base: str) -> str:
-    """Tokens to the baseline's final loss."""
+def _reached(choice: Choice, base: str, unit: str) -> str:
+    """Tokens (or bytes) to the baseline's final loss."""
     reach, faster = choice.reach, speed_up(choice)
     if reach is None:
         return ""
@@ -217,11 +217,11 @@ def _reached(choice: Choice, base: str) -> str:
         return ""
     holds = not (faster.apart or faster.single)
     if math.isinf(faster.factor):
-        doubt = ", though the interval of the tokens saved holds zero" if holds else ""
+        doubt = f", though the interval of the {unit} saved holds zero" if holds else ""
         return f"It is at {base}’s final loss before the first step{doubt}."
     factor, interval = faster.shown()
     within = "" if faster.single else f" ({factor}, {interval}{': this interval holds 1' if holds else ''})"
-    return f"It reaches {base}’s final loss with {_part(faster)} of {base}’s tokens{within}."
+    return f"It reaches {base}’s final loss with {_part(faster)} of {base}’s {unit}{within}."
 
 
 def _part(faster: SpeedUp) -> str:

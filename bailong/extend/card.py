@@ -248,7 +248,11 @@ def table(card: dict[str, Any]) -> Table:
     row("efficiency on treebank (eq. 2)", number("efficiency", 4), before("efficiency_base", 4))
     row("new pieces that are part of a character", number("parts_of_characters", 0))
     row("new pieces out of reach", number("unreachable", 0))
-    row("new pieces never used", number("never_used", 0), f"used in running text: {share('used')}")
+    row(
+        "new pieces never used",
+        number("never_used", 0),
+        f"used in running text: {share('used')}" if card.get("used") is not None else "",
+    )
     row("lines longer than before", number("longer", 0))
     for name in ("target", "old"):
         lines = f"{card[f'{name}_lines']:,} lines"

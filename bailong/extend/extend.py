@@ -91,7 +91,7 @@ def extend(settings: Extend) -> Path | None:
     if figures["old_unchanged"] is not None and figures["old_unchanged"] < UNCHANGED:
         console.print(
             f"note: {1 - figures['old_unchanged']:.2%} of the old language's lines have other ids than before, and the "
-            f"model never saw them so; {'more text as protect=... ' if by_script(wanted, base) else 'keep=cjk '}"
+            f"model never saw them so; {'more text as protect=[..] ' if by_script(wanted, base) else 'keep=cjk '}"
             "leaves out what they use"
         )
     return target
@@ -181,9 +181,10 @@ def corpus_of(settings: Extend, base: Base | None, sources: list[Source], cache:
     """Hashes of what the tokenizer is learned from, named without folders: the same text elsewhere makes the same."""
     corpus = {f"{i} {s.path.split('/')[-1]}": digest(s, cache) for i, s in enumerate(sources)}
     corpus["held_out"] = str(settings.data.held_out)
-    old = settings.protect or settings.old_language
-    if old is not None and by_script(settings.tokenizer, base):
-        corpus["protect" if settings.protect else "half of old_language"] = digest(old, cache)
+    if by_script(settings.tokenizer, base):
+        old = settings.protect or ([settings.old_language] if settings.old_language else [])
+        word = "protect" if settings.protect else "half of old_language"
+        corpus |= {f"{word} {i}": digest(source, cache) for i, source in enumerate(old)}
     return corpus
 
 
@@ -246,7 +247,7 @@ def make(
 def protected(settings: Extend) -> Iterator[str]:
     """Text of the old language that new tokens must leave as it is: `protect`, or one half of `old_language`."""
     if settings.protect:
-        yield from documents(settings.protect)
+        yield from chain.from_iterable(map(documents, settings.protect))
     elif settings.old_language:
         yield from (text for text in documents(settings.old_language) if share(text, "protect") < 0.5)
 
@@ -280,7 +281,7 @@ def measured(
         "seed": settings.seed,
     }
     if settings.protect:
-        measured_on["protect"] = digest(settings.protect, cache)
+        measured_on["protect"] = [digest(source, cache) for source in settings.protect]
     there = card.read_card(target)
     if there and there.get("measured_on") == measured_on:
         return there

@@ -15,8 +15,8 @@ class Extend:
     `measure` lists tokenizers (`characters`, `jieba`, a file, a folder, a Hub id, `tiktoken:<name>`) whose
     efficiency (paper, equation 2, Table 2) is computed on `treebank`, a CoNLL-U file; nothing is built then.
     When a tokenizer is built, its card is measured on `treebank` too, if one is given. `old_language` is
-    the text whose ids must not change. `protect` is more of that language: where it has letters of the new one, no
-    new token is made of two old ones that stand side by side in it (null: one half of `old_language`, by document;
+    the text whose ids must not change. `protect` lists more of that language: where it has letters of the new one, no
+    new token is made of two old ones that stand side by side in it (none: one half of `old_language`, by document;
     the card is measured on the other). Line by line checks (parity, round trip, unchanged ids) take
     `card_lines` lines of each language, drawn with `seed`.
     """
@@ -26,7 +26,7 @@ class Extend:
     treebank: str | None = None
     measure: list[str] = field(default_factory=list)
     old_language: Source | None = None
-    protect: Source | None = None
+    protect: list[Source] = field(default_factory=list)
     card_lines: int = 10_000
     overwrite: bool = False
     seed: int = 0

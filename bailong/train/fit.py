@@ -96,7 +96,7 @@ def fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) ->
     )
     if (forgetting := result.get("forgetting")) is not None:
         name = result["old_language"]
-        said = result["texts"][name]
+        said = result["texts"][name].get("ends", result["texts"][name])  # what forgetting rests on
         reporter.say(
             f"old language {name}: {said['bpb_step0']:.4f} -> {said['bpb_final']:.4f} bits per byte; "
             f"forgetting {forgetting:+.4f} against the untouched base"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bailong.compare import curves
 from bailong.compare.comparison import Comparison, compare_runs
 from bailong.compare.runs import read
 from bailong.compare.statements import speed_up
@@ -254,3 +255,21 @@ def test_a_run_twice_in_one_choice_is_told(tmp_path: Path) -> None:
     twice = by_name(comparison, "zip_tie")
     assert [found.n for found in twice.paired.values() if found] == [1, 1, 1], "a seed is one pair"
     assert twice.reach is not None and twice.reach.saved is not None and twice.reach.saved.n == 1
+
+
+def test_arms_of_several_tokenizers_are_compared_over_bytes(tmp_path: Path) -> None:
+    """A token of an extended tokenizer holds more text: over tokens the arm with the longer ones would seem faster."""
+    for name, bpb, size in (("no_extension", [4.0, 3.0, 2.0], 2), ("zip_tie", [4.0, 3.0, 2.0], 4)):
+        folder = write_run(tmp_path / name, bpb, name, tokens_per_evaluation=4_000 // size)
+        record = json.loads((folder / "run.json").read_text())
+        (folder / "run.json").write_text(json.dumps(record | {"identity": {"tokenizer": name}}))
+        rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        rows = [row | {"bytes": size * row["tokens"]} for row in rows]
+        (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = compare_runs(read([tmp_path]), baseline="no_extension")
+    arm = next(choice for choice in found.choices if choice.name == "zip_tie")
+    assert found.unit == "bytes" and found.horizon == 8_000
+    assert arm.reach is not None and arm.reach.tokens is not None and arm.reach.tokens.mean == 8_000
+    assert arm.paired["auc"] is not None and arm.paired["auc"].mean == 0
+    assert "bytes" in curves.draw(found, curves.evaluation_panels(found)).axes[0].get_xlabel()
+    assert not any(check.name == "Same number of steps" for check in found.checks)

@@ -218,3 +218,44 @@ def test_little_that_is_kept_is_said(bench, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(TEXTS, "hangul", [text + " 大" for text in TEXTS["hangul"]])
     recipe.extend(of_script("hangul", bench, tmp_path))
     assert "note: tokenizer.keep=cjk keeps" in " ".join(capsys.readouterr().out.split())
+
+
+def test_text_to_protect_is_given_on_the_command_line():
+    from hydra import compose, initialize_config_dir
+
+    from bailong.app import workspace
+
+    schema.register()
+    workspace.register()
+    with initialize_config_dir(str(workspace.root() / "conf"), version_base="1.3"):
+        parsed = parse(
+            compose("extend", ["tokenizer=continued", "protect=[{path: en.jsonl, text: body, language: en}]"])
+        )
+    assert [(source.path, source.text) for source in parsed.protect] == [("en.jsonl", "body")]
+
+
+def test_protected_text_keeps_its_ids(bench, tmp_path):
+    """Turkish and English share letters: no new token may come to be in what is protected."""
+    places = {}
+    for name, lines in {
+        "tr": ["kitaplar ve kalemler", "evlerin kapılarından"],
+        "en": ["kalem", "the lar and ler of evler"],
+    }.items():
+        places[name] = tmp_path / f"{name}.jsonl"
+        places[name].write_text("".join(json.dumps({"text": line}) + "\n" for line in lines * 5), encoding="utf-8")
+    recipe_ = tiny.extended_recipe(tmp_path / "tokenizers" / "x", bench / "tokenizers" / "base")
+    wanted = dataclasses.replace(recipe_, language="tr", method="continued", pieces=100, max_piece_length=16)
+    data = Data(name="t", sources=[Source(path=str(places["tr"]), language="tr")], held_out=0.0)
+    english = places["en"].read_text().splitlines()
+    encoded = {}
+    for name, protect in (("free", []), ("kept", [Source(path=str(places["en"]), language="en")])):
+        place = tmp_path / "tokenizers" / name
+        folder = recipe.extend(
+            Extend(tokenizer=dataclasses.replace(wanted, folder=str(place)), data=data, protect=protect, card_lines=20)
+        )
+        tokenizer = TokenizerFolder.open(folder).tokenizer()
+        texts = [json.loads(line)["text"] for line in english]
+        encoded[name] = [max(tokenizer(text)["input_ids"]) for text in texts]
+        first = TokenizerFolder.open(folder).base_vocabulary
+    assert max(encoded["free"]) >= first > max(encoded["kept"])
+    assert TokenizerFolder.open(place).manifest["new"] > 0
