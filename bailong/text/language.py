@@ -73,6 +73,19 @@ def is_chinese(tag: str) -> bool:
     return code(tag) == "zh"
 
 
+def chinese(tag: str) -> str:
+    """A label of Chinese by its script: `zh-Hant`, `zh-Hans`, or `zh` where it names neither script nor region."""
+    parts = set(tag.lower().replace("_", "-").replace(" ", "-").split("-"))
+    if parts & {"hant", "tw", "hk", "mo", "zht", "traditional"}:
+        return "zh-Hant"
+    return "zh-Hans" if parts & {"hans", "cn", "sg", "my", "zhs", "simplified"} else "zh"
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two tags name the same language, and of Chinese the same script."""
+    return code(one) == code(other) and (not is_chinese(one) or chinese(one) == chinese(other))
+
+
 def other_than_chinese(tag: str) -> bool:
     """Whether a tag names a language, and that is not Chinese: what is made for Chinese alone then leaves it alone.
 

@@ -18,13 +18,12 @@ from bailong.evaluate.judge.alphabet import Named, alike, by_letters, by_script
 from bailong.evaluate.judge.latin import ENGLISH, LATIN, foreign_name, titled
 from bailong.evaluate.judge.prose import QUOTED, framed, prose, unread
 from bailong.evaluate.judge.trace import Trace, own, trace, wants_simplified
-from bailong.text.language import Language, is_chinese, language, letters_of
+from bailong.text.language import Language, chinese, is_chinese, language, letters_of
 from bailong.text.script import HAN, KANA, tables
 
 LABELS = ("traditional", "simplified", "english", "other", "undetermined")
 #: labels that an item's `answer_language` asks for, where it is Chinese; without a script, either will do
 EXPECTED = {"zh-Hant": ("traditional",), "zh-Hans": ("simplified",), "zh": ("traditional", "simplified")}
-_TRADITIONAL, _SIMPLIFIED = ("hant", "tw", "hk", "mo"), ("hans", "cn", "sg", "my")
 
 #: fewer Latin words are no language yet (New York)
 _FEWEST_WORDS = 3
@@ -132,7 +131,7 @@ def verdict(item: Item, answers: Sequence[str], turns: Sequence[LanguageCounts] 
     wanted = item.answer_language or item.language
     if not is_chinese(wanted):
         return _in_another(wanted, turns, answers, seen)
-    expected = EXPECTED[_script_of(wanted)]
+    expected = EXPECTED[chinese(wanted)]
     asked = [expected == ("traditional",) and wants_simplified(question) for question in questions]
     for number, found in enumerate(turns, 1):
         accepted = {*expected, "undetermined"} | ({"simplified"} if asked[number - 1] else set())
@@ -180,14 +179,6 @@ def _is(found: LanguageCounts, expected: Language, answer: str) -> bool | None:
         return True  # its script is all that there is to see
     unknown = not found.name and expected.script == "Latin" and found.words > found.foreign
     return None if unknown or expected.name == found.name or expected.name in found.also else False
-
-
-def _script_of(wanted: str) -> str:
-    """The key of EXPECTED for a label of Chinese."""
-    parts = set(wanted.lower().replace("_", "-").split("-")) | ({"hant"} if wanted.lower() == "zht" else set())
-    if parts & {*_TRADITIONAL}:
-        return "zh-Hant"
-    return "zh-Hans" if parts & {*_SIMPLIFIED, "zhs"} else "zh"
 
 
 def _violation(found: LanguageCounts, number: int, expected: str) -> Ruling:

@@ -11,7 +11,7 @@ from bailong.evaluate.benchmark.settings import Benchmark
 from bailong.evaluate.judge.rating import is_example
 from bailong.evaluate.judge.reading import PLAIN, Mark, Shown, choose, echoes, normalized
 from bailong.evaluate.judge.settings import Judge
-from bailong.evaluate.judge.template import pairwise_prompt, spoken_to
+from bailong.evaluate.judge.template import asked_for, pairwise_prompt, spoken_to
 from bailong.evaluate.judge.verdicts import Request
 from bailong.evaluate.reasoning import spoken
 
@@ -75,10 +75,11 @@ def requests(
     found = []
     language = spoken_to(settings.language, benchmark.language)
     for item, mine, theirs in answered:
+        asked = asked_for(benchmark, item)
         for sample in range(settings.samples):
             for order in (0, 1):
                 first, second = (mine, theirs) if order == 0 else (theirs, mine)
-                prompt = pairwise_prompt(benchmark.template or "", item, first, second, language)
+                prompt = pairwise_prompt(benchmark.template or "", item, first, second, language, asked)
                 facts = {"benchmark": benchmark.name, "id": item.id, "against": against, "order": order}
                 read = partial(parse, shown=Shown(prompt.text, (*mine, *theirs)))
                 found.append(Request(facts, prompt, sample, read))

@@ -9,7 +9,7 @@ from bailong.evaluate.benchmark.settings import Benchmark
 from bailong.evaluate.judge.rating import SCORED, parse
 from bailong.evaluate.judge.reading import Shown
 from bailong.evaluate.judge.settings import Judge
-from bailong.evaluate.judge.template import prompts, spoken_to
+from bailong.evaluate.judge.template import asked_for, prompts, spoken_to
 from bailong.evaluate.judge.verdicts import Request
 
 #: prompts of one item; every other template has one
@@ -33,7 +33,8 @@ def requests(settings: Judge, benchmark: Benchmark, answered: Iterable[tuple[Ite
     Requests of an item stand together, in the order of `answered`, then of turns and samples; `score` of their rows
     (`verdicts.collect`) is None unless `status` is `ok` or `repaired`. The prompt is in the language of the judge's
     settings, else of the benchmark: an English item of a Chinese benchmark is judged in Chinese, as in the paper,
-    except by the two MT-bench templates.
+    except by the two MT-bench templates. It asks for answers in the language of the question, or for the one of the
+    benchmark's settings.
 
     Raises:
         ValueError: an item does not fit the benchmark's template.
@@ -47,7 +48,7 @@ def requests(settings: Judge, benchmark: Benchmark, answered: Iterable[tuple[Ite
             partial(parse, low=prompt.low, high=prompt.high, shown=Shown(prompt.text, tuple(answers))),
         )
         for item, answers in answered
-        for prompt in prompts(benchmark.template or "", item, answers, language)
+        for prompt in prompts(benchmark.template or "", item, answers, language, asked_for(benchmark, item))
         for sample in range(settings.samples)
     ]
 

@@ -7,6 +7,9 @@ loses its backticks; figure 4 shows three turns, and here its turn is a block fo
 are in our own words: the first three in English and Turkish; `mt_bench_1` and `mt_bench_2` rate each turn from 1 to 10,
 with references where the item has some, as FastChat does; `pairwise` compares; `ask_*` asks again for the mark alone.
 
+What the prompts say on the language of answers (`language*.txt`) is for questions and answers in one language, and none
+in Simplified Chinese; where something else is asked for, `asked*.txt` says it in its place.
+
 A file is the prompt, then parts of it under lines `--- turn` and `--- reference`. A judge gets one user message. An
 empty answer leaves its slot empty: the judge sees that nothing was said, and rates that.
 """
@@ -18,10 +21,14 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from babel import Locale
+
 from bailong.evaluate.benchmark.item import Item
+from bailong.evaluate.benchmark.settings import ANY, Benchmark
 from bailong.run.checks import one_of
 from bailong.text.fill import fill
-from bailong.text.language import code
+from bailong.text.language import chinese, code, is_chinese, same
+from bailong.text.language import language as known
 
 FOLDER = Path(__file__).with_name("templates")
 #: what a benchmark's `template` may be
@@ -32,6 +39,11 @@ TURNS = {"single": 1, "reference": 1, "mt_bench_bailong": 2, "mt_bench": 2}
 ENGLISH = ("mt_bench_bailong", "mt_bench")
 #: languages in which a judge can be spoken to, and the ends of the names of their files
 LANGUAGES = {"zh": "", "en": "_english", "tr": "_turkish"}
+#: the locale of the names of languages in the prompts of each ending
+LOCALES = {"": "zh_Hant", "_english": "en", "_turkish": "tr"}
+#: the sentence on the language of answers that a template holds; the others hold none
+SENTENCES = {"single": "single", "reference": "single", "multi_turn": "turns", "pairwise": "pairwise"}
+SENTENCES |= {"mt_bench_bailong": "bench"}
 
 
 class Template(NamedTuple):
@@ -70,11 +82,33 @@ def spoken_to(asked: str | None, language: str) -> str:
     return wanted if wanted in LANGUAGES else "en"
 
 
-def prompts(route: str, item: Item, answers: Sequence[str], language: str = "zh") -> list[JudgePrompt]:
+def asked_for(benchmark: Benchmark, item: Item) -> str | None:
+    """The language that the judge is told to ask of the answers to an item, where the templates say another.
+
+    Returns:
+        A label of a language; `any` for no word on it; None where the templates are right: questions and answers in
+        one language that is not Simplified Chinese, and rows of their own language in a benchmark without a setting.
+    """
+    if benchmark.answer_language == ANY:
+        return ANY
+    question = item.language or benchmark.language
+    wanted = item.answer_language or benchmark.answer_language or question
+    either = any(is_chinese(tag) and chinese(tag) != "zh-Hant" for tag in (wanted, benchmark.language))
+    if benchmark.answer_language is None and not either:
+        return None
+    if item.language_free:
+        return ANY
+    return None if same(wanted, question) and not either else wanted
+
+
+def prompts(
+    route: str, item: Item, answers: Sequence[str], language: str = "zh", asked: str | None = None
+) -> list[JudgePrompt]:
     """The prompts that rate the answers to an item, one per turn (section 5.2): two for `mt_bench`, else one.
 
     Args:
         language: of the prompt (`spoken_to`).
+        asked: the language that answers must be in (`asked_for`).
 
     Raises:
         ValueError: the item does not fit the route: too many or too few turns, or no reference answer.
@@ -93,15 +127,20 @@ def prompts(route: str, item: Item, answers: Sequence[str], language: str = "zh"
         raise ValueError(f"{item.benchmark}: item {item.id} has no reference answer, which template reference shows")
     if route == "mt_bench":
         return [_prompt(f"mt_bench_{turn}", item, answers, turn, low=1) for turn in (1, 2)]
-    return [_prompt(route, item, answers, suffix="" if route in ENGLISH else LANGUAGES[language])]
+    return [_prompt(route, item, answers, suffix="" if route in ENGLISH else LANGUAGES[language], asked=asked)]
 
 
 def pairwise_prompt(
-    route: str, item: Item, first: Sequence[str], second: Sequence[str], language: str = "zh"
+    route: str,
+    item: Item,
+    first: Sequence[str],
+    second: Sequence[str],
+    language: str = "zh",
+    asked: str | None = None,
 ) -> JudgePrompt:
     """The prompt that compares two models' answers to an item, in this order."""
     suffix = LANGUAGES["en" if route in ENGLISH else language]
-    template = load(f"pairwise{suffix}")
+    template = _asking(load(f"pairwise{suffix}"), "pairwise", suffix, asked)
     values = {
         "reference": _reference(template, item, len(item.prompts)),
         "first": _turns(template, item.prompts, first),
@@ -121,9 +160,16 @@ def load(name: str) -> Template:
 
 
 def _prompt(
-    name: str, item: Item, answers: Sequence[str], turn: int = 0, low: int = 0, suffix: str = ""
+    name: str,
+    item: Item,
+    answers: Sequence[str],
+    turn: int = 0,
+    low: int = 0,
+    suffix: str = "",
+    asked: str | None = None,
 ) -> JudgePrompt:
-    template = load(f"{name}{suffix}")
+    ending = "_english" if name.startswith("mt_bench") else suffix
+    template = _asking(load(f"{name}{suffix}"), name, ending, asked)
     if name in ("single", "reference"):
         values = {"question": item.prompts[0], "answer": answers[0]}
         if name == "reference":
@@ -137,10 +183,31 @@ def _prompt(
         values = {"turns": _turns(template, item.prompts, answers)}
         if "reference" in template.parts:
             values["reference"] = _reference(template, item, len(item.prompts))
-    again = load(f"ask_rating{'_english' if name.startswith('mt_bench') else suffix}").prompt
+    again = load(f"ask_rating{ending}").prompt
     again = fill(again, {"low": str(low), "high": "10"})
     text = fill(template.prompt, values, template.name)
     return JudgePrompt(template.name, template.version, turn, text, low, 10, again)
+
+
+def _asking(template: Template, name: str, ending: str, asked: str | None) -> Template:
+    """The template with its sentence on the language of answers replaced by one that asks for `asked`."""
+    part = SENTENCES.get(name)
+    if asked is None or part is None:
+        return template
+    said, instead = load(f"language{ending}").parts[part], load(f"asked{ending}")
+    assert template.prompt.count(said) == 1, f"{template.name} does not say once: {said}"
+    told = "" if asked == ANY else fill(instead.parts[part], {"language": _named(asked, LOCALES[ending])})
+    before, _, after = template.prompt.partition(said)
+    prompt = before + told + (after if told else after.lstrip(" "))
+    return template._replace(prompt=prompt, version=hashlib.sha256(prompt.encode()).hexdigest()[:12])
+
+
+def _named(tag: str, locale: str) -> str:
+    """The name of a language in the language of the prompt, Chinese with its script; else in English, else its tag."""
+    names = Locale.parse(locale).languages
+    found = known(tag)
+    wanted = chinese(tag).replace("-", "_") if is_chinese(tag) else code(tag)
+    return names.get(wanted) or (found.name if found else tag)
 
 
 def _turns(template: Template, questions: Sequence[str], answers: Sequence[str]) -> str:

@@ -8,7 +8,8 @@ from bailong.evaluate.benchmark.preface import FOLDER, Preface
 from bailong.evaluate.benchmark.settings import Benchmark
 from bailong.evaluate.judge import pairwise, rating, single
 from bailong.evaluate.judge.settings import Judge
-from bailong.evaluate.judge.template import LANGUAGES, load, prompts, spoken_to
+from bailong.evaluate.judge.template import FOLDER as TEMPLATES
+from bailong.evaluate.judge.template import LANGUAGES, SENTENCES, load, prompts, spoken_to
 
 ITEM = Item("q", "b", ["Başkent neresidir?"], references=["Ankara"])
 TURNS = Item("t", "b", ["Bir?", "İki?"])
@@ -105,3 +106,68 @@ def test_questions_are_asked_in_the_language_of_the_benchmark(kind):
         ValueError, match=rf"prompt={kind} is not written in hi: there are en, tr, .*zh_hant; give a file"
     ):
         Preface(benchmark("hi", prompt=kind))
+
+
+ASKED = Item("q", "b", ["為什麼？"], language="zh-Hant", references=["因為"])
+
+
+def asked(speaking, item=ASKED, template="single", **languages):
+    made = benchmark(languages.pop("of", "zh-Hant"), template, **languages)
+    given = ["Cevap."] * len(item.prompts)
+    (rated,) = single.requests(judge(language=speaking), made, [(item, given)])
+    compared, _ = pairwise.requests(judge(language=speaking), made, [(item, given, given)], "other")
+    return rated.prompt.text, compared.prompt.text
+
+
+@pytest.mark.parametrize(
+    ("speaking", "english", "simplified"),
+    [
+        ("zh-Hant", "英文", "簡體中文"),
+        ("en", "English", "Simplified Chinese"),
+        ("tr", "İngilizce", "Basitleştirilmiş Çince"),
+    ],
+)
+@pytest.mark.parametrize("template", ["single", "reference", "by_turns"])
+def test_the_judge_asks_for_the_language_that_the_benchmark_asks_for(speaking, english, simplified, template):
+    turns = ASKED if template != "by_turns" else Item("q", "b", ["一？", "二？"], language="zh-Hant")
+    usual = asked(speaking, turns, template)
+    for asks, name in (("en", english), ("en-GB", english), ("zh-Hans", simplified), ("zh-CN", simplified)):
+        for text, before in zip(asked(speaking, turns, template, answer_language=asks), usual, strict=True):
+            assert name in text and text != before
+            assert "絕對不能出現" not in text and "必須是繁體中文" not in text and "助理用英語" not in text
+            assert "sorunun dilinde" not in text and "must be in the language of" not in text and "  " not in text
+    for text, before in zip(asked(speaking, turns, template, answer_language="any"), usual, strict=True):
+        assert len(text) < len(before) and "  " not in text
+        assert not any(word in text for word in ("簡體", "英語", "用戶的語言", "language", " dil"))
+    for same in (None, "zh-Hant", "zh-TW"):
+        assert asked(speaking, turns, template, answer_language=same) == usual
+    question = Item("q", "b", turns.prompts, language="zh-Hans", references=turns.references)
+    for text in asked(speaking, question, template, of="zh-Hans"):
+        assert simplified in text and "絕對不能" not in text and "必須是繁體" not in text
+
+
+def test_a_row_that_is_free_or_of_its_own_language_is_judged_as_before_without_a_setting():
+    english = Item("q", "b", ["Why?"], language="en", answer_language="en")
+    free = Item("q", "b", ["翻譯"], language="zh-Hant", answer_language="en", language_free=True)
+    for item in (english, free):
+        (prompt,) = prompts("single", item, ["Cevap."])
+        assert asked("zh-Hant", item)[0] == prompt.text and "絕對不能出現簡體中文" in prompt.text
+        assert "不論用戶以何種語言" not in asked("zh-Hant", free, answer_language="tr")[0]
+    to_turkish = Item("q", "b", ["Why?"], language="en", answer_language="tr")
+    assert "土耳其文" in asked("zh-Hant", to_turkish, answer_language="tr")[0]
+    assert (
+        "in Turkish," in asked(None, Item("q", "b", ["Q", "R"]), "mt_bench_bailong", of="en", answer_language="tr")[0]
+    )
+    assert (
+        "banned" not in asked(None, Item("q", "b", ["Q", "R"]), "mt_bench_bailong", of="en", answer_language="any")[0]
+    )
+
+
+def test_the_sentences_on_language_stand_in_the_templates_as_they_are_known():
+    for path in TEMPLATES.glob("*.txt"):
+        name, _, ending = path.stem.partition("_english")[0].partition("_turkish")
+        if part := SENTENCES.get(name):
+            ending = "_english" if name == "mt_bench_bailong" else path.stem[len(name) :]
+            said = load(f"language{ending}").parts[part]
+            assert load(path.stem).prompt.count(said) == 1, path.stem
+            assert "{language}" in load(f"asked{ending}").parts[part]
