@@ -11,7 +11,7 @@ from bailong.evaluate.benchmark.columns import Columns
 from bailong.evaluate.benchmark.item import Item, item_of
 from bailong.evaluate.benchmark.rows import Row
 from bailong.evaluate.benchmark.settings import ANY, Benchmark
-from bailong.text.language import code, is_chinese
+from bailong.text.language import code, is_chinese, same
 from bailong.text.language import language as known
 
 #: 14 categories of 10 (section 5.1)
@@ -35,7 +35,8 @@ def bench(benchmark: Benchmark, rows: list[Row], say: Callable[[str], None]) -> 
 
     Columns: `category`, `turns` (a list, a text, or several columns as `a+b+c`), and if there are any `id`,
     `language`, `reference`, `answer_language`, `notes`. Where no language is given, an instruction
-    without any Chinese character is English in a benchmark in Chinese.
+    without any Chinese character is English in a benchmark in Chinese. `evaluation.NAME.answer_language` takes the
+    place of an `answer_language` that is the question's or the benchmark's own.
 
     Raises:
         ValueError: a column is missing; the stand-in is given for Bailong-bench; or a benchmark that claims to be a
@@ -58,10 +59,9 @@ def bench(benchmark: Benchmark, rows: list[Row], say: Callable[[str], None]) -> 
         prompts = [turn.strip() for turn in _turns(columns, row, number)]
         category = columns.needed(row, "category", number)
         language = _language(columns.text(row, "language"), prompts, benchmark.language)
-        given, wanted = columns.text(row, "answer_language"), benchmark.answer_language
-        expected = wanted if wanted and wanted != ANY else language
-        answer_language = _language(given, prompts, expected, look=False)
-        free = wanted == ANY or bool(TRANSLATION.search(category)) or answer_language != expected
+        given = _language(columns.text(row, "answer_language"), prompts, language, look=False)
+        answer_language, free = _answered(benchmark, language, given)
+        free = free or bool(TRANSLATION.search(category))
         yield Item(
             id=columns.text(row, "id") or f"{category}-{number}",
             benchmark=benchmark.name,
@@ -143,6 +143,18 @@ def _language(written: str, prompts: list[str], otherwise: str, look: bool = Tru
         by_name = LANGUAGES.get(written.lower(), written)
         return code(by_name) if len(by_name) > 2 and "-" not in by_name and known(by_name) else by_name
     return "en" if look and is_chinese(otherwise) and not HAN.search(prompts[0]) else otherwise
+
+
+def _answered(benchmark: Benchmark, language: str, given: str) -> tuple[str, bool]:
+    """The language of a good answer, and whether no rule on it applies: the row asks for another than is usual.
+
+    A setting takes the place of what is usual, the language of the question and that of the benchmark.
+    """
+    wanted = benchmark.answer_language
+    if wanted is None or wanted == ANY:
+        return given, wanted == ANY or not same(given, language)
+    usual = any(same(given, each) for each in (language, benchmark.language, wanted))
+    return (wanted, False) if usual else (given, True)
 
 
 def _references(columns: Columns, row: Row, turns: int, number: int) -> list[str]:

@@ -115,6 +115,22 @@ def test_the_language_of_answers_is_a_setting(tmp_path):
         bench(path, answer_language="klingon")
 
 
+def test_the_setting_takes_the_place_of_a_row_s_usual_language(tmp_path):
+    rows = [
+        {"category": "x", "turns": "為什麼？", "language": "zht", "answer_language": "zht"},
+        {"category": "x", "turns": "請用繁體中文回答", "answer_language": "zh-TW"},
+        {"category": "x", "turns": "Answer in Traditional Chinese", "language": "en", "answer_language": "zht"},
+        {"category": "x", "turns": "Why?", "language": "en", "answer_language": "en"},
+        {"category": "x", "turns": "用日文回答", "language": "zht", "answer_language": "Japanese"},
+        {"category": "翻譯", "turns": "翻譯 hello", "language": "zht", "answer_language": "zht"},
+    ]
+    path = written(tmp_path / "b.json", rows)
+    items = load(bench(path, answer_language="tr"))
+    assert [item.answer_language for item in items] == ["tr", "tr", "tr", "tr", "ja", "tr"]
+    assert [item.language_free for item in items] == [False, False, False, False, True, True]
+    assert [item.language_free for item in load(bench(path))] == [False, False, True, False, True, True]
+
+
 def test_references_keep_their_turn(tmp_path):
     rows = [
         {"category": "x", "turns": ["一", "二"], "reference": [None, "答"]},
