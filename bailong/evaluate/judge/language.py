@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from bailong.evaluate.benchmark.item import Item
 from bailong.evaluate.judge.alphabet import Named, alike, by_letters, by_script
-from bailong.evaluate.judge.latin import ENGLISH, LATIN, foreign_name, titled
+from bailong.evaluate.judge.latin import ENGLISH, LATIN, foreign_name, speaks_english, titled
 from bailong.evaluate.judge.prose import QUOTED, framed, prose, unread
 from bailong.evaluate.judge.trace import Trace, own, trace, wants_simplified
 from bailong.text.language import Language, chinese, is_chinese, language, letters_of
@@ -225,7 +225,7 @@ def _latin(written: list[str], text: str) -> tuple[str, Named]:
     function = sum(ENGLISH.fullmatch(word) is not None for word in words) / len(words)
     accented = sum(not word.isascii() for word in words) / len(words)
     if function >= _MANY or (function >= _SOME and accented <= _ACCENTED):
-        return "english", Named()
+        return ("english" if speaks_english(written) else "undetermined"), Named()
     foreign = accented > (_ACCENTED if len(words) >= _SHORT else _MOSTLY_ACCENTED)
     return ("other" if foreign or len(words) >= _PROSE else "undetermined"), Named()
 

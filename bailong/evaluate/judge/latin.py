@@ -131,6 +131,39 @@ _PARTICLE = _set(
 )
 _ENGLISH_TOO = _set("he me men you can a an the i is are was she her long sun fan pan guru once gore main kimi hala")
 
+#: small words of English that are words of other languages too, beside those of _LANGUAGES
+_SHARED = _set("are or has had all be my we but not can than more us am if it's")
+#: of other languages' small words those that are words of English as well
+_HOMOGRAPHS = _set(
+    "man hat war die den son plus pour come fur rat sin con air hay per van era men ten main once fan pan sun rest"
+    " dare car made pot top bar met let late dog till"
+)
+#: common words of English, and those that end like no English word but are
+_COMMON = _set(
+    "am here go get got make made know think take see come want look use find give tell work call try ask need feel"
+    " become leave put mean keep let begin help show hear play run move live believe bring happen write sit stand lose"
+    " pay meet set learn lead stop like good new first last long great little own other old right big high small large"
+    " next early young few bad same able best better sure thanks thank please sorry okay ok hello hi hey bye time year"
+    " day way man woman men women child life world house home hand part place case week point number group fact water"
+    " room mother father area money story month lot book eye job word side kind head friend power hour game line end"
+    " city name idea body back face door night air people school car dog cat food boy girl two three four five six ten"
+    " one now well also too never always often again away down up out over off only even still much many any some each"
+    " into onto after before because while why where since under between those data photo video radio pizza banana"
+    " panda sofa camera media drama piano zero taxi menu extra agenda formula opera visa via era yoga pasta soda sugar"
+    " yacht waltz plateau quiz jazz fizz easy hard nice love hate said went came made rain snow sun red blue green"
+)
+#: words of English that keep a diacritic, folded
+_BORROWED = _set(
+    "cafe cafes naive naively resume resumes cliche cliches fiance fiancee facade decor entree deja vu creme brulee"
+    " souffle protege touche pinata jalapeno jalapenos uber risque saute sauteed pate role elite matinee melee senor"
+    " senorita coup cooperate zoe doppelganger smorgasbord voila blase passe puree tete expose expo latte rose soiree"
+)
+_ENGLISH_SHAPE = re.compile(
+    r"th|wh|gh|ck|sh|\w{2}(?:ing|ly|tion|ness|ment|ful|ous|[bgtd]le)\Z|\w{2}[^aeiou]y\Z|\w{3}\w(?<!ust)ed\Z|(?:ow|ew)\Z"
+    r"|'(?:s|t|ll|ve|re|m|d)\Z"
+)
+_OTHER_SHAPE = re.compile(r"cht|eht|iyor|cch|[cs]z|rz|kk|yy|aa|uu|lh[aeo]|gli[ae]|ij(?!a)")
+
 
 def titled(words: Sequence[str], most: int = 12) -> bool:
     """Whether words are a name or a title: capitals, and between them nothing but small words."""
@@ -170,11 +203,48 @@ def foreign_name(words: Sequence[str]) -> str:
     best = max(hits, key=lambda language: len(hits[language]), default="")
     found = hits.get(best, [])
     apart = sum(best not in _LANGUAGES.get(word, ()) for word in english)
-    own = len({*found} - {*english}) >= _FEWEST
+    own = len({*found} - {*english} - (_HOMOGRAPHS if english else set())) >= _FEWEST
     if not own and not english and best in ("Turkish", "Indonesian"):
         # their sentences need few small words: in a short one a longer sign is enough
         own = any(len(word) >= 4 and word not in _ENGLISH_TOO for word in found)
     return best if own and len(found) >= _SHARE * len(words) and len(found) > apart else ""
+
+
+def speaks_english(words: Sequence[str]) -> bool:
+    """Whether the other words agree where small words of English are seen: `a`, `do`, `me` or `on` are words of many.
+
+    Small words that only English has, common words and shapes of English speak for it; diacritics, small words and
+    shapes of other languages against it. Where nothing does either, words that end in a, i, o or u speak against it.
+    Names (capitals within the text) say nothing.
+
+    Args:
+        words: as they are written, in order.
+    """
+    loud = all(word.isupper() for word in words)
+    agree, against, vague, plain = set[str](), set[str](), set[str](), set[str]()
+    in_name = False
+    for place, word in enumerate(words):
+        folded = _folded(word)
+        if ENGLISH.fullmatch(folded) and word.isascii():
+            in_name = False
+            if folded not in _LANGUAGES and folded not in _SHARED:
+                agree.add(folded)
+            continue
+        if in_name and folded in _OF_NAMES:
+            continue
+        in_name = not loud and not word.islower()
+        if in_name and (place or not words[1:2] or not words[1].islower()):
+            continue
+        marked = not word.isascii() and folded not in _BORROWED
+        if not marked and (folded in _COMMON or _ENGLISH_SHAPE.search(folded)):
+            agree.add(folded)
+        elif marked or (folded in _LANGUAGES and folded not in _HOMOGRAPHS) or _OTHER_SHAPE.search(folded):
+            against.add(folded)
+        elif not in_name:
+            (vague if folded[-1] in "aiou" and folded not in _BORROWED else plain).add(folded)
+    if agree or against:
+        return len(agree) >= len(against)
+    return not vague or len(vague) < len(plain)
 
 
 def _languages(word: str, common: bool) -> tuple[str, ...]:

@@ -364,3 +364,27 @@ def test_the_rule_is_quick_on_any_text(text):
     began = time.process_time()
     verdict(Item("q", "bench", [text], answer_language="zh-Hant"), [text])
     assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("A água ferve a 100 graus.", "No me gusta.", "Voy a la casa de Ana a comer.", "An toàn là trên hết."),
+        *("Lui va a casa in treno.", "In der Stadt so an die hundert.", "Alt ve on taraf", "On a dit non."),
+        *("No tengo hambre.", "I ragazzi vanno a scuola.", "Me gusta a mí.", "Do czego to jest?", "Geht so an."),
+    ],
+)
+def test_small_words_of_many_languages_make_no_english(text):
+    assert language_of(text).label in ("undetermined", "other")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("No idea, sorry mate.", "A cat on a mat.", "Café on a hill.", "Do it now.", "Go on in.", "A man in a hat."),
+        *("Water boils at 100 degrees.", "I am here.", "A naïve idea.", "Stay at home.", "China was defeated"),
+        *("No pain, no gain.", "Café de la Paix is in Paris.", "He is ill.", "On to Rome!", "Grumio, my horse."),
+    ],
+)
+def test_short_english_stays_english(text):
+    assert language_of(text).label == "english"
