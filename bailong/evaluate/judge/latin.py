@@ -162,6 +162,8 @@ _ENGLISH_SHAPE = re.compile(
     r"th|wh|gh|ck|sh|\w{2}(?:ing|ly|tion|ness|ment|ful|ous|[bgtd]le)\Z|\w{2}[^aeiou]y\Z|\w{3}\w(?<!ust)ed\Z|(?:ow|ew)\Z"
     r"|'(?:s|t|ll|ve|re|m|d)\Z"
 )
+#: pairs of small words that are no English, and begin sentences elsewhere
+_NO_PAIRS = {("no", "me"), ("no", "he"), ("me", "he")}
 _OTHER_SHAPE = re.compile(r"cht|eht|iyor|cch|[cs]z|rz|kk|yy|aa|uu|lh[aeo]|gli[ae]|ij(?!a)")
 
 
@@ -229,6 +231,8 @@ def speaks_english(words: Sequence[str]) -> bool:
             in_name = False
             if folded not in _LANGUAGES and folded not in _SHARED:
                 agree.add(folded)
+            if place and (words[place - 1].lower(), folded) in _NO_PAIRS:
+                against.add(folded)
             continue
         if in_name and folded in _OF_NAMES:
             continue
@@ -236,7 +240,7 @@ def speaks_english(words: Sequence[str]) -> bool:
         if in_name and (place or not words[1:2] or not words[1].islower()):
             continue
         marked = not word.isascii() and folded not in _BORROWED
-        if not marked and (folded in _COMMON or _ENGLISH_SHAPE.search(folded)):
+        if not marked and ((folded in _COMMON and folded not in _LANGUAGES) or _ENGLISH_SHAPE.search(folded)):
             agree.add(folded)
         elif marked or (folded in _LANGUAGES and folded not in _HOMOGRAPHS) or _OTHER_SHAPE.search(folded):
             against.add(folded)

@@ -370,7 +370,13 @@ def test_the_rule_is_quick_on_any_text(text):
     "text",
     [
         *("A água ferve a 100 graus.", "No me gusta.", "Voy a la casa de Ana a comer.", "An toàn là trên hết."),
-        *("Lui va a casa in treno.", "In der Stadt so an die hundert.", "Alt ve on taraf", "On a dit non."),
+        *(
+            "Lui va a casa in treno.",
+            "In der Stadt so an die hundert.",
+            "Alt ve on taraf",
+            "On a dit non.",
+            "No me digas.",
+        ),
         *("No tengo hambre.", "I ragazzi vanno a scuola.", "Me gusta a mí.", "Do czego to jest?", "Geht so an."),
     ],
 )
