@@ -16,6 +16,10 @@ from bailong.text.sentences import MARKS
 _WIDE = re.compile("[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]")
 #: wide beside Chinese characters
 _EITHER = re.compile("[“”‘’…—·]")
+#: has blanks between its words, unlike what else is wide
+_HANGUL = re.compile("[\u1100-\u11ff\u3130-\u318f\ua960-\ua97f\uac00-\ud7ff]")
+#: endings of Korean nouns, which no word begins with: what they begin is the end of a divided word
+_ENDING = re.compile("(?:는|를|을|은|의|에|에서|에게|으로|로|와|과|까지|부터|처럼|입니다|이다)(?!\\w)")
 _HAN = re.compile("[\u3040-\u30ff\u3400-\u9fff]")
 #: of scripts whose words end with a sign as often as with a letter, which `\w` leaves out
 _SIGNS = "\u0900-\u0963\u0966-\u0dff\u0e00-\u0e4e\u0e80-\u0ece\u102b-\u103e\u17b4-\u17d3"
@@ -99,7 +103,8 @@ class _Break(NamedTuple):
 def unwrapped(text: str) -> str:
     """The text with the line breaks that a fixed width made joined; all other text as it is.
 
-    Chinese is joined without a blank, words with one; a word that was divided loses its hyphen unless it is a compound.
+    Chinese is joined without a blank, words (those of Korean too) with one; a word that was divided loses its hyphen
+    unless it is a compound.
     """
     if not _maybe(text):
         return text
@@ -310,8 +315,28 @@ def _form(line: str) -> str:
     return _DIGITS.sub("0", line.strip())
 
 
+def _in_korean(left: str, right: str, *, chinese: bool) -> bool:
+    """Whether a break between these characters is one of Korean, and no Korean name in Chinese or Japanese."""
+    beside = [_HANGUL.match(left) is not None, _HANGUL.match(right) is not None]
+    return all(beside) or (any(beside) and not chinese)
+
+
+def _divided(above: str, below: str, words: Counter[str]) -> bool:
+    """Whether a break in Korean is within a word, or beside a mark that takes no blank."""
+    if below[:1] in _CLOSING or above[-1:] in "([「『《〈（“‘/" or (above[-1:] == "-" and below[:1].isalnum()):
+        return True
+    first, second = re.search(r"[^\W\d_]+\Z", above), re.match(r"[^\W\d_]+", below)
+    if first is None or second is None:
+        return _ENDING.match(below) is not None and above[-1:].isalnum()
+    whole = words[(first[0] + second[0]).casefold()]
+    apart = words[first[0].casefold()] > 1 and words[second[0].casefold()] > 1
+    return _ENDING.match(below) is not None or (whole > 0 and not apart)
+
+
 def _glued(above: str, below: str, words: Counter[str], *, chinese: bool, spaced: bool) -> str:
     left, right = above[-1:], below[:1]
+    if _in_korean(left, right, chinese=chinese):
+        return above + below if _divided(above, below, words) else f"{above} {below}"
     if _WIDE.match(left) or _WIDE.match(right):
         mixed = spaced and (left.isalnum() and right.isalnum()) and not (_WIDE.match(left) and _WIDE.match(right))
         return f"{above} {below}" if mixed else above + below

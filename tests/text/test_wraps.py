@@ -1,11 +1,12 @@
 """Hard wraps: joined where one width explains them, and nowhere else."""
 
 import textwrap
+from collections import Counter
 
 import pytest
 
 from bailong.prepare.step.normalize import Normalize
-from bailong.text.wraps import unwrapped
+from bailong.text.wraps import _glued, unwrapped
 
 _CHINESE = (
     "臺灣是一座位於東亞的島嶼，地處琉球群島與菲律賓群島之間，西隔臺灣海峽與中國大陸相望，"
@@ -179,3 +180,38 @@ _OTHERS = {
 @pytest.mark.parametrize("kind", _OTHERS)
 def test_other_lines_stay(kind: str) -> None:
     assert unwrapped(_OTHERS[kind]) == _OTHERS[kind]
+
+
+_KOREAN = (
+    "한국어는 낱말과 낱말 사이를 띄어 쓰는 언어이므로 정해진 너비에서 줄이 끊어져 있으면 그 자리에는 빈칸이 있어야 "
+    "한다. 그렇지 않으면 두 낱말이 하나로 붙어 버려 글의 뜻이 달라지고, 모형은 잘못된 말을 배우게 된다. 그래서 "
+    "편집기가 만든 줄바꿈을 지울 때에는 언제나 앞뒤의 글자를 보고, 서울(Seoul)처럼 로마자가 섞인 글에서도 같은 규칙을 따라야 한다."
+)
+
+
+@pytest.mark.parametrize("columns", [58, 64, 70, 76, 80])
+def test_korean_is_joined_with_a_blank(columns: int) -> None:
+    lines = [""]
+    for word in _KOREAN.split():
+        longer = f"{lines[-1]} {word}".lstrip()
+        if sum(1 + (sign >= "\u1100") for sign in longer) > columns:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    assert unwrapped("\n".join(lines)) == _KOREAN
+
+
+def test_a_korean_word_that_was_divided_is_whole_again() -> None:
+    words = Counter(["끊어져", "끊어", "져", "한국", "사람", "한국"])
+    for above, below, whole in (
+        ("너비에서", "끊어져", "너비에서 끊어져"),
+        ("줄이 끊어", "져 있다", "줄이 끊어져 있다"),
+        ("서울", "에서 산다", "서울에서 산다"),
+        ("한다,", "그래서", "한다, 그래서"),
+        ("GPU", "메모리", "GPU 메모리"),
+        ("모형", "GPU", "모형 GPU"),
+        ("말했다", ". 그", "말했다. 그"),
+        ("1945", "년에", "1945 년에"),
+    ):
+        assert _glued(above, below, words, chinese=False, spaced=False) == whole
+    assert _glued("韓国語で한국", "語と書く", words, chinese=True, spaced=False) == "韓国語で한국語と書く"

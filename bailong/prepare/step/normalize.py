@@ -66,7 +66,7 @@ class Normalize(TextStep):
     """
 
     name: ClassVar[str] = "normalize"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     mojibake: bool = True
     fullwidth_ascii: bool = True
     spaces: bool = True
