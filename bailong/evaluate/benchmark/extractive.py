@@ -2,7 +2,9 @@
 
 Lower case; no punctuation; no articles of the language; Chinese, Japanese, Thai, Lao, Burmese and Khmer are
 compared character by character where they are written without spaces, and word by word where they are not (Latin words,
-numbers). The best of all accepted answers counts.
+numbers). Both sides are compared in one form: composed (NFC), without characters that show nothing, in the lower case
+of their language, and in Chinese, Japanese and Korean with letters, digits and kana of one width. The best of all
+accepted answers counts.
 
 Two cases that MLQA leaves open: an answer that is nothing but articles and punctuation is compared as it is written,
 and so is one that is accepted to be so (a gold `%`), instead of matching everything that is empty too.
@@ -35,6 +37,16 @@ CHARACTERS = re.compile(
     "]"
 )
 BY_CHARACTER = ("zh", "ja", "th", "lo", "my", "km")
+#: languages that have letters of full width and kana of half width
+WIDTHS = ("zh", "ja", "ko")
+_OTHER_WIDTH = re.compile("[\uff00-\uffef]+")
+#: languages in which i and ı are two letters, with capitals of their own
+DOTLESS = ("tr", "az", "crh", "gag")
+#: zero-width characters, marks of direction, soft hyphens, selectors: none of them is read
+_UNSEEN = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
+    "\ufeff\uffa0\U000e0000-\U000e0fff]"
+)
 #: ASCII calls some symbols punctuation ($+<=>^`|~); their twins of full width go with them
 MARKS = set(string.punctuation) | {chr(ord(mark) + 0xFEE0) for mark in string.punctuation}
 
@@ -47,17 +59,39 @@ def tokens(text: str, language: str) -> tuple[str, ...]:
         language: BCP 47 (`zh-Hant`, `en`); only its first part matters here.
     """
     primary = code(language)
-    bare = "".join(c for c in text.lower() if c not in MARKS and not unicodedata.category(c).startswith("P"))
+    bare = "".join(
+        c
+        for c in _lower(_one_form(text, primary), primary)
+        if c not in MARKS and not unicodedata.category(c).startswith("P")
+    )
     if primary in BY_CHARACTER:
         bare = CHARACTERS.sub(lambda character: f" {character[0]} ", bare)
     articles = ARTICLES.get(primary, "").split()
     return tuple(word for word in bare.split() if word not in articles)
 
 
+def _one_form(text: str, primary: str) -> str:
+    """The text composed (NFC), without what shows nothing, each character in its usual width."""
+    seen = _UNSEEN.sub("", unicodedata.normalize("NFC", text))
+    if primary in WIDTHS:
+        seen = _OTHER_WIDTH.sub(lambda run: unicodedata.normalize("NFKC", run[0]), seen)
+    return unicodedata.normalize("NFC", seen)
+
+
+def _lower(text: str, primary: str) -> str:
+    """Lower case of a language; where İ is no letter, its dot is one of i and nothing beside it."""
+    if primary in DOTLESS:
+        text = text.replace("I", "ı")
+    return text.replace("İ", "i").lower()
+
+
 def exact_match(answer: str, gold: str, language: str) -> float:
     """1 if nothing differs that counts, else 0."""
     wanted = tokens(gold, language)
-    return float(answer.split() == gold.split() if not wanted else tokens(answer, language) == wanted)
+    if wanted:
+        return float(tokens(answer, language) == wanted)
+    primary = code(language)
+    return float(_one_form(answer, primary).split() == _one_form(gold, primary).split())
 
 
 def f1(answer: str, gold: str, language: str) -> float:

@@ -17,13 +17,49 @@ def test_what_counts_of_an_answer():
     assert tokens("theatre an", "en") == ("theatre",)
     assert tokens("The Hague", "zh-Hant") == ("the", "hague")
     assert tokens("《三國演義》，共120回。", "zh-Hant") == ("三", "國", "演", "義", "共", "120", "回")
-    assert tokens("＄５００（約）", "zh-Hant") == ("５００", "約")
+    assert tokens("＄５００（約）", "zh-Hant") == ("500", "約")
     assert tokens("iPhone 15手機", "zh-Hans") == ("iphone", "15", "手", "機")
     assert tokens("東京タワー", "ja") == ("東", "京", "タ", "ワ", "ー")
     assert tokens("𠮷野家", "zh-Hant") == ("𠮷", "野", "家")
     assert tokens("el perro", "es") == ("perro",)
     assert tokens("der Hund", "de-DE") == ("hund",)
     assert tokens("the dog", "tr") == ("the", "dog")
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold", "language"),
+    [
+        ("Cafe\u0301 Zoe\u0308", "Café Zoë", "fr"),
+        ("một nghìn", unicodedata.normalize("NFD", "một nghìn"), "vi"),
+        (unicodedata.normalize("NFD", "서울"), "서울", "ko"),
+        ("か\u3099っこう", "がっこう", "ja"),
+        ("\u200e1066\u200f", "1066", "he"),
+        ("Pa\u200bris", "\ufeffParis", "en"),
+        ("Donau\u00addampfer", "Donaudampfer", "de"),
+        ("\u2067القاهرة\u2069", "القاهرة", "ar"),
+        ("می\u200cرود", "میرود", "fa"),
+        ("İSTANBUL", "istanbul", "tr"),
+        ("I\u0307stanbul", "istanbul", "tr-TR"),
+        ("IRMAK", "ırmak", "tr"),
+        ("BAKI", "Bakı", "az"),
+        ("İstanbul", "istanbul", "en"),
+        ("１９４５年", "1945 年", "zh-Hant"),
+        ("ＮＢＡ", "nba", "ja"),
+        ("ｶﾞﾝ", "ガン", "ja"),
+        ("２０명", "20명", "ko"),
+        ("\u200b%", "%", "en"),
+        ("％", "%", "zh-Hant"),
+    ],
+)
+def test_one_answer_in_two_forms_is_one_answer(answer, gold, language):
+    assert score(answer, [gold], language) == score(gold, [answer], language)
+    assert score(answer, [gold], language) == {"exact_match": 1, "f1": 1, "contains": 1}
+
+
+def test_what_a_language_tells_apart_stays_apart():
+    assert exact_match("IRMAK", "irmak", "tr") == 0 == exact_match("kız", "kiz", "az")
+    assert exact_match("IRMAK", "irmak", "en") == 1
+    assert exact_match("２", "2", "en") == 0 == exact_match("cafe", "café", "fr")
 
 
 def test_f1_counts_characters_of_chinese_and_words_of_english():
