@@ -231,7 +231,7 @@ def speaks_english(words: Sequence[str]) -> bool:
             in_name = False
             if folded not in _LANGUAGES and folded not in _SHARED:
                 agree.add(folded)
-            if place and (words[place - 1].lower(), folded) in _NO_PAIRS:
+            if place == 1 and (words[0].lower(), folded) in _NO_PAIRS:
                 against.add(folded)
             continue
         if in_name and folded in _OF_NAMES:

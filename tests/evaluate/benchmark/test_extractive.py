@@ -154,7 +154,10 @@ def test_agrees_with_the_mlqa_scorer_of_lm_evaluation_harness(real_data, languag
         lambda prediction, gold: theirs.exact_match_score(prediction, gold, language),
         lambda prediction, gold: theirs.f1_score(prediction, gold, language),
     )
-    assert (len(rows), same, dict(others)) == (1190, 11_900, {})
+    # theirs keeps a byte order mark in a word
+    left = [prediction for cases in others.values() for prediction, _ in cases]
+    assert (len(rows), same + len(left), len(left)) == (1190, 11_900, language == "zh")
+    assert all("\ufeff" in prediction for prediction in left)
 
 
 def test_agrees_with_torchmetrics_in_english(real_data):
@@ -175,7 +178,7 @@ def plain_scorer(prediction, gold):
         found, word = [], ""
         for c in [*text.lower(), " "]:
             category = unicodedata.category(c)
-            if category[0] == "P" or c in "$+<=>^`|~":
+            if category == "Cf" or category[0] == "P" or c in "$+<=>^`|~":
                 continue
             if c.isspace() or unicodedata.name(c, "").startswith("CJK UNIFIED IDEOGRAPH"):
                 found += [word] * bool(word) + [c] * (not c.isspace())
