@@ -70,7 +70,8 @@ def _evaluate(settings: Evaluate, to: Path, reporter: Reporter) -> None:
     for model in settings.models:
         model.path = as_folder(model.path, "models")
     folders = [model.path for model in settings.models if model.path is not None]
-    settings.evaluation, items = own_text.expanded(settings.evaluation, folders, reporter.say)
+    texts: list[str] = []  # said when nothing can be refused any more
+    settings.evaluation, items = own_text.expanded(settings.evaluation, folders, texts.append)
     for name, loaded in items.items():
         rows = (json.dumps(item.row(), ensure_ascii=False) for item in loaded)
         files.write(to / "items" / f"{name}.jsonl", "".join(f"{row}\n" for row in rows))
@@ -79,6 +80,8 @@ def _evaluate(settings: Evaluate, to: Path, reporter: Reporter) -> None:
         harness.write(Path(settings.harness), settings.evaluation, items, settings.sampling.max_new_tokens)
         reporter.say(f"tasks for lm-evaluation-harness: {settings.harness}")
     sources = _checked(settings, items, to, reporter)
+    for line in texts:
+        reporter.say(line)
     answered = {
         (model.name, name): rows
         for model in settings.models

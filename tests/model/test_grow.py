@@ -22,7 +22,7 @@ from bailong.run.parse import choices
 
 V, D = 97, 32
 PIECES = [[5], [6, 7], [7, 6], [10, 11, 12], [96], [11, 12, 10], [3, 3, 4], [0, 1, 2, 3, 4, 5]]
-NAMES = sorted(choices(bailong.initializer))
+NAMES = sorted(name for name, choice in choices(bailong.initializer).items() if choice.extends)
 DRAWING = ("random", "random_matched", "mean", "multivariate")
 
 
