@@ -88,6 +88,8 @@ def measure(
     old_encode = base.encode if base else None
     first = folder.base_vocabulary
     used = np.zeros(folder.vocabulary, dtype=np.int64)
+    merging = by_merges(tokenizer, encode)
+    surfaces = _new_surfaces(tokenizer, first)
     unseen = [text for text in target.documents if share(text, "held_out") < held_out]
     pieces = folder.pieces()
     card: dict[str, Any] = {
@@ -97,8 +99,8 @@ def measure(
         "base_vocabulary": first,
         "new": folder.vocabulary - first,
         "old_ids_per_new": float(np.mean([len(ids) for ids in pieces])) if base and pieces else None,
-        "parts_of_characters": sum(not is_text(token) for token in _new_surfaces(tokenizer, first)) if pieces else None,
-        "target_bytes_per_token": _bytes_per_token(encode, target.documents),
+        "parts_of_characters": sum(not is_text(token) for token in surfaces) if pieces else None,
+        "target_bytes_per_token": _bytes_per_token(encode, target.documents, used if merging is encode else None),
         "target_bytes_per_token_base": _bytes_per_token(old_encode, target.documents) if old_encode else None,
         "held_out_bytes_per_token": _bytes_per_token(encode, unseen),
         "held_out_bytes_per_token_base": _bytes_per_token(old_encode, unseen) if old_encode else None,
@@ -107,10 +109,11 @@ def measure(
         "efficiency_base": treebank.efficiency(sum(map(len, old_encode(treebank.texts))))
         if treebank and old_encode
         else None,
-        "unreachable": len(unreachable(model, first)) if model else _unreachable(tokenizer, first),
+        "unreachable": len(unreachable(model, first)) if model else _unreachable(merging, surfaces, first),
     }
     card["lost_to_protecting"] = folder.manifest.get("learned", {}).get("lost_to_protecting")
-    _bytes_per_token(by_merges(tokenizer, encode), target.documents, used)
+    if merging is not encode:
+        _bytes_per_token(merging, target.documents, used)
     card["never_used"] = int((used[first:] == 0).sum())
     card["used"] = 1 - card["never_used"] / len(pieces) if pieces else None
     for name, text in (("target", target), ("old", old)):
@@ -190,11 +193,10 @@ def lines_of_the_old(folder: TokenizerFolder, lines: list[str]) -> list[str]:
     return lines if letters[True] > letters[False] else [line for line in lines if not any(map(new.owns, line))]
 
 
-def _unreachable(tokenizer: PreTrainedTokenizerFast, first: int) -> int:
+def _unreachable(encode: Encode, surfaces: list[bytes], first: int) -> int:
     """New tokens that the encoding of their own text does not yield as one; parts of characters have none."""
-    new = enumerate(_new_surfaces(tokenizer, first), first)
-    found = {i: token.decode("utf-8") for i, token in new if is_text(token)}
-    ids = by_merges(tokenizer, reader(tokenizer))(list(found.values()))
+    found = {i: token.decode("utf-8") for i, token in enumerate(surfaces, first) if is_text(token)}
+    ids = encode(list(found.values()))
     return sum(one[-1:] != [i] for i, one in zip(found, ids, strict=True))  # a base may open with a '▁' of its own
 
 

@@ -35,9 +35,7 @@ class MergeListBase:
 
     def encode(self, texts: list[str]) -> list[list[int]]:
         """Ids of texts, without markers; a special token that was typed is text."""
-        reader = self.list.tokenizer
-        reader.encode_special_tokens = True
-        return [encoding.ids for encoding in reader.encode_batch(texts, add_special_tokens=False)]
+        return folder.encode_raw(self.list.tokenizer, texts)
 
     def as_list(self) -> MergeList:
         """Itself."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from bailong.run import hub
@@ -245,19 +246,29 @@ def _of_list(folder: Path) -> PreTrainedTokenizerFast:
     return _begun(PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True))
 
 
-def _begun(tokenizer: Any) -> Any:
-    """With a marker for the beginning of a document: Qwen's tokenizers name none and part documents by `SEPARATOR`.
+def begin_of(tokenizer: Any) -> str | None:
+    """The token that a document begins with: the begin marker; Qwen's tokenizers name none, and take `SEPARATOR`.
 
     It is what Qwen's config.json calls bos; a tokenizer without it takes the end marker, as GPT-2 does.
     """
-    if tokenizer.bos_token is None and tokenizer.eos_token is not None:
-        tokenizer.bos_token = SEPARATOR if SEPARATOR in tokenizer.get_vocab() else tokenizer.eos_token
+    if tokenizer.bos_token is not None or tokenizer.eos_token is None:
+        return tokenizer.bos_token
+    return SEPARATOR if SEPARATOR in tokenizer.get_vocab() else tokenizer.eos_token
+
+
+def _begun(tokenizer: Any) -> Any:
+    """With `begin_of` as its begin marker."""
+    tokenizer.bos_token = begin_of(tokenizer)
     return tokenizer
 
 
 def encode_documents(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> list[list[int]]:
     """Ids of raw text: no BOS, no EOS, and '<s>' typed in a text stays text."""
-    backend = tokenizer.backend_tokenizer
+    return encode_raw(tokenizer.backend_tokenizer, texts)
+
+
+def encode_raw(backend: Tokenizer, texts: list[str]) -> list[list[int]]:
+    """The same by a tokenizer of `tokenizers`."""
     before = backend.encode_special_tokens
     backend.encode_special_tokens = True
     try:

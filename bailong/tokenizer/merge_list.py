@@ -22,9 +22,9 @@ from transformers import PreTrainedTokenizerFast
 from bailong.tokenizer import tekken, unused
 from bailong.tokenizer.merge import SPACE
 from bailong.tokenizer.own import content, declare, declared_in, template_of
-from bailong.tokenizer.pieces import piece_bytes
+from bailong.tokenizer.pieces import TO_CHARACTER, piece_bytes, spelled
 
-TO_BYTE = {character: byte for byte, character in tekken.TO_CHARACTER.items()}
+TO_BYTE = {character: byte for byte, character in TO_CHARACTER.items()}
 PARTS = {"added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model"}
 MARKERS = tuple(f"{name}_token" for name in ("bos", "eos", "unk", "sep", "pad", "cls", "mask"))
 #: how bytes are written that text falls back on
@@ -90,7 +90,7 @@ class MergeList:
             "it can spell neither bytes nor every character": not self.byte_level and not model.get("byte_fallback"),
         }
         if not any(problems.values()):
-            bytes_ = [tekken.TO_CHARACTER[byte] for byte in WRITTEN] if self.byte_level else BYTES
+            bytes_ = [TO_CHARACTER[byte] for byte in WRITTEN] if self.byte_level else BYTES
             lacking = [byte for byte in bytes_ if byte not in model["vocab"]]
             problems[f"it has no token for {len(lacking)} of the {len(bytes_)} bytes of text"] = bool(lacking)
             problems["it writes a space otherwise than as '▁'"] = not self.byte_level and not self._writes_spaces()
@@ -146,7 +146,7 @@ class MergeList:
     def spelling(self, surface: bytes) -> str:
         """How the vocabulary writes bytes of text."""
         if self.byte_level:
-            return tekken.spelled(surface)
+            return spelled(surface)
         return surface.decode("utf-8").replace(" ", SPACE)
 
     def ids_of(self, surfaces: Iterable[bytes]) -> list[list[int]]:

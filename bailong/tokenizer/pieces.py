@@ -1,6 +1,16 @@
 """What each new token was to the old tokenizer: the ids that zip-tie averages (paper, equation 3)."""
 
+from transformers.convert_slow_tokenizer import bytes_to_unicode
+
 from bailong.tokenizer.merge import SPACE, Model, processor
+
+#: how byte-level BPE (GPT-2's, Llama 3's) writes each byte
+TO_CHARACTER: dict[int, str] = bytes_to_unicode()
+
+
+def spelled(surface: bytes) -> str:
+    """Bytes as byte-level BPE writes them, a character each."""
+    return "".join(TO_CHARACTER[byte] for byte in surface)
 
 
 def piece_bytes(piece: str) -> bytes:

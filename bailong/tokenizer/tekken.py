@@ -12,10 +12,9 @@ from typing import Any
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, pre_tokenizers, processors
 from tokenizers.models import BPE
-from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-#: how byte-level BPE writes each byte
-TO_CHARACTER: dict[int, str] = bytes_to_unicode()
+from bailong.tokenizer.pieces import spelled
+
 #: the special tokens, by id, of files that do not list them
 SPECIAL = (
     *("<unk>", "<s>", "</s>", "[INST]", "[/INST]", "[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]", "[TOOL_RESULTS]"),
@@ -73,8 +72,3 @@ def _special(facts: dict[str, Any]) -> list[str]:
     names = [token["token_str"] for token in listed] or list(SPECIAL)
     count = facts["config"].get("default_num_special_tokens") or len(names)
     return names + [FILLER.format(i) for i in range(len(names), count)]
-
-
-def spelled(token: bytes) -> str:
-    """Bytes as byte-level BPE writes them, a character each."""
-    return "".join(TO_CHARACTER[byte] for byte in token)

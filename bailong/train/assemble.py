@@ -60,7 +60,7 @@ def open_tokenizer(settings: Train) -> tuple[Any, TokenizerFolder | None]:
 
     Raises:
         ValueError: there is none, or it lacks a marker that stands around every document: the end, and of dialogues
-            the begin too (bailong.train.stage.cpt: what begins a text where a tokenizer has no begin marker).
+            the begin too (bailong.tokenizer.folder.begin_of: what it is where a tokenizer names none).
     """
     if settings.tokenizer.folder is None:
         own = load_tokenizer(str(settings.model.path))

@@ -10,28 +10,15 @@ from bailong.model import agreement, backbone
 from bailong.model.architecture import FAMILIES, Logits, attention, logits_of, positions, require_known
 from bailong.model.score import Windows
 from bailong.model.settings import Model
-from tests import tiny
+from tests import families, tiny
 
 TOKENS = torch.arange(3, 51)
 
 
 def random_model(kind: str, **changes):
     """Large weights, so that a factor or a cap that is left out is seen."""
-    shape = {
-        "vocab_size": 400,
-        "hidden_size": 64,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "num_key_value_heads": 2,
-        "head_dim": 32,
-        "intermediate_size": 128,
-        "max_position_embeddings": 256,
-        "bos_token_id": 1,
-        "eos_token_id": 2,
-        "pad_token_id": None,
-        "initializer_range": 0.2,
-        "attn_implementation": "eager",
-    }
+    own = {"num_key_value_heads": 2, "head_dim": 32, "attn_implementation": "eager"}
+    shape = families.SHAPE | own
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **(shape | changes))).float().eval()

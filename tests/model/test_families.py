@@ -60,6 +60,16 @@ def gradients(model, loss_of):
     return float(loss.detach()), dict(zip(["states", *parameters], found, strict=True))
 
 
+def assert_same_gradients(model):
+    """The fused loss and each of its gradients are those of the model's own logits, whose loss is returned."""
+    own, theirs = gradients(model, stock)
+    loss, ours = gradients(model, fused)
+    assert loss == pytest.approx(own, rel=1e-5)
+    for name, gradient in theirs.items():
+        assert (ours[name] - gradient).norm() <= 1e-5 * gradient.norm(), name
+    return own
+
+
 def targets():
     shifted = F.pad(IDS[:, 1:], (0, 1), value=IGNORE)
     shifted[0, :7] = IGNORE
@@ -85,11 +95,7 @@ def test_loss_and_gradients_are_those_of_its_own_logits(kind, settings, tied):
     grow(model, [[5, 9], [7, 8, 11]] * 10, ZipTie(), seed=0, named=390)  # ten take the padding
     assert model.config.vocab_size == 410 and is_tied(model) == tied
     model = changed(adapters.add(model, settings, seed=0))
-    own, theirs = gradients(model, stock)
-    loss, ours = gradients(model, fused)
-    assert loss == pytest.approx(own, rel=1e-5)
-    for name, gradient in theirs.items():
-        assert (ours[name] - gradient).norm() <= 1e-5 * gradient.norm(), name
+    own = assert_same_gradients(model)
     if (made := logits_of(model.config)) != (1.0, None):
         with torch.no_grad():
             hidden = adapters.decoder(model)(input_ids=IDS, use_cache=False).last_hidden_state
@@ -117,10 +123,7 @@ def test_loss_and_gradients_are_those_of_its_own_logits(kind, settings, tied):
 )
 def test_odd_configurations_too(kind, odd):
     model = changed(adapters.add(families.model(kind, **odd), ALL, seed=0))
-    own, theirs = gradients(model, stock)
-    loss, ours = gradients(model, fused)
-    assert loss == pytest.approx(own, rel=1e-5)
-    assert all((ours[name] - gradient).norm() <= 1e-5 * gradient.norm() for name, gradient in theirs.items())
+    assert_same_gradients(model)
     model.eval()
     with torch.no_grad():
         before = model(input_ids=IDS).logits
@@ -271,10 +274,7 @@ def test_in_four_bits_too(kind, settings_of, tmp_path):
     model = changed(adapters.add(model, ALL, seed=0))
     backbone.protect(model)
     to_float32(model)
-    loss, ours = gradients(model, fused)
-    own, theirs = gradients(model, stock)
-    assert loss == pytest.approx(own, rel=1e-5)
-    assert all((ours[n] - g).norm() <= 1e-5 * g.norm() for n, g in theirs.items())
+    assert_same_gradients(model)
     model.eval()
     with torch.no_grad():
         before = model(input_ids=IDS).logits

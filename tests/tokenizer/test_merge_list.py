@@ -12,8 +12,8 @@ from transformers import PreTrainedTokenizerFast
 
 from bailong.extend import continued
 from bailong.tokenizer.merge_list import MergeList, word_boundaries
+from bailong.tokenizer.pieces import TO_CHARACTER
 from bailong.tokenizer.scripts import Alphabet
-from bailong.tokenizer.tekken import TO_CHARACTER
 from tests import bases
 
 

@@ -27,21 +27,21 @@ def bits_per_byte(
     from bailong.data.batches import Sequences
     from bailong.data.tokens import TokenizedText
     from bailong.model.score import score
-    from bailong.tokenizer.folder import encode_documents
+    from bailong.tokenizer.folder import begin_of, encode_documents
 
-    bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
+    eos = tokenizer.eos_token_id
     if eos is None:
         raise ValueError("bits per byte need a tokenizer with an end marker (eos_token)")
     if not any(documents):
         raise ValueError("bits per byte need text: there is none")
-    begin = eos if bos is None else bos  # as in training (bailong.train.stage.cpt)
+    begin = tokenizer.convert_tokens_to_ids(begin_of(tokenizer))  # as in training
     rows = [[begin, *ids, eos] for ids in encode_documents(tokenizer, documents)]
     text = TokenizedText(
         np.concatenate([np.asarray(row, dtype=np.int64) for row in rows]),
         np.cumsum([0, *map(len, rows)]),
         sum(len(document.encode("utf-8")) for document in documents),
     )
-    windows = Sequences(text, context, "concat", bos, keep_tail=True)
+    windows = Sequences(text, context, "concat", begin, keep_tail=True)
     found = score(
         model, windows, text.text_bytes, new_from=len(tokenizer), batch=batch, chunk=chunk, precision="32-true"
     )
