@@ -131,6 +131,8 @@ def explain(error: Exception, keys: set[str], command: str = "train") -> str:
         return f"unknown key {key}{_nearest(key, keys)}"
     if found := re.search(r"Error merging override ([^=\s]+=.*)\s+Cannot convert '(?:list|dict)' to string", text):
         return f"{found[1]} is not accepted: it must be one word or path"
+    if found := re.search(r"Error merging override ([^=\s]+)=null\s[\s\S]*(?:not Optional|not optional)", text):
+        return f"{found[1]}=null is not accepted: it needs a value; --cfg job prints the one that it has"
     if found := re.search(
         r"Error merging override ([^=\s]+=.*?)\s+(?:Invalid (?:type|value)|Cannot merge|field )", text
     ):

@@ -177,7 +177,7 @@ def _jsonl(path: Path, name: str) -> Iterator[str]:
         value = fields.text_of(row) if isinstance(row, dict) else None
         if value is None:
             has = ", ".join(row) if isinstance(row, dict) else type(row).__name__
-            raise ValueError(f"{path}:{number}: no text field {name!r} (it has: {has}); set data.sources[].text")
+            raise ValueError(f"{path}:{number}: no text field {name!r} (it has: {has}); set text of this source")
         if text := _whole(value, path, number).strip():
             yield text
 

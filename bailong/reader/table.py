@@ -91,4 +91,4 @@ def item(found: dict[str, Any], row: int, fields: Fields) -> Record | Bad:
 
 
 def no_field(path: str, fields: Fields, has: list[str]) -> ValueError:
-    return ValueError(f"{path}: no text field {fields.text!r} (it has: {', '.join(has)}); set data.sources[].text")
+    return ValueError(f"{path}: no text field {fields.text!r} (it has: {', '.join(has)}); set text of this source")
