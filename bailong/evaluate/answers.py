@@ -31,7 +31,7 @@ from bailong.api.client import Client
 from bailong.api.settings import Api, Prices
 from bailong.evaluate import model_folder
 from bailong.evaluate.benchmark.item import Item
-from bailong.evaluate.prompt import Prompt, messages, no_template
+from bailong.evaluate.prompt import Prompt, messages
 from bailong.evaluate.settings import Generator, Sampling, Subject
 from bailong.run import journal
 from bailong.run.checks import did_you_mean
@@ -82,9 +82,8 @@ class LocalSource:
 
     def ready(self, items: Sequence[Item], sampling: Sampling) -> bool:
         """Refuse what can be seen of a folder without loading it; whether these items take work."""
-        local = bool(items) and model_folder.is_local(self.path)
-        if local and self.generator.template == "folder" and not model_folder.has_template(self.path):
-            raise ValueError(no_template(self.path))
+        if items:
+            model_folder.require_template(self.path, self.generator.template)
         return bool(items)
 
     def check(self, items: Sequence[Item], sampling: Sampling) -> None:

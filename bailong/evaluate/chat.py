@@ -36,7 +36,8 @@ def chat(settings: Chat) -> None:
     settings.path = as_folder(settings.path, "model") or settings.path
     if settings.serve:
         serve(settings)
-    model_folder.is_local(settings.path)  # a wrong path is told at once, and not when torch has been imported
+    # a wrong path is told at once, and not when torch has been imported
+    model_folder.require_template(settings.path, settings.generator.template)
     if not sys.stdin.isatty():
         sys.stdin.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
     sys.stdout.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from transformers import (
 )
 
 from bailong.evaluate import model_folder
-from bailong.evaluate.prompt import Fitted, Prompt, fit, renderer
+from bailong.evaluate.prompt import Fitted, Prompt, Render, fit, renderer
 from bailong.evaluate.sampler import processors, seed_of
 from bailong.evaluate.settings import Generator, Sampling
 from bailong.model import backbone
@@ -55,10 +56,10 @@ class LocalModel:
         """Load it.
 
         Raises:
-            ValueError: no such folder or id, no chat template, no CUDA, or a device too small.
+            ValueError: no such folder or id, no CUDA, or a device too small.
         """
         quiet()
-        self.path, self.say = path, say
+        self.path, self.say, self.template = path, say, generator.template
         self.device = device(generator)
         self.dtype = dtype(generator, self.device)
         self.batch = 1 if generator.strict else generator.batch
@@ -67,7 +68,6 @@ class LocalModel:
             with hub.asked():
                 config = _configuration(path, local)  # first, for AutoTokenizer reads it too
                 self.tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=local)
-            self.render = renderer(self.tokenizer, path, generator.template)
             if self.device.type == "cpu":
                 torch.set_num_threads(generator.threads)
             loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -101,8 +101,17 @@ class LocalModel:
             do_sample=False, eos_token_id=sorted(self.ends) or None, pad_token_id=min(self.ends, default=0)
         )
 
+    @cached_property
+    def render(self) -> Render:
+        """How a question is asked: a base that has no chat template can still be measured on text."""
+        return renderer(self.tokenizer, self.path, self.template)
+
     def fit(self, question: Prompt, room: int) -> Fitted:
-        """The question's prompt, with `room` tokens for its answer (`prompt.fit`)."""
+        """The question's prompt, with `room` tokens for its answer (`prompt.fit`).
+
+        Raises:
+            ValueError: no chat template.
+        """
         return fit(self.render, question, room, self.context, self.path)
 
     def answers(

@@ -63,6 +63,23 @@ def digest(path: str) -> str:
     return total.hexdigest()
 
 
+def require_template(path: str, source: str) -> None:
+    """Refuse a folder whose prompts could not be made (`prompt.renderer`), before its weights are read.
+
+    Raises:
+        ValueError: a local folder has no chat template, and its own is to be used.
+    """
+    if source == "folder" and is_local(path) and not has_template(path):
+        raise ValueError(no_template(path))
+
+
+def no_template(name: str) -> str:
+    return (
+        f"{name} has no chat template, so it is not known how it wants to be asked: put its chat_template.jinja "
+        "into the folder, or ask in the paper's format (equation 8) with generator.template=bailong"
+    )
+
+
 def has_template(path: str) -> bool:
     """Whether a local folder says how it wants to be asked."""
     return (Path(path) / "chat_template.jinja").exists() or _says(Path(path) / "tokenizer_config.json", "chat_template")

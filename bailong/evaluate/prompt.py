@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from bailong.data import template
+from bailong.evaluate.model_folder import no_template
 
 #: instructions and earlier outputs (one fewer) -> ids of the prompt
 Render = Callable[[Sequence[str], Sequence[str]], list[int]]
@@ -33,13 +34,6 @@ def renderer(tokenizer: Any, name: str, source: str = "folder") -> Render:
         return list(ids)
 
     return render
-
-
-def no_template(name: str) -> str:
-    return (
-        f"{name} has no chat template, so it is not known how it wants to be asked: put its chat_template.jinja "
-        "into the folder, or ask in the paper's format (equation 8) with generator.template=bailong"
-    )
 
 
 def messages(instructions: Sequence[str], outputs: Sequence[str]) -> list[dict[str, str]]:

@@ -183,7 +183,7 @@ def test_another_chat_template_is_applied_once(bench, tmp_path):
 def test_without_a_template_it_is_said_what_to_do(bench, tmp_path):
     folder = talker.build(bench, tmp_path / "model", "")
     with pytest.raises(ValueError, match="has no chat template.*generator.template=bailong"):
-        LocalModel(str(folder), talker.generator())
+        LocalModel(str(folder), talker.generator()).fit(Prompt(["hi"]), 24)
     assert LocalModel(str(folder), talker.generator(template="bailong")).fit(Prompt(["hi"]), 24).ids[0] == 1
 
 

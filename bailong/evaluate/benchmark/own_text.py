@@ -21,8 +21,8 @@ from bailong.evaluate.benchmark.item import Item, item_of
 from bailong.evaluate.benchmark.settings import MODEL, Benchmark
 from bailong.run.checks import require
 
-#: where no model tells: the embedded sample, as `columns.text` of the benchmark says, and its English
-SAMPLE, CHINESE = "sample:corpus.jsonl", "zh-Hant"
+#: where no model tells: the embedded sample's Chinese, and its English
+SAMPLE, CHINESE, COLUMNS = "sample:corpus.jsonl", "zh-Hant", {"text": "zht"}
 ENGLISH = {"source": {"path": SAMPLE, "text": "en", "language": "en"}, "bytes": 12_000, "held_out": 1.0}
 
 
@@ -94,7 +94,7 @@ def _of_models(
         benchmark = _named(one, told["language"], data.folder or sources[data.evaluate_on].path)
         yield benchmark, _items(benchmark, held_out)
     if not read:
-        benchmark = dataclasses.replace(one, path=SAMPLE)
+        benchmark = dataclasses.replace(one, path=SAMPLE, columns=COLUMNS | one.columns)
         yield _named(benchmark, one.language or CHINESE, SAMPLE), loader.load(benchmark, say)
 
 

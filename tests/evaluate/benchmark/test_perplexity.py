@@ -1,5 +1,6 @@
 """Bits per byte of a plain Hugging Face model equal what one forward pass over the text says."""
 
+import json
 import math
 
 import pytest
@@ -7,6 +8,8 @@ import torch
 
 from bailong.evaluate.benchmark.perplexity import bits_per_byte
 from bailong.tokenizer.folder import load_tokenizer
+from tests.commands import call
+from tests.evaluate import talker
 
 DOCUMENTS = ["The old lighthouse keeper counted the waves.", "夜市裡的攤販收起了招牌。", "x"]
 
@@ -52,6 +55,17 @@ def test_every_token_counts_once_whatever_the_batch(loaded):
     many = bits_per_byte(model, tokenizer, DOCUMENTS * 5, context=32, batch=7, chunk=5)
     assert one["targets"] == many["targets"] == by_hand(model, tokenizer, DOCUMENTS * 5)[1]
     assert one["bits_per_byte"] == pytest.approx(many["bits_per_byte"], rel=1e-6)
+
+
+def test_a_base_without_a_chat_template_is_measured(bench, tmp_path):
+    """Text asks no question: only a model that is asked needs to say how."""
+    base = talker.build(bench, tmp_path / "base", "")
+    (tmp_path / "mine.txt").write_text("\n\n".join(DOCUMENTS), encoding="utf-8")
+    where = f"evaluation.text.path={tmp_path / 'mine.txt'}", "evaluation.text.old_language=false"
+    done = call("evaluate", "evaluation=text", f"models={base}", "judge=off", "to=out", *where, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "out/base/measures.json").read_text(encoding="utf-8"))["text"]
+    assert found["documents"] == 3 and found["text_bytes"] == sum(len(text.encode()) for text in DOCUMENTS)
 
 
 def test_without_text_there_is_nothing_to_measure(loaded):
