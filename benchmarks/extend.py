@@ -36,7 +36,6 @@ from bailong.extend import continued, parity
 from bailong.extend.card import by_merges, reader
 from bailong.extend.extend import Base, open_base
 from bailong.extend.pairs import Learned
-from bailong.extend.spm import SentencePieceBase
 from bailong.tokenizer import folder
 from bailong.tokenizer.scripts import Alphabet, scripts_of
 from bailong.tokenizer.settings import METHODS, Tokenizer
@@ -122,10 +121,9 @@ def learned_of(
 ) -> Learned:
     """What `bailong-extend` learns of texts; with another script there is nothing to protect."""
     tokens, alphabet = base.as_list(), Alphabet(scripts_of(language), LONGEST[language])
-    forbidden = continued.base_pairs(tokens, continued.lines_of(old or iter(())))
+    protected = continued.words_of(tokens, continued.lines_of(old or iter(())))
     counted = continued.count(tokens, alphabet, continued.lines_of(texts))
-    given = {"method": method, "size": size, "forbidden": forbidden}
-    return continued.train(tokens, alphabet, counted, by_surface=isinstance(base, SentencePieceBase), **given)
+    return continued.train(tokens, alphabet, counted, method=method, size=size, protected=protected)
 
 
 def measured(base: Base, learned: Learned, method: str, texts: dict[str, list[str]], place: Path) -> dict[str, Any]:

@@ -116,22 +116,18 @@ def _characters(
     return np.asarray(symbols, dtype=np.int32), np.searchsorted(np.asarray(kept), begins)
 
 
-def base_pairs(base: MergeList, lines: Iterable[str]) -> frozenset[tuple[int, int]]:
-    """Every two tokens that stand side by side within a word of some lines, as the base cuts them.
+def words_of(base: MergeList, lines: Iterable[str]) -> frozenset[bytes]:
+    """The words of some lines as the base reads them, each behind a space, as it stands in the middle of a line.
 
-    A merge of none of these pairs leaves the lines as they are: new tokens never come to be in them, so no merge of new
-    tokens does.
+    No new token holds a space but as its first byte, so one that is no part of these words never comes to be in these
+    lines, and they keep their ids.
     """
-    found: set[int] = set()
+    found: set[bytes] = set()
     for batch in in_batches(lines, BATCH):
-        for encoding in base.tokenizer.encode_batch(batch, add_special_tokens=False):
-            ids = np.asarray(encoding.ids, dtype=np.int64)
-            begins = word_boundaries(encoding)
-            inside = np.ones(len(ids), dtype=bool)
-            inside[begins] = False
-            at = np.flatnonzero(inside)
-            found.update((ids[at - 1] << 32 | ids[at]).tolist())
-    return frozenset((key >> 32, key & 0xFFFFFFFF) for key in found)
+        for encoding in base.tokenizer.encode_batch_fast(batch, add_special_tokens=False):
+            text = b"".join(base.surfaces[i] for i in encoding.ids)
+            found.update(b" " + word for word in text.split(b" "))
+    return frozenset(found)
 
 
 def train(
@@ -141,30 +137,26 @@ def train(
     *,
     method: str,
     size: int,
-    forbidden: frozenset[tuple[int, int]] = frozenset(),
-    by_surface: bool = False,
+    protected: frozenset[bytes] = frozenset(),
     progress: Callable[[int], None] = lambda done: None,
 ) -> Learned:
     """`size` new tokens, or as many as the text yields.
 
     Args:
         method: continued, dominating, new_bpe or add_tokens.
-        forbidden: pairs of old tokens that are never merged (`base_pairs` of what must not change); the last two
-            methods do not look at it.
-        by_surface: whether any two tokens that spell a new one are merged to it, as SentencePiece does: then no new
-            token is spelled by a forbidden pair.
+        protected: words (`words_of` what must not change) of which no new token is a part, not even where the base
+            cuts the word elsewhere: the next text may cut it there. The last two methods do not look at them.
     """
     if method in ("new_bpe", "add_tokens"):
         return _new_bpe(base, alphabet, counted, size, complete=method == "add_tokens", progress=progress)
-    spelled = {base.surfaces[left] + base.surfaces[right] for left, right in forbidden} if by_surface else set()
+    old = b"\0".join(sorted(protected))
     return learn(
         Words.of(counted.words),
         list(counted.surfaces),
-        alphabet.may,
+        lambda token: alphabet.may(token) and token not in old,
         size=size,
         unnamed=counted.characters.values(),
-        taken=base.taken | spelled,
-        forbidden=forbidden,
+        taken=base.taken,
         generations=1 if method == "dominating" else None,
         progress=progress,
     )

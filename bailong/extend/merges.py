@@ -21,7 +21,7 @@ from bailong.tokenizer.scripts import Alphabet, checked, scripts_of
 from bailong.tokenizer.settings import Tokenizer
 
 #: rises when other tokens are learned from the same text
-LEARNING = 2
+LEARNING = 3
 
 
 class MergeListBase:
@@ -102,7 +102,7 @@ def learned_for(
         "bytes": kept["bytes"],
         "tokens_before": kept["tokens"],
         "tokens": kept["tokens"] - learned.saved[-1],
-        "protected_pairs": kept["protected_pairs"],
+        "protected_words": kept["protected_words"],
         "lost_to_protecting": rate(free) - rate(learned.saved) if free else None,
     }
 
@@ -116,7 +116,7 @@ def _learn(
 ) -> dict[str, Any]:
     alphabet, base = alphabet_of(wanted), extended.as_list()
     old = [line for line in continued.lines_of(protect()) if any(map(alphabet.owns, line))]
-    forbidden = continued.base_pairs(base, old)
+    protected = continued.words_of(base, old)
     step(status, "counting what the base makes of the text")
     counted = continued.count(
         base,
@@ -130,20 +130,20 @@ def _learn(
             f"{wanted.language} are empty, or all of their documents are held out (data.held_out)"
         )
 
-    def learn(forbidden: frozenset[tuple[int, int]], what: str) -> Learned:
+    def learn(protected: frozenset[bytes], what: str) -> Learned:
         step(status, f"{what} {wanted.pieces:,} tokens ({wanted.method})")
         told = lambda done: status.update(f"{what} {wanted.pieces:,} tokens ({wanted.method}): {done:,}")  # noqa: E731
-        given = {"method": wanted.method, "size": wanted.pieces, "forbidden": forbidden, "progress": told}
-        return continued.train(base, alphabet, counted, by_surface=isinstance(extended, SentencePieceBase), **given)
+        given = {"method": wanted.method, "size": wanted.pieces, "protected": protected, "progress": told}
+        return continued.train(base, alphabet, counted, **given)
 
-    learned = learn(forbidden, "learning")
+    learned = learn(protected, "learning")
     require_learned(alphabet, counted, learned)
     return {
         "bytes": counted.size,
         "tokens": counted.tokens,
-        "protected_pairs": len(forbidden),
+        "protected_words": len(protected),
         "learned": packed(learned),
-        "saved_unprotected": learn(frozenset(), "without protecting: learning").saved if forbidden else [],
+        "saved_unprotected": learn(frozenset(), "without protecting: learning").saved if protected else [],
     }
 
 

@@ -70,7 +70,6 @@ def learn(
     size: int,
     unnamed: Iterable[int] = (),
     taken: frozenset[bytes] = frozenset(),
-    forbidden: frozenset[tuple[int, int]] = frozenset(),
     generations: int | None = None,
     listed: Callable[[bytes], bool] = lambda token: True,
     progress: Callable[[int], None] = lambda done: None,
@@ -84,11 +83,10 @@ def learn(
         unnamed: symbols that are no token yet (a character that the base spells in bytes). Each becomes one as soon
             as it is as frequent as the best pair, and takes part in merges from then on.
         taken: surfaces that no merge may make (the base has them, and makes them otherwise).
-        forbidden: pairs of symbols that are never merged.
         generations: how deep merges may stand on merges; 1 merges given symbols only.
         listed: which new tokens are wanted; the others are merged on and not counted.
     """
-    return _Loop(words, surfaces, allowed, set(unnamed), taken, forbidden, generations).run(size, listed, progress)
+    return _Loop(words, surfaces, allowed, set(unnamed), taken, generations).run(size, listed, progress)
 
 
 class _Loop:
@@ -99,11 +97,10 @@ class _Loop:
         allowed: Callable[[bytes], bool],
         unnamed: set[int],
         taken: frozenset[bytes],
-        forbidden: frozenset[tuple[int, int]],
         generations: int | None,
     ) -> None:
         self.surfaces, self.allowed, self.taken = surfaces, allowed, taken
-        self.unnamed, self.forbidden, self.generations = unnamed, forbidden, generations
+        self.unnamed, self.generations = unnamed, generations
         self.depth: dict[int, int] = {}
         self.saved = 0
         self.symbol_of = {surface: i for i, surface in enumerate(surfaces)}
@@ -176,7 +173,6 @@ class _Loop:
         return (
             (self.generations is None or depth <= self.generations)
             and not {left, right} & self.unnamed
-            and (left, right) not in self.forbidden
             and surface not in self.taken
             and self.allowed(surface)
         )

@@ -16,8 +16,8 @@ class Extend:
     efficiency (paper, equation 2, Table 2) is computed on `treebank`, a CoNLL-U file; nothing is built then.
     When a tokenizer is built, its card is measured on `treebank` too, if one is given. `old_language` is
     the text whose ids must not change. `protect` lists more of that language: where it has letters of the new one, no
-    new token is made of two old ones that stand side by side in it (none: one half of `old_language`, by document;
-    the card is measured on the other). Line by line checks (parity, round trip, unchanged ids) take
+    new token is a part of one of its words (none: one half of `old_language`, by document; the card is measured on the
+    other). Line by line checks (parity, round trip, unchanged ids) take
     `card_lines` lines of each language, drawn with `seed`.
     """
 

@@ -195,7 +195,6 @@ def test_what_was_counted_is_what_the_tokenizer_cuts(family, place):
         HAN.may,
         set(counted.characters.values()),
         base.taken,
-        frozenset(),
         None,
     )
     learned = loop.run(SIZE, lambda token: True, lambda done: None)
@@ -238,22 +237,42 @@ def test_counting_adds_up_the_text(family, place):
         assert b"".join(counted.surfaces[i] for i in np.frombuffer(word, np.int32)) in text
 
 
-def test_a_protected_pair_of_the_base_is_never_merged(place):
-    """Turkish beside English: what English has side by side stays as it is."""
-    base = base_of("llama3", place)
-    latin = Alphabet(("Latn",), 8)
-    lines = ["Türkiye'nin başkenti Ankara, en kalabalık şehri İstanbul'dur.", "güzel çiçekler öğrenciler için"] * 20
-    forbidden = continued.base_pairs(base, bases.english())
-    learned = continued.train(
-        base, latin, continued.count(base, latin, lines), method="continued", size=60, forbidden=forbidden
+def latin(base: MergeList, lines: list[str], protected: list[str]) -> Learned:
+    letters = Alphabet(("Latn",), 8)
+    words = continued.words_of(base, protected)
+    return continued.train(
+        base, letters, continued.count(base, letters, lines), method="continued", size=60, protected=words
     )
+
+
+def test_a_protected_line_stays_as_it_is(family, place):
+    """Turkish beside English: what English is made of stays as it is."""
+    base = base_of(family, place)
+    lines = ["Türkiye'nin başkenti Ankara, en kalabalık şehri İstanbul'dur.", "güzel çiçekler öğrenciler için"] * 20
+    learned = latin(base, lines, bases.english())
     assert len(learned.tokens) > 10
     extended = Tokenizer.from_str(json.dumps(base.extended(learned.tokens, learned.merges)))
     for line in bases.english():
         assert extended.encode(line).ids == base.tokenizer.encode(line).ids, line
-    free = continued.train(base, latin, continued.count(base, latin, lines), method="continued", size=60)
+    free = latin(base, lines, [])
     extended = Tokenizer.from_str(json.dumps(base.extended(free.tokens, free.merges)))
     assert any(extended.encode(line).ids != base.tokenizer.encode(line).ids for line in bases.english())
+
+
+def test_no_new_token_is_a_part_of_a_protected_word(family, place):
+    """However the base cuts that word: the next text has it with another letter before or behind it."""
+    base = base_of(family, place)
+    lines = ["ananas kafé anan", "Xananas zanan kafés"] * 20
+    protected = ["Banana bananas", "the café of Buchanan"]
+    free, kept = latin(base, lines, []), latin(base, lines, protected)
+    inside = [word.encode() for line in protected for word in f" {line}".replace(" ", "\0 ").split("\0")]
+    parts = [token for token in free.tokens if any(token in word for word in inside)]
+    assert parts  # without protecting there are some
+    assert not [token for token in kept.tokens if any(token in word for word in inside)]
+    assert kept.tokens  # such as 'kaf'
+    for line in (*protected, "a cafétéria", "an Anan, bananan"):
+        old, new = base.tokenizer.encode(line), Tokenizer.from_str(json.dumps(base.extended(kept.tokens, kept.merges)))
+        assert new.encode(line).ids == old.ids, line
 
 
 @pytest.mark.parametrize(

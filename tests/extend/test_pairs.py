@@ -41,7 +41,6 @@ def plainly(
     size: int,
     unnamed: Iterable[int] = (),
     taken: frozenset[bytes] = frozenset(),
-    forbidden: frozenset[Pair] = frozenset(),
     generations: int | None = None,
     listed: Callable[[bytes], bool] = everything,
 ) -> Learned:
@@ -70,7 +69,6 @@ def plainly(
             deep = 1 + max(depth.get(left, 0), depth.get(right, 0))
             return (
                 not waiting & {left, right}  # noqa: B023
-                and pair not in forbidden
                 and surface not in taken
                 and allowed(surface)
                 and (generations is None or deep <= generations)
@@ -131,11 +129,9 @@ def test_refusals_take_nothing_from_what_is_not_refused(seed):
     counted, surfaces = drawn(1000 + seed, letters=3 + seed % 3)
     rng = random.Random(seed)
     refused = {surfaces[rng.randrange(3)] + surfaces[rng.randrange(3)] for _ in range(2)}
-    pairs = [(a, b) for a in range(3) for b in range(3)]
     options = {
         "unnamed": rng.sample(range(len(surfaces)), seed % 3),
         "taken": frozenset(rng.sample([b"ab", b"aa", b"abc", b"ca"], seed % 2)),
-        "forbidden": frozenset(rng.sample(pairs, seed % 4)),
         "generations": (None, 1, 2)[seed % 3],
         "listed": (everything, lambda token: len(token) % 2 == 0)[seed % 2],
     }
