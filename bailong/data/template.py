@@ -100,4 +100,4 @@ def _clean(tokenizer: Any, text: str) -> str:
 
 def _ids(tokenizer: Any, rendered: list[str]) -> list[np.ndarray]:
     backend = tokenizer.backend_tokenizer
-    return [np.asarray(e.ids, dtype=np.int64) for e in backend.encode_batch(rendered, add_special_tokens=False)]
+    return [np.asarray(e.ids, dtype=np.int64) for e in backend.encode_batch_fast(rendered, add_special_tokens=False)]

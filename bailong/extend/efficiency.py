@@ -124,7 +124,7 @@ def _tokenizers(path: Path) -> Callable[[list[str]], list]:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # `tokenizers` raises plain Exception
         raise ValueError(f"measure={path} is not a tokenizer.json: {error}") from None
-    return lambda texts: [encoding.ids for encoding in tokenizer.encode_batch(texts, add_special_tokens=False)]
+    return lambda texts: [encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
 
 
 def _hub(name: str, error: ValueError) -> Callable[[list[str]], list]:

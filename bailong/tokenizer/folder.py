@@ -272,7 +272,7 @@ def encode_raw(backend: Tokenizer, texts: list[str]) -> list[list[int]]:
     before = backend.encode_special_tokens
     backend.encode_special_tokens = True
     try:
-        return [encoding.ids for encoding in backend.encode_batch(texts, add_special_tokens=False)]
+        return [encoding.ids for encoding in backend.encode_batch_fast(texts, add_special_tokens=False)]
     finally:
         backend.encode_special_tokens = before
 

@@ -94,7 +94,7 @@ class Own:
         lines = [*PROSE, *words[:: len(words) // 2000 + 1]]
         assert self.tokenizer is not None
         readers = (self.tokenizer, fast.backend(model, self.added))
-        ours, theirs = ([e.ids for e in reader.encode_batch(lines, add_special_tokens=False)] for reader in readers)
+        ours, theirs = ([e.ids for e in r.encode_batch_fast(lines, add_special_tokens=False)] for r in readers)
         return next((line for line, one, other in zip(lines, ours, theirs, strict=True) if one != other), None)
 
     def completed(self, model: Model, where: Path) -> Model:
