@@ -263,7 +263,7 @@ def guarded(work: Callable[[], Any], command: str = "train") -> None:
         stop(" ".join(str(error).split()))
     except KeyboardInterrupt as error:
         number = error.number if isinstance(error, Interrupted) else signal.SIGINT
-        stop("interrupted; the same command goes on where it stopped", 128 + number)
+        stop("interrupted; the same command goes on, and loses nothing that was finished", 128 + number)
 
 
 def stop(message: str, code: int = 2) -> NoReturn:

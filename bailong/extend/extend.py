@@ -30,6 +30,7 @@ from bailong.run.files import write_json
 from bailong.run.folder import difference
 from bailong.run.provenance import command_line
 from bailong.run.replacing import replacing
+from bailong.text.language import same
 from bailong.tokenizer import folder, merge
 from bailong.tokenizer.merge_list import MergeList
 from bailong.tokenizer.settings import Tokenizer
@@ -101,7 +102,7 @@ def sources_of(settings: Extend) -> list[Source]:
     """The sources of `data` in the language of the tokenizer."""
     language = settings.tokenizer.language
     there = prepared.sources_of(settings.data)
-    found = [s for s in there if language is None or s.language == language]
+    found = [s for s in there if language is None or (s.language and same(s.language, language))]
     if not found:
         has = ", ".join(sorted({s.language or "(none)" for s in there}))
         raise ValueError(

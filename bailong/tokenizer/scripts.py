@@ -11,6 +11,7 @@ from typing import Any
 import regex
 from babel.core import Locale, get_global
 
+from bailong.text.language import language as known
 from bailong.tokenizer.merge import is_cjk
 
 #: ISO 15924 names that stand for several scripts, or for one by another name (Unicode has one Han)
@@ -34,7 +35,8 @@ def scripts_of(language: str) -> tuple[str, ...]:
     """The scripts that a language is written with, by CLDR's likely subtags.
 
     Args:
-        language: a BCP 47 tag: `tr`, `zh-Hant`, `sr-Latn`, `pa-PK`; with a code of three letters too (`zho`).
+        language: a BCP 47 tag: `tr`, `zh-Hant`, `sr-Latn`, `pa-PK`; with a code of three letters too (`zho`), or the
+            English name of a language.
 
     Returns:
         ISO 15924 names that are scripts of Unicode: `("Latn",)`, `("Hani",)`.
@@ -44,7 +46,9 @@ def scripts_of(language: str) -> tuple[str, ...]:
     """
     parts = language.replace("_", "-").split("-")
     aliases: Any = get_global("language_aliases")
-    parts[:1] = aliases.get(parts[0].lower(), parts[0].lower()).split("_")
+    named = known(language)
+    first = named.code if named else parts[0].lower()
+    parts[:1] = aliases.get(first, first).split("_")
     script = next((part.title() for part in parts[1:] if len(part) == 4 and part.isalpha()), None)
     if script is None:
         likely: Any = get_global("likely_subtags")

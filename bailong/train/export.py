@@ -45,8 +45,11 @@ def export(settings: Export) -> Path:
         from bailong.train import model_card
         from bailong.train.proof import merge, prove, rebuild
 
+        print(f"rebuilding {run}: its base, new rows and adapters, and its last evaluation", flush=True)
         rebuilt = rebuild(settings, train, run, result)
+        print("merging the adapters in float32 and storing the model", flush=True)
         merged = merge(settings, rebuilt, partial)
+        print("reading the stored model as anyone would, and comparing", flush=True)
         proof = prove(settings, rebuilt, merged, partial)
         _show(settings, proof)
         versions, _ = provenance.collect(provenance.root())
@@ -69,10 +72,18 @@ def export(settings: Export) -> Path:
     return to
 
 
+def _latest(place: Path) -> str:
+    """The run beside one that is not there, as an override is written; nothing where there is none."""
+    there = sorted(place.glob("*/run.json"), key=lambda path: path.stat().st_mtime)
+    return f", such as the latest one there: run=\"'{there[-1].parent}'\"" if there else ""
+
+
 def _finished(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """`run.json` and `result.json`."""
     if not (run / "run.json").exists():
-        raise ValueError(f"run={run} is not a run folder (no run.json): give one that bailong-train wrote")
+        raise ValueError(
+            f"run={run} is not a run folder (no run.json): give one that bailong-train wrote{_latest(run.parent)}"
+        )
     asked = json.loads((run / "run.json").read_text())
     if not (run / "result.json").exists():
         raise ValueError(f"run={run} is not finished (no result.json): finish it with {asked['command']}")

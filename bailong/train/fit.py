@@ -90,16 +90,19 @@ def fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) ->
         result["parameters_sha256"] = checkpoint.read(path)["sha256"]
         observer.wandb.summary({key: value for key, value in result.items() if isinstance(value, (int, float, str))})
     files.write_json(run.folder / "result.json", result)
+    untouched = built.base.get("bpb_untouched")
     reporter.say(
         f"finished: {result['bpb_step0']:.4f} -> {result['bpb_final']:.4f} bits per byte "
+        f"{f'(untouched base {untouched:.4f}) ' if untouched else ''}"
         f"in {result['tokens']:,} tokens; data order {result['data_order'][:12]}; {run.folder}"
     )
-    if (forgetting := result.get("forgetting")) is not None:
-        name = result["old_language"]
-        said = result["texts"][name].get("ends", result["texts"][name])  # what forgetting rests on
+    for name, text in result["texts"].items():
+        said = text.get("ends", text)  # the longest part that was scored at both ends
+        against = f"{text['change']:+.4f} against the untouched base" if text["change"] is not None else ""
+        what, word = ("old language ", "forgetting ") if text["old"] else ("", "")
         reporter.say(
-            f"old language {name}: {said['bpb_step0']:.4f} -> {said['bpb_final']:.4f} bits per byte; "
-            f"forgetting {forgetting:+.4f} against the untouched base"
+            f"{what}{name}: {said['bpb_step0']:.4f} -> {said['bpb_final']:.4f} bits per byte"
+            f"{f'; {word}{against}' if against else ''}"
         )
     return result
 
@@ -287,8 +290,8 @@ def _texts(run: Run, built: Assembled, beside: Sequence[EvaluationText]) -> dict
     """Of a finished run: the figures of each evaluation text beside the held-out one, by name, and what of the old
     language is forgotten.
 
-    Forgetting is the bits per byte at the end less those of the untouched base under its own tokenizer, on the longest
-    part of the text that was scored at both; without a base there is none.
+    The change of a text, which in the old language is forgetting, is the bits per byte at the end less those of the
+    untouched base under its own tokenizer, on the longest part that was scored at both; without a base there is none.
     """
     rows = [row for row in metrics.read(run.folder / "metrics.jsonl") if "eval/bpb" in row]
     base = built.base.get("texts", {})
@@ -310,6 +313,6 @@ def _texts(run: Run, built: Assembled, beside: Sequence[EvaluationText]) -> dict
         longest = found[name]
         if text.longer:
             longest = found[name]["ends"] = figures(texts.at_ends(name))
-        found[name]["forgetting"] = longest["bpb_final"] - longest["bpb_base"] if base else None
+        found[name]["change"] = longest["bpb_final"] - longest["bpb_base"] if base else None
     old = next((text.asked.name for text in beside if text.asked.old), None)
-    return {"texts": found, "old_language": old, "forgetting": found[old]["forgetting"] if old else None}
+    return {"texts": found, "old_language": old, "forgetting": found[old]["change"] if old else None}

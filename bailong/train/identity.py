@@ -39,7 +39,8 @@ def tokenizer_digest(settings: Train) -> str | None:
     if not manifest.exists():
         raise ValueError(
             f"tokenizer.folder={settings.tokenizer.folder} holds no tokenizer: "
-            f"make it with bailong-extend tokenizer={settings.tokenizer.name}"
+            f"make it with bailong-extend tokenizer={settings.tokenizer.name} data={settings.data.name} "
+            f"tokenizer.folder={settings.tokenizer.folder}"
         )
     return json.loads(manifest.read_text())["sha256"]
 

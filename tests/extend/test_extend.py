@@ -123,6 +123,13 @@ def test_mistakes_are_one_sentence(settings, tmp_path):
         recipe.extend(dataclasses.replace(settings, measure=["characters"]))
 
 
+@pytest.mark.parametrize("label", ["Turkish", "tur", "tr-TR", "tr"])
+def test_a_language_may_be_written_in_several_ways(settings, label):
+    sources = [Source(path=name, language=name) for name in (label, "en", "")]
+    asked = dataclasses.replace(settings, data=Data(name="three", sources=sources))
+    assert [source.path for source in recipe.sources_of(changed(asked, language="tr"))] == [label]
+
+
 def test_measure_prints_table_2_and_builds_nothing(settings, bench, tmp_path, capsys):
     treebank = tmp_path / "zh.conllu"
     treebank.write_text("# text = 玉山\n1\t玉山" + "\t_" * 8 + "\n\n", encoding="utf-8")

@@ -309,7 +309,7 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_bytes(tmp_path, how):
             _, err = process.communicate(timeout=30)
             assert process.returncode == (-9 if how == signal.SIGKILL else 128 + how)
             if how != signal.SIGKILL:
-                assert "the same command goes on where it stopped" in err and "Traceback" not in err
+                assert "the same command goes on" in err and "Traceback" not in err
             assert not (killed / "made" / "ledger.json").exists()
         process = child(killed, server)
         process.communicate(timeout=60)

@@ -293,7 +293,15 @@ def test_a_corpus_is_read_where_its_raw_text_is_not(tmp_path):
 def test_sources_without_a_document_end_in_one_line(tmp_path):
     (tmp_path / "e.jsonl").write_text("", encoding="utf-8")
     done = prepare(tmp_path, "data=sample", "data.name=e", "data.sources=[{path: e.jsonl}]")
-    assert done.returncode == 2 and "leave no document" in done.stderr, done.stderr
+    assert done.returncode == 2 and "leave no document: e: all are empty" in done.stderr, done.stderr
+
+
+def test_where_every_record_is_bad_no_share_of_bad_ones_is_offered(tmp_path):
+    rows = [json.dumps({"body": f"line {n}"}) for n in range(30)]
+    (tmp_path / "b.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    done = prepare(tmp_path, "data=sample", "data.name=b", "data.sources=[{path: b.jsonl}]")
+    assert done.returncode == 2 and "set data.sources[].text" in done.stderr, done.stderr
+    assert "max_bad_ratio" not in done.stderr
 
 
 def test_the_order_of_the_sources_is_part_of_a_corpus(tmp_path):

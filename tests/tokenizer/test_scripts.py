@@ -31,6 +31,8 @@ from bailong.tokenizer.scripts import Alphabet, checked, scripts_of, split
         ("ku", "Latn"),
         ("ckb", "Arab"),
         ("tur", "Latn"),
+        ("Turkish", "Latn"),
+        ("japanese", "Hani Hira Kana"),
         ("am", "Ethi"),
         ("my", "Mymr"),
         ("es-419", "Latn"),
@@ -40,7 +42,7 @@ def test_the_scripts_of_a_language(language, scripts):
     assert scripts_of(language) == tuple(scripts.split())
 
 
-@pytest.mark.parametrize("language", ["xx", "und", "english", "", "-", "zh-Qqqq", "中文"])
+@pytest.mark.parametrize("language", ["xx", "und", "englisch", "", "-", "zh-Qqqq", "中文"])
 def test_an_unknown_language_is_one_line(language):
     with pytest.raises(ValueError, match=r"^tokenizer\.(language|scripts).* is not accepted: ") as caught:
         scripts_of(language)

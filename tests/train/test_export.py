@@ -349,8 +349,9 @@ def test_unfinished_runs_are_refused(world: World, tmp_path: Path) -> None:
     (run / "result.json").unlink()
     with pytest.raises(ValueError, match=r"is not finished \(no result.json\): finish it with bailong-train tied"):
         export(Export(run=str(run), to=str(tmp_path / "x")))
-    with pytest.raises(ValueError, match="is not a run folder"):
-        export(Export(run=str(tmp_path), to=str(tmp_path / "x")))
+    with pytest.raises(ValueError, match="is not a run folder") as refused:
+        export(Export(run=str(tmp_path / "mistyped"), to=str(tmp_path / "x")))
+    assert str(refused.value).endswith(f"""such as the latest one there: run="'{run}'\"""")
 
 
 def test_a_failed_proof_leaves_nothing(world: World, tmp_path: Path) -> None:

@@ -101,6 +101,8 @@ def test_every_evaluation_scores_every_text_and_the_longer_parts_at_the_ends(wat
     assert f"evaluated: {result['evaluation_bytes']:,} bytes held out from data=sample in zh-Hant" in log
     assert "en, the old language: 1,200 bytes (3,000 at the ends)" in log and "; en " in log
     assert f"forgetting {result['forgetting']:+.4f} against the untouched base" in log
+    assert f"more: {rows[0]['eval/more.ends/bpb']:.4f} -> {rows[-1]['eval/more.ends/bpb']:.4f} bits per byte; " in log
+    assert f"(untouched base {result['base']['bpb_untouched']:.4f}) in " in log
 
 
 def test_the_headline_figures_are_those_of_a_run_without_texts(bench, watched, tmp_path):

@@ -119,7 +119,9 @@ def choose(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict[
         training.append(there & ~out)
         held.append(there & out)
     if not tokens:
-        raise ValueError("data.sources leave no document: all of them are empty, or every document was dropped")
+        raise ValueError(
+            f"data.sources leave no document: {', '.join(names)}: all are empty, or every document was dropped"
+        )
     flat = [np.concatenate(x) for x in (tokens, order, source, training, held)]
     copies, facts = _copies(settings, names, *flat)
     np.save(target / "copies.npy", copies)

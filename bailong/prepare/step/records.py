@@ -107,9 +107,10 @@ class RecordReader:
         if all_bad or (self.read >= ENOUGH_RECORDS and ratio > self.settings.max_bad_ratio):
             reasons = ", ".join(f"{reason} {n:,}" for reason, n in sorted(damaged.items(), key=lambda item: -item[1]))
             advice = next((said for reason, said in ADVICE.items() if reason in damaged), "look at it")
+            onward = "" if count == self.read else f", or go on without them: collect.max_bad_ratio={_above(ratio)}"
             raise ValueError(
                 f"data source {self.name}: {count:,} of {self.read:,} records are bad ({reasons}), the "
-                f"first at {self.example}; {advice}, or go on without them: collect.max_bad_ratio={_above(ratio)}"
+                f"first at {self.example}; {advice}{onward}"
             )
 
     def flow(self) -> Flow:
