@@ -158,9 +158,10 @@ def compare_runs(
 def unit_of(runs: Sequence[RunRecord]) -> str:
     """What curves are over: tokens, unless several tokenizers made them; then the bytes of text that they stand for."""
     identity = (run.record.get("identity") for run in runs)
-    made = {facts.get("tokenizer") for facts in identity if isinstance(facts, dict)}
+    # None is the base's own tokenizer, and not that nobody says
+    made = {facts["tokenizer"] for facts in identity if isinstance(facts, dict) and "tokenizer" in facts}
     counted = all("bytes" in row for run in runs for row in run.rows if "tokens" in row)
-    return "bytes" if len(made - {None}) > 1 and counted else "tokens"
+    return "bytes" if len(made) > 1 and counted else "tokens"
 
 
 def choice_of(run: RunRecord, comparison: Comparison) -> Any:
@@ -289,7 +290,9 @@ def _checks(comparison: Comparison, pair: Pair) -> Iterator[Check]:
         yield Check("One setting per choice", False, detail)
     if several:
         yield _same_seeds(comparison, pair)
-    yield _same("Same data order", finished, "data_order", "batches come in another order", pair)
+    # a batch is so many tokens, so each tokenizer has batches of its own
+    batches = pair if comparison.unit == "tokens" else lambda run: (*pair(run), run.result.get("tokenizer_sha256"))
+    yield _same("Same data order", finished, "data_order", "batches come in another order", batches)
     yield _same("Same data", finished, "data_sha256", "they were trained on different data")
     for name in comparison.texts:
         yield _same_text(name, finished)

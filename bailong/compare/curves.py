@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from bailong.compare import texts
 from bailong.compare.comparison import Choice, Comparison
 from bailong.compare.runs import RunRecord
 from bailong.report import palette
@@ -140,7 +141,7 @@ def text_panels(comparison: Comparison) -> list[Panel]:
     """The further evaluation texts, each with the untouched base."""
     panels = []
     for name, is_old in comparison.texts.items():
-        bases = {one.base.mean for choice in comparison.choices if (one := choice.texts[name]).base}
+        bases = {base for run in comparison.runs.runs if (base := texts.untouched(run, name)) is not None}
         title = f"Bits per byte of {name}" + (", the old language" if is_old else "")
         panels.append(Panel(f"eval/{name}/bpb", title, reference=bases.pop() if len(bases) == 1 else None))
     return panels

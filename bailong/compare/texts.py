@@ -52,18 +52,24 @@ def record(run: RunRecord, name: str) -> dict[str, Any]:
 
 
 def score(run: RunRecord, name: str, where: str) -> float | None:
-    """Bits per byte of a text: of the `base`, at `step0`, or `final`; None while it is not known."""
+    """Bits per byte of the longest part of a text that both ends were scored on: of the `base`, at `step0`, or `final`;
+    None while it is not known."""
+    part = longest(run, name)
     if where == "step0":
-        return run.at_start(f"eval/{name}/bpb")
+        return run.at_start(f"eval/{part}/bpb")
     if where == "final":
-        return run.at_end(f"eval/{name}/bpb")
-    return _base(run, name)
+        return run.at_end(f"eval/{part}/bpb")
+    return untouched(run, part)
+
+
+def longest(run: RunRecord, name: str) -> str:
+    """The name under which the longest part of a text stands that a run was scored on at both ends."""
+    return next((n for n in (f"{name}.ends", name) if run.at_end(f"eval/{n}/bpb") is not None), name)
 
 
 def change(run: RunRecord, name: str) -> float | None:
-    """The end less the untouched base, on the longest part of the text that both were scored on."""
-    longest = next((n for n in (f"{name}.ends", name) if run.at_end(f"eval/{n}/bpb") is not None), name)
-    before, after = _base(run, longest), run.at_end(f"eval/{longest}/bpb")
+    """The end less the untouched base."""
+    before, after = score(run, name, "base"), score(run, name, "final")
     return after - before if before is not None and after is not None else None
 
 
@@ -89,7 +95,8 @@ def agrees(run: RunRecord) -> bool:
     return isinstance(told, int | float) and mine is not None and abs(mine - told) <= 1e-6
 
 
-def _base(run: RunRecord, name: str) -> float | None:
+def untouched(run: RunRecord, name: str) -> float | None:
+    """Bits per byte of a text, or of a longer part of it, under the base and its own tokenizer."""
     base = run.result.get("base")
     texts = base.get("texts") if isinstance(base, dict) else None
     told = texts.get(name) if isinstance(texts, dict) else None

@@ -258,11 +258,18 @@ def test_a_run_twice_in_one_choice_is_told(tmp_path: Path) -> None:
 
 
 def test_arms_of_several_tokenizers_are_compared_over_bytes(tmp_path: Path) -> None:
-    """A token of an extended tokenizer holds more text: over tokens the arm with the longer ones would seem faster."""
+    """A token of an extended tokenizer holds more text: over tokens the arm with the longer ones would seem faster.
+
+    Without an extension a run has no tokenizer folder, and its tokenizer is the base's.
+    """
+    tokenizers = {"no_extension": None, "zip_tie": "t" * 64}
     for name, bpb, size in (("no_extension", [4.0, 3.0, 2.0], 2), ("zip_tie", [4.0, 3.0, 2.0], 4)):
         folder = write_run(tmp_path / name, bpb, name, tokens_per_evaluation=4_000 // size)
         record = json.loads((folder / "run.json").read_text())
-        (folder / "run.json").write_text(json.dumps(record | {"identity": {"tokenizer": name}}))
+        (folder / "run.json").write_text(json.dumps(record | {"identity": {"tokenizer": tokenizers[name]}}))
+        result = json.loads((folder / "result.json").read_text())
+        told = {"tokenizer_sha256": tokenizers[name], "data_order": f"order-of-{name}"}
+        (folder / "result.json").write_text(json.dumps(result | told))
         rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
         rows = [row | {"bytes": size * row["tokens"]} for row in rows]
         (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -273,3 +280,4 @@ def test_arms_of_several_tokenizers_are_compared_over_bytes(tmp_path: Path) -> N
     assert arm.paired["auc"] is not None and arm.paired["auc"].mean == 0
     assert "bytes" in curves.draw(found, curves.evaluation_panels(found)).axes[0].get_xlabel()
     assert not any(check.name == "Same number of steps" for check in found.checks)
+    assert next(check for check in found.checks if check.name == "Same data order").ok

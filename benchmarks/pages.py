@@ -1,11 +1,12 @@
-"""The demo's figures on the first page and on that of the experiments: from one file of runs, and from nowhere else.
+"""Figures of sweeps on the first page and on that of the experiments: from one file a sweep, and from nowhere else.
 
-    python benchmarks/demo.py outputs/tiny/initializers    # after the sweep of `make demo`: file, drawing, both pages
-    python benchmarks/demo.py                              # whether the pages say what the file says (else exit code 1)
+    python benchmarks/pages.py demo outputs/tiny/initializers          # after the sweep of `make demo`
+    python benchmarks/pages.py smollm2 outputs/smollm2_zht/controls    # file, drawing, both pages
+    python benchmarks/pages.py            # whether the pages say what the files say (else exit code 1)
 
-`experiments/demo_runs.csv` has a row a run with its date, commit and machine. On the pages a figure of the demo stands
-between `<!-- figure NAME -->` and `<!-- /figure -->`; what is between them is written here. Sentences follow the rule
-of `bailong-compare`.
+`experiments/NAME_runs.csv` has a row a run with its date, commit and machine; the drawing is `curves.svg` of
+`bailong-compare` on the same folder. On the pages a figure stands between `<!-- figure NAME -->` and
+`<!-- /figure -->`; what is between them is written here. Sentences follow the rule of `bailong-compare`.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ import io
 import re
 import shutil
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bailong.compare import facts, statements, table
+from bailong.compare import facts, statements, table, texts
 from bailong.compare.comparison import METRICS, Choice, Comparison, Reach, choice_of, compare_runs, measure
 from bailong.compare.runs import RunRecord, Runs, read
 from bailong.compare.statistics import estimate
@@ -28,11 +31,36 @@ from bailong.report.units import short
 from bailong.run.files import write
 
 ROOT = Path(__file__).resolve().parents[1]
-TABLE = ROOT / "experiments" / "demo_runs.csv"
-DRAWING = ROOT / "experiments" / "demo_initializers.svg"
 PAGES = (ROOT / "README.md", ROOT / "experiments" / "README.md")
-BASELINE = "random"
 REGION = re.compile(r"<!-- figure (\w+) -->(\n?)(.*?)(\n?)<!-- /figure -->", re.DOTALL)
+#: rows of a file: what is read again has text in every column
+Rows = list[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep whose figures stand on the pages.
+
+    Attributes:
+        baseline: the initializer that the others are set against.
+        figures: what is written between the marks, by name.
+    """
+
+    name: str
+    baseline: str
+    figures: Callable[[Rows], dict[str, str]]
+
+    @property
+    def file(self) -> Path:
+        return ROOT / "experiments" / f"{self.name}_runs.csv"
+
+    @property
+    def drawing(self) -> Path:
+        return ROOT / "experiments" / f"{self.name}_initializers.svg"
+
+    @property
+    def rows(self) -> Rows:
+        return list(csv.DictReader(io.StringIO(self.file.read_text(encoding="utf-8"))))
 
 
 # --- the file ----------------------------------------------------------------------------------------
@@ -52,17 +80,24 @@ def rows_of(comparison: Comparison) -> list[dict[str, Any]]:
 
 def _row(run: RunRecord, comparison: Comparison) -> dict[str, Any]:
     made = facts.new_rows(run)
-    reached = comparison.tokens_to_baseline[str(run.folder)]
+    reached = comparison.tokens_to_baseline.get(str(run.folder))
     return {
         "initializer": choice_of(run, comparison),
         "seed": run.seed,
         **{metric: f"{measure(run, metric, comparison.horizon):.6f}" for metric in METRICS},
         "tokens": run.fact("tokens"),
-        "tokens_to_baseline": "not reached" if reached is None else round(reached),
+        "bytes": run.fact("bytes"),
+        f"{comparison.unit}_to_baseline": "not reached" if reached is None else round(reached),
         "new_rows": made.added if made else "",
         "norm_ratio": made.norm_ratio if made else "",
         "equal_rows": made.equal if made else "",
         "base_bpb": f"{run.result['base']['bpb_untouched']:.6f}",
+        **{
+            f"{name}_{where}": f"{score:.6f}"
+            for name in comparison.texts
+            for where in ("base", "step0", "final")
+            if (score := texts.score(run, name, where)) is not None
+        },
         "started": run.record["started"],
         "git_commit": run.git_commit[:12] + ("+" if run.git_dirty else ""),
         "hardware": run.hardware,
@@ -77,11 +112,11 @@ def text_of(rows: list[dict[str, Any]]) -> str:
     return out.getvalue()
 
 
-def comparison_of(rows: list[dict[str, str]]) -> Comparison:
+def comparison_of(rows: Rows, baseline: str) -> Comparison:
     """The file as a comparison without runs: means, differences by seed, tokens to the baseline's final loss."""
     names = list(dict.fromkeys(row["initializer"] for row in rows))
-    choices = [Choice(name, [], name == BASELINE) for name in names]
-    base = {row["seed"]: row for row in rows if row["initializer"] == BASELINE}
+    choices = [Choice(name, [], name == baseline) for name in names]
+    base = {row["seed"]: row for row in rows if row["initializer"] == baseline}
     for choice in choices:
         own = [row for row in rows if row["initializer"] == choice.name]
         for metric in METRICS:
@@ -95,47 +130,107 @@ def comparison_of(rows: list[dict[str, str]]) -> Comparison:
             choice.reach.tokens, choice.reach.base = estimate(reached), sum(needed) / len(needed)
             choice.reach.saved = estimate([b - t for b, t in zip(needed, reached, strict=True)])
     horizon = min(float(row["tokens"]) for row in rows)
-    return Comparison(["initializer"], BASELINE, Runs([]), choices, choices[names.index(BASELINE)], horizon, {})
+    return Comparison(["initializer"], baseline, Runs([]), choices, choices[names.index(baseline)], horizon, {})
 
 
 # --- what stands on the pages ------------------------------------------------------------------------
 
 
-def figures(rows: list[dict[str, str]]) -> dict[str, str]:
-    """What is written between the marks, by name."""
-    comparison = comparison_of(rows)
+def demo(rows: Rows) -> dict[str, str]:
+    """The demo: initializers against `random`."""
+    comparison = comparison_of(rows, "random")
     others = [choice for choice in comparison.choices if not choice.baseline]
-    said = " ".join(f"`{name}` {text}" for name, text in statements.findings(comparison))
-    step0 = {choice.name: statements.differences(choice)["bpb_step0"] for choice in others}
     ends = {choice.name: statements.differences(choice)["bpb_final"] for choice in others}
-    tokens = short(comparison.horizon)
-    start = _listed([f"`{name}` is {one.spoken(f'`{BASELINE}`')}" for name, one in step0.items()])
+    step0 = {choice.name: statements.differences(choice)["bpb_step0"] for choice in others}
     end = _listed([f"{one.aside()} for `{name}`" for name, one in ends.items()])
     apart = [f"`{name}`" for name, one in ends.items() if one.apart]
-    verdict = f"{_listed(apart)} told from `{BASELINE}`" if apart else f"none told from `{BASELINE}`"
+    verdict = f"{_listed(apart)} told from `random`" if apart else "none told from `random`"
     zip_tie = [row for row in rows if row["initializer"] == "zip_tie"]
     return {
-        "caption": f"At step 0 {start} (95 % interval over seeds); after {tokens} tokens the difference is {end}: "
-        f"{verdict}. {_origin(rows)}.",
         "ends": ", ".join(_mean(choice, "bpb_final") for choice in comparison.choices)
         + f" ({verdict}), from {_listed([_mean(choice, 'bpb_step0', False) for choice in comparison.choices])}",
         "origin": f"{_origin(rows)}. The base predicts the same text with {float(rows[0]['base_bpb']):.3f} bits per "
         "byte before extension.",
         "table": _table(comparison),
-        "words": said,
+        "words": " ".join(f"`{name}` {text}" for name, text in statements.findings(comparison)),
         "start_end": f"on `tiny` it starts {step0['zip_tie'].aside()} and ends {ends['zip_tie'].aside()} from `random`",
         "disappointed": _disappointed(apart, end),
         "equal": f"{zip_tie[0]['equal_rows']} of the {int(zip_tie[0]['new_rows']):,} new rows",
     }
 
 
+#: what is shown of SmolLM2's runs, in bits per byte; the Wikipedia text is a longer part of what is held out
+SHOWN = {
+    "bpb_step0": "step 0",
+    "bpb_final": "end",
+    "wikipedia_step0": "24 kB, step 0",
+    "wikipedia_final": "24 kB, end",
+    "en_final": "English, end",
+}
+BASE = {"bpb_final": "base_bpb", "wikipedia_final": "wikipedia_base", "en_final": "en_base"}
+
+
+def smollm2(rows: Rows) -> dict[str, str]:
+    """SmolLM2 taught Traditional Chinese: everything against `zip_tie`."""
+    arms: dict[str, dict[str, dict[str, str]]] = {}
+    for row in rows:
+        arms.setdefault(row["initializer"], {})[row["seed"]] = row
+    gaps = {
+        name: {key: _gap([(row, arms["zip_tie"][seed]) for seed, row in own.items()], key) for key in SHOWN}
+        for name, own in arms.items()
+        if name != "zip_tie"
+    }
+
+    def means(columns: list[str], interval: bool) -> list[str]:
+        lines = [
+            f"| initializer | {' | '.join(SHOWN[key] for key in columns)} |",
+            "|" + "---|" * (len(columns) + 1),
+            "| the base and its own tokens | "
+            + " | ".join(f"{float(rows[0][BASE[key]]):.3f}" if key in BASE else "" for key in columns)
+            + " |",
+        ]
+        for name, own in arms.items():
+            cells = []
+            for key in columns:
+                value, half = statements.number(estimate([float(row[key]) for row in own.values()]))
+                told = not interval and name in gaps and gaps[name][key].bold
+                cells.append((f"**{value}**" if told else value) + (f" {half}" if interval else ""))
+            lines.append(f"| `{name}` | {' | '.join(cells)} |")
+        return lines
+
+    apart = [
+        f"| `{name}` − `zip_tie` | {' | '.join(_marked(found[key]) for key in SHOWN)} |" for name, found in gaps.items()
+    ]
+    trained = short(sum(float(row["bytes"]) for row in rows) / len(rows))
+    end = _listed([f"{found['bpb_final'].aside()} for `{name}`" for name, found in gaps.items()])
+    return {
+        "smollm2_short": "\n".join(means(["bpb_step0", "bpb_final", "en_final"], interval=False)),
+        "smollm2_caption": f"After {trained}B of text the difference to `zip_tie` is {end} (95 % interval over seeds, "
+        f"bold where told from `zip_tie`). {_origin(rows)}.",
+        "smollm2_table": "\n".join(means(list(SHOWN), interval=True) + apart),
+        "smollm2_origin": f"{_origin(rows)}.",
+    }
+
+
+def _gap(pairs: list[tuple[dict[str, str], dict[str, str]]], key: str) -> statements.Difference:
+    found = estimate([float(one[key]) - float(other[key]) for one, other in pairs])
+    assert found is not None
+    return statements.Difference(found)
+
+
+SWEEPS = {
+    "demo": Sweep("demo", "random", demo),
+    "smollm2": Sweep("smollm2", "zip_tie", smollm2),
+}
+
+
 def _disappointed(apart: list[str], end: str) -> str:
     if apart:
-        return f"**The demo tells {_listed(apart)} from `{BASELINE}` at the end** ({end}), on some 400 documents."
-    return f"**The demo tells none from `{BASELINE}` at the end** ({end}): some 400 documents are too few."
+        return f"**The demo tells {_listed(apart)} from `random` at the end** ({end}), on some 400 documents."
+    return f"**The demo tells none from `random` at the end** ({end}): some 400 documents are too few."
 
 
-def _origin(rows: list[dict[str, str]]) -> str:
+def _origin(rows: Rows) -> str:
     """Commit, date and machine of all runs."""
     days = list(dict.fromkeys(_day(row["started"]) for row in rows))
     commits = list(dict.fromkeys(row["git_commit"] for row in rows))
@@ -151,8 +246,7 @@ def _day(stamp: str) -> str:
 
 def _table(comparison: Comparison) -> str:
     lines = [
-        "| initializer | seeds | bits per byte, step 0 | mean over the run | final "
-        f"| tokens to `{BASELINE}`'s final loss |",
+        "| initializer | seeds | bits per byte, step 0 | mean over the run | final | tokens to `random`'s final loss |",
         "|---|---|---|---|---|---|",
     ]
     for choice in comparison.choices:
@@ -166,7 +260,7 @@ def _table(comparison: Comparison) -> str:
             values = [_marked(found[metric]) for metric in METRICS]
             faster = statements.speed_up(choice)
             told = f"speed-up {_marked(faster)}" if faster else ""
-            lines.append(f"| `{choice.name}` − `{BASELINE}` | {pairs} pairs | {' | '.join(values)} | {told} |")
+            lines.append(f"| `{choice.name}` − `random` | {pairs} pairs | {' | '.join(values)} | {told} |")
     return "\n".join(lines)
 
 
@@ -193,30 +287,36 @@ def filled(page: str, found: dict[str, str]) -> str:
     return REGION.sub(lambda m: f"<!-- figure {m[1]} -->{m[2]}{found[m[1]]}{m[4]}<!-- /figure -->", page)
 
 
+def every_figure() -> dict[str, str]:
+    """Of all sweeps, by the name of the mark."""
+    return {name: text for sweep in SWEEPS.values() for name, text in sweep.figures(sweep.rows).items()}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="?", help="folder of the sweep; without it the pages are only checked")
+    parser.add_argument("sweep", nargs="?", choices=SWEEPS, help="whose figures; without it the pages are only checked")
+    parser.add_argument("runs", nargs="?", help="folder of the sweep")
     asked = parser.parse_args()
-    if asked.runs:
-        drawing = Path(asked.runs) / "curves.svg"
+    if asked.sweep:
+        sweep, drawing = SWEEPS[asked.sweep], Path(asked.runs or ".") / "curves.svg"
         if not drawing.is_file():
             print(f"error: {drawing} is not there: bailong-compare runs={asked.runs} draws it", file=sys.stderr)
             return 2
         try:
-            write(TABLE, text_of(rows_of(compare_runs(read([asked.runs]), baseline=BASELINE))))
+            write(sweep.file, text_of(rows_of(compare_runs(read([asked.runs]), baseline=sweep.baseline))))
         except ValueError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
-        shutil.copyfile(drawing, DRAWING)
-    found = figures(list(csv.DictReader(io.StringIO(TABLE.read_text(encoding="utf-8")))))
+        shutil.copyfile(drawing, sweep.drawing)
+    found = every_figure()
     stale = 0
     for place in PAGES:
         page = place.read_text(encoding="utf-8")
         if (new := filled(page, found)) != page:
-            stale += not asked.runs
-            if asked.runs:
+            stale += not asked.sweep
+            if asked.sweep:
                 write(place, new)
-            print(f"{place.relative_to(ROOT)}: {'filled' if asked.runs else 'says something else'}")
+            print(f"{place.relative_to(ROOT)}: {'filled' if asked.sweep else 'says something else'}")
     return 1 if stale else 0
 
 

@@ -1,0 +1,96 @@
+"""Figures of sweeps on the pages are those of the files that were committed, and of nothing else."""
+
+import csv
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+from bailong.compare.comparison import compare_runs
+from bailong.compare.runs import read
+from benchmarks import pages
+from tests.compare.folders import write_sweep
+
+ROWS = pages.SWEEPS["demo"].rows
+ARMS = {
+    "demo": {(name, str(seed)) for name in ("random", "mean", "zip_tie") for seed in (0, 1, 2)},
+    "smollm2": {
+        (name, str(seed))
+        for name in ("random", "random_matched", "mean", "zip_tie", "zip_tie_shuffled", "no_extension")
+        for seed in (0, 1)
+    },
+}
+
+
+@pytest.mark.parametrize("page", pages.PAGES, ids=lambda page: page.relative_to(pages.ROOT).as_posix())
+def test_a_page_says_what_the_files_say(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert pages.filled(text, pages.every_figure()) == text, "python benchmarks/pages.py SWEEP RUNS fills the pages"
+
+
+def test_every_figure_has_its_place() -> None:
+    text = "".join(page.read_text(encoding="utf-8") for page in pages.PAGES)
+    assert set(pages.every_figure()) == {name for name, *_ in pages.REGION.findall(text)}
+    assert text.count("<!-- figure ") == text.count("<!-- /figure -->")
+
+
+@pytest.mark.parametrize("name", pages.SWEEPS)
+def test_a_file_is_one_sweep_of_one_machine_and_commit(name: str) -> None:
+    rows = pages.SWEEPS[name].rows
+    assert {(row["initializer"], row["seed"]) for row in rows} == ARMS[name] and len(rows) == len(ARMS[name])
+    assert len({row["git_commit"] for row in rows}) == len({row["hardware"] for row in rows}) == 1
+    assert not rows[0]["git_commit"].endswith("+"), "made from a clean tree"
+    assert all(re.fullmatch(r"20\d\d-\d\d-\d\dT.*", row["started"]) for row in rows)
+    assert pages.SWEEPS[name].drawing.is_file()
+
+
+def test_a_difference_is_that_of_the_pairs() -> None:
+    """A row that moves moves its mean, its difference and the caption; the mark of the table follows the interval."""
+    rows = pages.SWEEPS["smollm2"].rows
+    moved = [row | ({"bpb_final": "9.5"} if row["initializer"] == "mean" else {}) for row in rows]
+    zip_tie = sum(float(row["bpb_final"]) for row in rows if row["initializer"] == "zip_tie") / 2
+    before, after = pages.smollm2(rows), pages.smollm2(moved)
+    assert f"{9.5 - zip_tie:+.3f}" in after["smollm2_caption"] and "9.500 ± 0.000" in after["smollm2_table"]
+    assert before["smollm2_caption"] != after["smollm2_caption"]
+    assert after["smollm2_table"].count("**") >= before["smollm2_table"].count("**")
+
+
+def test_another_run_changes_the_pages_and_the_words() -> None:
+    """Where no choice is told from random, zip_tie 0.005 below on every seed is: in bold and in words."""
+    base = {row["seed"]: float(row["bpb_final"]) for row in ROWS if row["initializer"] == "random"}
+    noise = dict(zip(base, (0.004, -0.004, 0.0), strict=True))
+
+    def ends(moved: dict[str, float], **apart: float) -> list[dict[str, str]]:
+        return [
+            row | {"bpb_final": f"{base[row['seed']] + apart.get(row['initializer'], moved[row['seed']]):.6f}"}
+            for row in ROWS
+        ]
+
+    before, after = pages.demo(ends(noise, random=0.0)), pages.demo(ends(noise, random=0.0, zip_tie=-0.005))
+    assert "none told from `random`" in before["ends"] and "tells none" in before["disappointed"]
+    assert "`zip_tie` told from `random`" in after["ends"] and "tells `zip_tie`" in after["disappointed"]
+    assert "**−0.005** ± 0.000" in after["table"] and "**−0.005**" not in before["table"]
+    assert all(before[name] != after[name] for name in ("ends", "table", "words", "disappointed"))
+
+
+def test_the_file_comes_from_run_folders(tmp_path: Path) -> None:
+    curves = {"random": [[4.0, 3.0, 2.0], [4.1, 3.0, 2.1]], "zip_tie": [[3.5, 2.0, 1.9], [3.6, 2.2, 2.0]]}
+    comparison = compare_runs(read([write_sweep(tmp_path, curves)]))
+    rows = list(csv.DictReader(io.StringIO(pages.text_of(pages.rows_of(comparison)))))
+    again = pages.comparison_of(rows, "random")
+    for ours, theirs in zip(again.choices, comparison.choices, strict=True):
+        assert ours.name == theirs.name and ours.reach is not None and theirs.reach is not None
+        for metric in pages.METRICS:
+            there, here = theirs.metrics[metric], ours.metrics[metric]
+            assert there and here and (here.mean, here.half) == pytest.approx((there.mean, there.half), abs=1e-5)
+        assert ours.reach.saved and theirs.reach.saved
+        assert ours.reach.saved.mean == pytest.approx(theirs.reach.saved.mean, abs=1)
+    assert {"166", "0"} == {row["equal_rows"] for row in rows} and rows[0]["hardware"] == "AMD EPYC, 2 cores"
+
+
+def test_unfinished_runs_are_refused(tmp_path: Path) -> None:
+    sweep = write_sweep(tmp_path, {"random": [[4, 3]], "zip_tie": [[3, 2]]})
+    (sweep / "initializer=zip_tie,seed=0" / "result.json").unlink()
+    with pytest.raises(ValueError, match="not finished: initializer=zip_tie,seed=0"):
+        pages.rows_of(compare_runs(read([sweep])))
