@@ -151,7 +151,9 @@ def prove(settings: Export, rebuilt: Rebuilt, merged: Merged, to: Path) -> dict[
     stored = _load(to, settings.dtype, built.device)
     stored_tokenizer = _require_same_reading(train, to, built.tokenizer, rebuilt.documents)
     vocabulary = contract.require(to, stored, stored_tokenizer, merged.of_run)
-    as_loaded = agreement.compare(merged.reference, stored, merged.windows)
+    # no limit rests on it, and a CPU without products in half precision takes minutes a window
+    told = slice(None) if built.device.type == "cuda" else slice(1)
+    as_loaded = agreement.compare(merged.reference[told], stored, merged.windows[told])
     merging.to_float32(stored)
     kept = agreement.compare(merged.reference, stored, merged.windows)
     if not kept.kl <= settings.max_kl:
