@@ -56,7 +56,7 @@ def test_quotation_marks_in_a_table_of_tabs(tmp_path):
 
 
 def test_a_missing_column_names_the_others(tmp_path):
-    with pytest.raises(ValueError, match=r"a\.csv: no text field 'body' \(it has: id, text, url\); set text of this source"):
+    with pytest.raises(ValueError, match=r"a\.csv: no text field 'body' \(it has: id, text, url\); set text of"):
         items(tmp_path, table(";").encode(), "body")
     assert items(tmp_path, b"") == [] and items(tmp_path, b"text\n") == []
     assert items(tmp_path, b"sep=;\na;text\n1;x\n")[0].text == "x"
