@@ -26,7 +26,7 @@ from typing import Any
 from bailong.compare import facts, statements, table, texts
 from bailong.compare.comparison import METRICS, Choice, Comparison, Reach, choice_of, compare_runs, measure
 from bailong.compare.runs import RunRecord, Runs, read
-from bailong.compare.statistics import estimate
+from bailong.compare.statistics import Estimate, estimate
 from bailong.report.units import short
 from bailong.run.files import write
 
@@ -70,7 +70,7 @@ def rows_of(comparison: Comparison) -> list[dict[str, Any]]:
     """A row a run, in the order of the report.
 
     Raises:
-        ValueError: a run is not finished, so its figures are not those of the demo.
+        ValueError: a run is not finished, so its figures are not those of the sweep.
     """
     unfinished = [run.name for run in comparison.runs.runs if not run.finished]
     if unfinished:
@@ -112,17 +112,29 @@ def text_of(rows: list[dict[str, Any]]) -> str:
     return out.getvalue()
 
 
+def by_seed(rows: Rows) -> dict[str, dict[str, dict[str, str]]]:
+    """Initializer -> seed -> row, in the order of the file."""
+    arms: dict[str, dict[str, dict[str, str]]] = {}
+    for row in rows:
+        arms.setdefault(row["initializer"], {})[row["seed"]] = row
+    return arms
+
+
+def apart(own: dict[str, dict[str, str]], other: dict[str, dict[str, str]], key: str) -> Estimate | None:
+    """Of the differences between two initializers on the same seeds."""
+    return estimate([float(row[key]) - float(other[seed][key]) for seed, row in own.items()])
+
+
 def comparison_of(rows: Rows, baseline: str) -> Comparison:
     """The file as a comparison without runs: means, differences by seed, tokens to the baseline's final loss."""
-    names = list(dict.fromkeys(row["initializer"] for row in rows))
+    arms = by_seed(rows)
+    names, base = list(arms), arms[baseline]
     choices = [Choice(name, [], name == baseline) for name in names]
-    base = {row["seed"]: row for row in rows if row["initializer"] == baseline}
     for choice in choices:
-        own = [row for row in rows if row["initializer"] == choice.name]
+        own = list(arms[choice.name].values())
         for metric in METRICS:
             choice.metrics[metric] = estimate([float(row[metric]) for row in own])
-            apart = [float(row[metric]) - float(base[row["seed"]][metric]) for row in own]
-            choice.paired[metric] = None if choice.baseline else estimate(apart)
+            choice.paired[metric] = None if choice.baseline else apart(arms[choice.name], base, metric)
         reached = [float(t) for row in own if (t := row["tokens_to_baseline"]) != "not reached"]
         choice.reach = Reach(len(reached), len(own))
         if len(reached) == len(own):
@@ -143,8 +155,8 @@ def demo(rows: Rows) -> dict[str, str]:
     ends = {choice.name: statements.differences(choice)["bpb_final"] for choice in others}
     step0 = {choice.name: statements.differences(choice)["bpb_step0"] for choice in others}
     end = _listed([f"{one.aside()} for `{name}`" for name, one in ends.items()])
-    apart = [f"`{name}`" for name, one in ends.items() if one.apart]
-    verdict = f"{_listed(apart)} told from `random`" if apart else "none told from `random`"
+    told = [f"`{name}`" for name, one in ends.items() if one.apart]
+    verdict = f"{_listed(told)} told from `random`" if told else "none told from `random`"
     zip_tie = [row for row in rows if row["initializer"] == "zip_tie"]
     return {
         "ends": ", ".join(_mean(choice, "bpb_final") for choice in comparison.choices)
@@ -154,7 +166,7 @@ def demo(rows: Rows) -> dict[str, str]:
         "table": _table(comparison),
         "words": " ".join(f"`{name}` {text}" for name, text in statements.findings(comparison)),
         "start_end": f"on `tiny` it starts {step0['zip_tie'].aside()} and ends {ends['zip_tie'].aside()} from `random`",
-        "disappointed": _disappointed(apart, end),
+        "disappointed": _disappointed(told, end),
         "equal": f"{zip_tie[0]['equal_rows']} of the {int(zip_tie[0]['new_rows']):,} new rows",
     }
 
@@ -172,11 +184,9 @@ BASE = {"bpb_final": "base_bpb", "wikipedia_final": "wikipedia_base", "en_final"
 
 def smollm2(rows: Rows) -> dict[str, str]:
     """SmolLM2 taught Traditional Chinese: everything against `zip_tie`."""
-    arms: dict[str, dict[str, dict[str, str]]] = {}
-    for row in rows:
-        arms.setdefault(row["initializer"], {})[row["seed"]] = row
+    arms = by_seed(rows)
     gaps = {
-        name: {key: _gap([(row, arms["zip_tie"][seed]) for seed, row in own.items()], key) for key in SHOWN}
+        name: {key: statements.Difference(found) for key in SHOWN if (found := apart(own, arms["zip_tie"], key))}
         for name, own in arms.items()
         if name != "zip_tie"
     }
@@ -198,7 +208,7 @@ def smollm2(rows: Rows) -> dict[str, str]:
             lines.append(f"| `{name}` | {' | '.join(cells)} |")
         return lines
 
-    apart = [
+    differences = [
         f"| `{name}` − `zip_tie` | {' | '.join(_marked(found[key]) for key in SHOWN)} |" for name, found in gaps.items()
     ]
     trained = short(sum(float(row["bytes"]) for row in rows) / len(rows))
@@ -207,15 +217,9 @@ def smollm2(rows: Rows) -> dict[str, str]:
         "smollm2_short": "\n".join(means(["bpb_step0", "bpb_final", "en_final"], interval=False)),
         "smollm2_caption": f"After {trained}B of text the difference to `zip_tie` is {end} (95 % interval over seeds, "
         f"bold where told from `zip_tie`). {_origin(rows)}.",
-        "smollm2_table": "\n".join(means(list(SHOWN), interval=True) + apart),
+        "smollm2_table": "\n".join(means(list(SHOWN), interval=True) + differences),
         "smollm2_origin": f"{_origin(rows)}.",
     }
-
-
-def _gap(pairs: list[tuple[dict[str, str], dict[str, str]]], key: str) -> statements.Difference:
-    found = estimate([float(one[key]) - float(other[key]) for one, other in pairs])
-    assert found is not None
-    return statements.Difference(found)
 
 
 SWEEPS = {
@@ -224,9 +228,9 @@ SWEEPS = {
 }
 
 
-def _disappointed(apart: list[str], end: str) -> str:
-    if apart:
-        return f"**The demo tells {_listed(apart)} from `random` at the end** ({end}), on some 400 documents."
+def _disappointed(told: list[str], end: str) -> str:
+    if told:
+        return f"**The demo tells {_listed(told)} from `random` at the end** ({end}), on some 400 documents."
     return f"**The demo tells none from `random` at the end** ({end}): some 400 documents are too few."
 
 

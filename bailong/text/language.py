@@ -45,6 +45,15 @@ yi yid Yiddish Hebrew|zh zho,chi,cmn,yue,wuu,nan,hak,gan,hsn,lzh,zht,zhs Chinese
 _SCRIPTS = {"CJK": "Han", "HIRAGANA": "Kana", "KATAKANA": "Kana"}
 
 
+#: what says the script of Chinese: the script itself before a region
+_CHINESE = (
+    ("zh-Hant", {"hant", "zht", "traditional"}),
+    ("zh-Hans", {"hans", "zhs", "simplified"}),
+    ("zh-Hant", {"tw", "hk", "mo"}),
+    ("zh-Hans", {"cn", "sg", "my"}),
+)
+
+
 @cache
 def _known() -> dict[str, Language]:
     found: dict[str, Language] = {}
@@ -76,14 +85,28 @@ def is_chinese(tag: str) -> bool:
 def chinese(tag: str) -> str:
     """A label of Chinese by its script: `zh-Hant`, `zh-Hans`, or `zh` where it names neither script nor region."""
     parts = set(tag.lower().replace("_", "-").replace(" ", "-").split("-"))
-    if parts & {"hant", "tw", "hk", "mo", "zht", "traditional"}:
-        return "zh-Hant"
-    return "zh-Hans" if parts & {"hans", "cn", "sg", "my", "zhs", "simplified"} else "zh"
+    for label, named in _CHINESE:
+        if parts & named:
+            return label
+    return "zh"
 
 
 def same(one: str, other: str) -> bool:
-    """Whether two tags name the same language, and of Chinese the same script."""
-    return code(one) == code(other) and (not is_chinese(one) or chinese(one) == chinese(other))
+    """Whether two tags name one language, in one script where both say it (`sr-Latn`, `sr-Cyrl`; `zh-TW`, `zh-Hans`).
+
+    Regions do not part a language, and a tag that says less (`zh`) is one with each that says more. An empty one says
+    nothing.
+    """
+    scripts = {written for tag in (one, other) if (written := _said(tag))}
+    return bool(code(one)) and code(one) == code(other) and len(scripts) < 2
+
+
+def _said(tag: str) -> str | None:
+    """The script that a tag tells: a part of four letters (ISO 15924), of Chinese also what `chinese` reads."""
+    if is_chinese(tag):
+        return chinese(tag).partition("-")[2].lower() or None
+    further = tag.lower().replace("_", "-").split("-")[1:]
+    return next((part for part in further if len(part) == 4 and part.isalpha()), None)
 
 
 def other_than_chinese(tag: str) -> bool:

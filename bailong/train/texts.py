@@ -17,6 +17,7 @@ from bailong.data import prepared, sources
 from bailong.data.evaluated import cut, lowest
 from bailong.data.settings import Source
 from bailong.run import files, folder
+from bailong.text.language import same
 from bailong.train.settings import Train, text_name
 
 #: of how documents are chosen and cut: raised whenever other text would come out
@@ -68,17 +69,11 @@ def language(settings: Train) -> str:
     return bodies[settings.data.evaluate_on].language or settings.tokenizer.language or ""
 
 
-def same_language(one: str, other: str) -> bool:
-    """Whether two labels are one, or one of them says more (`en`, `en-GB`); an empty one says nothing."""
-    shared = zip(one.lower().split("-"), other.lower().split("-"), strict=False)
-    return bool(one and other) and all(a == b for a, b in shared)
-
-
 def asked(settings: Train) -> list[Asked]:
     """The texts of a run, that of the old language first. It is left out where the run learns that very language."""
     found = [Asked(text_name(source), source, old=False) for source in settings.evaluation_texts or []]
     old = settings.old_language
-    if old is not None and not same_language(old.language, language(settings)):
+    if old is not None and not same(old.language, language(settings)):
         found.insert(0, Asked(text_name(old), old, old=True))
     return found
 
@@ -161,7 +156,7 @@ def _same_text(one: Source, other: Source, cache: Path) -> bool:
     known = one.text and other.text
     if known and not set(one.text.split("+")) & set(other.text.split("+")):
         return False
-    if one.language and other.language and not same_language(one.language, other.language):
+    if one.language and other.language and not same(one.language, other.language):
         return False
     if one.path == other.path:
         return True

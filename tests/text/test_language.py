@@ -2,7 +2,7 @@
 
 import pytest
 
-from bailong.text.language import code, is_chinese, language, other_than_chinese
+from bailong.text.language import code, is_chinese, language, other_than_chinese, same
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,20 @@ def test_what_is_chinese_and_what_certainly_is_not():
     ]
     assert (found := language("hi-IN")) is not None and (found.name, found.script) == ("Hindi", "Devanagari")
     assert language("qaa") is None
+
+
+@pytest.mark.parametrize(
+    ("tag", "one_with", "other_than"),
+    [
+        ("en", ("EN", "en-GB", "en_US", "eng", "English"), ("", "enm", "fr", "zh")),
+        ("sr-Latn", ("sr", "srp-Latn", "sr-Latn-RS"), ("sr-Cyrl", "sr-Cyrl-RS", "hr")),
+        ("zh-Hant", ("zh", "zh-TW", "zht", "zh-Hant-HK", "Chinese"), ("zh-CN", "zh-Hans", "zh-Hans-TW", "ja")),
+        ("zh", ("zho", "zh-Hans", "zh-TW"), ("en",)),
+        ("pt-BR", ("pt", "pt-PT", "Portuguese"), ("es",)),
+        ("qaa", ("qaa-Latn",), ("qab", "")),
+        ("", (), ("", "en")),
+    ],
+)
+def test_tags_of_one_language(tag, one_with, other_than):
+    assert [other for other in one_with if not (same(tag, other) and same(other, tag))] == []
+    assert [other for other in other_than if same(tag, other) or same(other, tag)] == []
