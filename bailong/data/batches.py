@@ -248,15 +248,24 @@ class Steps:
         return running.hexdigest(), len(targets), int(self.byte_lengths[targets].sum())
 
     def _micro_batches(self, samples: list[tuple[np.ndarray, np.ndarray]]) -> list[MicroBatch]:
+        """Longest rows first, as many of about one length at a time as hold the tokens of `micro_batch` full ones.
+
+        Which of them are trained on together changes nothing in what is learned; in the order of the data a fifth to a
+        third of all places would be padding where documents are short.
+        """
+        lengths = np.asarray([len(inputs) for inputs, _ in samples])
         if self.row is None:
-            rows = [[sample] for sample in samples]
-            size = self.micro_batch
+            packed = [[i] for i in np.argsort(-lengths, kind="stable").tolist()]
         else:
-            lengths = np.asarray([len(inputs) for inputs, _ in samples])
             packed = packing.rows(lengths, self.row, self.world)
-            rows = [[samples[i] for i in row] for row in packed]
-            # So many that a micro-batch holds the tokens of `micro_batch` full rows
-            size = self.micro_batch * self.row // int(lengths[packed[0]].sum())
+        rows = [[samples[i] for i in row] for row in packed]
+        places = self.micro_batch * (self.row or self.sequences.context)
         # A device without a micro-batch would leave the others waiting for its gradients.
-        size = min(size, len(rows) // self.world)
-        return [collate(rows[i : i + size], self.pad, self.row is not None) for i in range(0, len(rows), size)]
+        most = len(rows) // self.world
+        found, first = [], 0
+        while first < len(rows):
+            longest = max(1, int(lengths[packed[first]].sum()))
+            size = max(1, min(places // longest, most))
+            found.append(collate(rows[first : first + size], self.pad, self.row is not None))
+            first += size
+        return found

@@ -63,9 +63,10 @@ class Optimizer(Knobs, group="optimizer"):
 class Trainer(Knobs, group="trainer"):
     """The machine's side of a run; nothing here may change what is learned, only how fast.
 
-    `micro_batch` is sequences a forward pass; gradients are summed over the whole optimizer step and
-    divided by its target tokens. `precision` is Lightning's (`auto`: bf16-mixed on CUDA, 32-true on
-    CPU). `threads` is CPU threads: with several jobs on a machine more than one each is far slower.
+    `micro_batch` is full sequences a forward pass, or so many shorter ones that they are no more tokens; gradients are
+    summed over the whole optimizer step and divided by its target tokens. `precision` is Lightning's (`auto`:
+    bf16-mixed on CUDA, 32-true on CPU). `threads` is CPU threads: with several jobs on a machine more than one each is
+    far slower.
     """
 
     name: str = MISSING

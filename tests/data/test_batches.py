@@ -1,7 +1,10 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 from bailong.data.batches import Sequences, Steps
+from bailong.data.order import shuffled
 from bailong.data.tokens import IGNORE, TokenizedText
 
 BOS, EOS = 1, 2
@@ -93,8 +96,52 @@ def test_devices_share_a_step_without_overlap(documents):
     halves = [list(steps(documents, rank=r, world=2)) for r in range(2)]
     for number, step in enumerate(whole):
         assert halves[0][number].targets == step.targets
-        joined = [m.inputs.tolist() for h in halves for m in h[number].micro_batches]
-        assert sorted(joined) == sorted(m.inputs.tolist() for m in step.micro_batches)
+        assert all(half[number].micro_batches for half in halves)
+        joined = [row for half in halves for row in rows(half[number])]
+        assert sorted(joined) == sorted(rows(step))
+
+
+def rows(step):
+    """Inputs and targets of every row, without padding."""
+    for micro in step.micro_batches:
+        for inputs, targets in zip(micro.inputs.tolist(), micro.targets.tolist(), strict=True):
+            end = max(i for i, target in enumerate(targets) if target != IGNORE) + 1
+            yield inputs[:end], targets[:end]
+
+
+def test_a_micro_batch_holds_as_many_tokens_as_full_rows_do_and_rows_of_about_one_length(documents):
+    """Of documents of mixed length; nothing is lost, and what a step counts does not depend on it."""
+    one_each = list(steps(documents, batch_size=12, micro_batch=1, last=5))
+    for micro_batch in (1, 2, 3):
+        for step, like in zip(steps(documents, batch_size=12, micro_batch=micro_batch, last=5), one_each, strict=True):
+            assert (step.targets, step.text_bytes, step.digest) == (like.targets, like.text_bytes, like.digest)
+            assert sorted(rows(step)) == sorted(rows(like))
+            lengths = [micro.inputs.shape[1] for micro in step.micro_batches]
+            assert lengths == sorted(lengths, reverse=True)
+            assert all(micro.inputs.size <= micro_batch * 6 for micro in step.micro_batches)
+            for micro, after in pairwise(step.micro_batches):  # and one more row would not have fitted
+                assert (len(micro.inputs) + 1) * micro.inputs.shape[1] > micro_batch * 6 >= after.inputs.size
+
+
+def test_of_mixed_documents_little_is_padding():
+    generator = np.random.default_rng(0)
+    documents = [[5] * n for n in generator.integers(5, 500, 256)]
+    lengths = np.ones(200, dtype=np.uint16)
+    sequences = Sequences(text(documents), 512, "truncate", BOS)
+    made = Steps(sequences, 64, 4, seed=0, last=4, byte_lengths=lengths, pad=EOS)
+    targets = sum(step.targets for step in made)
+    places = sum(micro.inputs.size for step in made for micro in step.micro_batches)
+    order = shuffled(np.arange(4 * 64), 256, 0)
+    in_order = [max(len(sequences[i][0]) for i in order[k : k + 4]) * 4 for k in range(0, 4 * 64, 4)]
+    assert 1 - targets / places < 0.3 * (1 - targets / sum(in_order)), "a third of that in the order of the data"
+    assert len(next(iter(made)).micro_batches) < 64 / 4, "short documents share a pass"
+
+
+def test_full_sequences_come_as_the_knob_says(documents):
+    sequences = Sequences(text(documents), 6, "concat", BOS)
+    lengths = np.ones(200, dtype=np.uint16)
+    for step in Steps(sequences, 4, 2, seed=3, last=5, byte_lengths=lengths, pad=EOS):
+        assert [micro.inputs.shape for micro in step.micro_batches] == [(2, 6), (2, 6)]
 
 
 def test_text_too_short_for_one_sequence_is_refused():
