@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bailong.compare import texts
-from bailong.compare.runs import RunRecord, Runs
+from bailong.compare.runs import DROPOUT, RunRecord, Runs
 from bailong.compare.statistics import Estimate, area, estimate, first_reach
 from bailong.compare.texts import TextFigures
 from bailong.run.checks import did_you_mean
@@ -130,6 +130,9 @@ def compare_runs(
     values = [str(value) for value in _listed(baseline)]
     if len(values) > len(keys):
         raise ValueError(f"baseline={baseline} is not accepted: it must be a value for each key of by={by} at most")
+    asked_for = [*keys]
+    if len({run.config.get(DROPOUT) for run in runs.runs} - {None}) > 1:
+        keys.append(DROPOUT)  # a mean over runs with other random numbers in them would be of no experiment
     unit = unit_of(runs.runs)
     for run in runs.runs:
         run.unit = unit
@@ -149,7 +152,7 @@ def compare_runs(
     asked = base.name if base else ", ".join(values)
     comparison = Comparison(keys, asked, runs, choices, base, float(min(ends, default=0.0)), differing)
     comparison.texts, comparison.unit = texts.names(runs.runs), unit
-    pair = _pair_key(differing, keys)
+    pair = _pair_key(differing, asked_for)
     _fill(comparison, pair)
     comparison.checks = list(_checks(comparison, pair))
     return comparison

@@ -18,8 +18,11 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from bailong.model.settings import OLD_STREAM
 from bailong.report.flatten import flatten
 
+#: a fact of a run that its settings do not hold
+DROPOUT = "adapter.dropout_stream"
 #: in the order in which they are listed
 STATUSES = ("finished", "running", "failed", "interrupted")
 
@@ -182,6 +185,8 @@ def read_run(folder: Path, problems: list[str]) -> RunRecord:
         status="",
     )
     run.status, run.reason = _status(folder, run.result)
+    if run.config.get("adapter.dropout") and (run.config.get("adapter.linears") or run.config.get("adapter.pair")):
+        run.config[DROPOUT] = (record.get("identity") or {}).get(DROPOUT, OLD_STREAM)
     diverged = [r["step"] for r in run.rows for key in ("train/loss", "eval/loss") if key in r and not _finite(r[key])]
     if diverged:
         problems.append(f"{folder}: the loss is not a number from step {diverged[0]} on; those points are left out")

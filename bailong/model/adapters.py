@@ -7,6 +7,8 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import nn
 
+from bailong.model.dropout import Masks
+from bailong.model.lora import fuse
 from bailong.model.settings import Adapter
 from bailong.model.tie import is_tied
 
@@ -45,6 +47,7 @@ def add(model: Any, settings: Adapter, seed: int) -> Any:
         torch.manual_seed(seed)  # PEFT draws from the global generator and takes no other
         adapted = get_peft_model(model, config)
     assert is_tied(adapted) == tied, "adding adapters changed the tie of embedding and head"
+    fuse(adapted, Masks(settings.shared_dropout))
     # from_pretrained leaves a model in evaluation mode, where gradient checkpointing is silently off
     return adapted.train()
 

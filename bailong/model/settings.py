@@ -6,6 +6,9 @@ from omegaconf import MISSING
 
 from bailong.run.checks import Knobs
 
+#: the random numbers of dropout (bailong.model.dropout), by name: two of them are two runs. Before: torch's own
+STREAM, OLD_STREAM = "bits16", "torch"
+
 
 @dataclass
 class Shape(Knobs, group="model.shape"):
@@ -65,6 +68,7 @@ class Adapter(Knobs, group="adapter"):
 
     `linears` and `pair` say where: every linear layer of the decoder (seven in a layer of a Llama), and the
     embedding/head pair with a *separate* adapter on each. With both false every parameter is trained instead.
+    `shared_dropout`: layers that read the same states (queries, keys and values; gate and up) drop the same of them.
     """
 
     name: str = MISSING
@@ -73,10 +77,16 @@ class Adapter(Knobs, group="adapter"):
     rank: int = 64
     alpha: float = 16.0
     dropout: float = 0.1
+    shared_dropout: bool = False
 
     def __post_init__(self) -> None:
         self.positive("rank", "alpha")
         self.require(0 <= self.dropout < 1, "dropout", "in [0, 1)")
+
+    @property
+    def stream(self) -> str | None:
+        """What its dropout is drawn from; None where nothing is dropped."""
+        return STREAM if self.present and self.dropout else None
 
     @property
     def present(self) -> bool:

@@ -174,17 +174,16 @@ class Memory:
         return sum(astuple(self))
 
 
-def activation_bytes(body: Body, adapter: Adapter, compute: int, mask: int, context: int = 0) -> float:
+def activation_bytes(body: Body, adapter: Adapter, compute: int, context: int = 0) -> float:
     """Bytes that one decoder layer saves for its backward pass, per token, in transformers' code.
 
     Counted from the saved tensors of a Llama: an fp32 copy of each norm's input; q, k, v and the attention's output;
-    gate, silu(gate) and up; and the inputs of every trained product. Under LoRA these are the dropped
-    inputs of each A with their masks and the rank-r results; a frozen weight saves nothing. Of other architectures it
-    is a first-order estimate (within 20 % of the saved tensors in the tests).
+    gate, silu(gate) and up; and the inputs of every trained product. Under LoRA (bailong.model.lora) these are the
+    inputs, once where layers share them, a byte a number for each mask and the rank-r results; a frozen weight saves
+    nothing. Of other architectures it is a first-order estimate (within 20 % of the saved tensors in the tests).
 
     Args:
         compute: bytes an element of the products (2 under bf16 autocast).
-        mask: bytes an element of a dropout mask (1 on CUDA, 4 on CPU).
         context: tokens that attention without a kernel of torch's (`eager`) holds a square of.
     """
     d, f, q, k = body.hidden, body.intermediate, body.queries, body.keys
@@ -198,13 +197,11 @@ def activation_bytes(body: Body, adapter: Adapter, compute: int, mask: int, cont
     mlp = compute * 3 * f
     layer = body.linears()
     if adapter.linears:
-        # q, k, v (and gate, up) share one input only if it is neither dropped nor cast for each
-        separate = adapter.dropout > 0 or compute == 2
         wide = sum(i for i, _ in layer)
-        inputs = compute * (wide if separate else wide - sum(i for i, _ in layer if i == d) + 2 * d)
-        inputs += compute * len(layer) * adapter.rank
+        once = wide - sum(i for i, _ in layer if i == d) + 2 * d  # q, k, v share one input, gate and up another
+        inputs = compute * (once + len(layer) * adapter.rank)
         if adapter.dropout > 0:
-            inputs += mask * wide
+            inputs += 2 * d + q + f if adapter.shared_dropout else wide
     elif adapter.present:
         inputs = 0
     else:
@@ -225,7 +222,7 @@ class Budget:
         batch_size: sequences of `context` tokens an optimizer step; `micro_batch` of them at once a device.
         steps, tokens: the length; give the one that is known, or none where the length of the corpus is unknown.
         bf16: whether the products run in bf16 (`trainer.precision`).
-        cuda: whether the run is for a CUDA device (decides `optimizer.name=auto` and the dropout masks).
+        cuda: whether the run is for a CUDA device (decides `optimizer.name=auto`).
     """
 
     body: Body
@@ -274,15 +271,15 @@ class Budget:
         """Peak bytes of a forward and backward over a micro-batch on one device."""
         d, layers, adapter, parameters = self.body.hidden, self.body.layers, self.adapter, self.parameters
         tokens, stored = self.micro_batch * self.context, DTYPE_BYTES[self.dtype]
-        compute, mask = (2 if self.bf16 else 4), (1 if self.cuda else 4)
+        compute = 2 if self.bf16 else 4
         nf4 = NF4_DOUBLE if self.double_quantization else NF4
         base = parameters.linears * (nf4 if parameters.quantized else stored)
         base += (parameters.pair + parameters.norms) * stored
 
-        layer = activation_bytes(self.body, adapter, compute, mask, self.context)
+        layer = activation_bytes(self.body, adapter, compute, self.context)
         residual = stored if adapter.present else DTYPE_BYTES["float32"]
         per_token = (residual * d * layers + layer) if self.gradient_checkpointing else layers * layer
-        per_token += 4 * d + (3 * compute + mask) * d  # the last norm; the head's states, dropped states, mask, dh
+        per_token += 4 * d + (3 * compute + 1) * d  # the last norm; the head's states, dropped states, mask, dh
 
         # logits and their gradient in the compute dtype beside fp32, and the sums of dB or dW before they are added
         head = min(self.head_chunk, tokens) * self.vocabulary * (4 if compute == 4 else 4 + compute)

@@ -93,6 +93,8 @@ def identity(settings: Train) -> dict[str, Any]:
         ignored.append("optimizer.schedule")
     if settings.optimizer.schedule != "wsd":
         ignored.append("optimizer.decay_ratio")
+    if not settings.adapter.shared_dropout:
+        ignored.append("adapter.shared_dropout")
     flat = {
         key: value
         for key, value in _flatten(dataclasses.asdict(settings))
@@ -100,6 +102,8 @@ def identity(settings: Train) -> dict[str, Any]:
     }
     if "initializer" not in ignored and (code := own_code(settings.initializer)):
         flat["initializer.code"] = code
+    if stream := settings.adapter.stream:
+        flat["adapter.dropout_stream"] = stream
     if replay.share:  # left out: runs that were made before there was any have none
         flat |= {"data.replay.share": replay.share, "data.replay": texts.replay_digest(settings, cache(settings))}
     flat |= {f"evaluation_texts.{name}": told for name, told in texts.facts(settings, cache(settings)).items()}

@@ -12,6 +12,7 @@ import torch
 from bailong.data.batches import Batch
 from bailong.model import adapters
 from bailong.model.backbone import assert_unpacked
+from bailong.model.dropout import masks_of
 from bailong.model.head import model_loss
 from bailong.model.score import autocast
 from bailong.run.process import Stopping
@@ -51,6 +52,7 @@ class Training(pl.LightningModule):
         self.observer, self.path, self.resumed = observer, path, resumed
         self.stop_signal: int | None = None
         self.stopping = Stopping(self)
+        self.masks = masks_of(self.model)
         self.parameters_by_name = adapters.trainable(self.model)
 
     # --- Lightning's hooks, in the order in which they happen
@@ -83,9 +85,7 @@ class Training(pl.LightningModule):
             group["lr"] = rate
         nll = torch.zeros((), dtype=torch.float64, device=self.device)
         for number, micro in enumerate(batch.micro_batches):
-            # Dropout draws from the global generator: seeding it here makes its masks a function of place in
-            # training, which is what makes a resumed run equal an unbroken one.
-            torch.manual_seed(self._dropout_seed(batch.number, number))
+            self._seed_dropout(batch.number, number)
             inputs = torch.from_numpy(micro.inputs).to(self.device)
             targets = torch.from_numpy(micro.targets).flatten().to(self.device)
             # Where sequences share a row, positions that begin anew tell transformers to keep attention within each
@@ -196,6 +196,11 @@ class Training(pl.LightningModule):
         wrapped = self.trainer.strategy.model
         return nullcontext() if last or not hasattr(wrapped, "no_sync") else wrapped.no_sync()  # type: ignore[union-attr]
 
-    def _dropout_seed(self, step: int, micro: int) -> int:
-        place = (step * 4096 + micro) * max(self.trainer.world_size, 1) + self.trainer.global_rank
-        return (self.settings.seed * 1_000_003 + place * 2_654_435_761 + 12_345) % 2**63
+    def _seed_dropout(self, step: int, micro: int) -> None:
+        """Make every mask a function of its place in training: a resumed run then equals an unbroken one."""
+        rank = self.trainer.global_rank
+        if self.masks is not None:
+            self.masks.at(self.settings.seed % 2**64, step, micro, rank)
+        # A base may drop attention of its own, with torch's global generator
+        place = (step * 4096 + micro) * max(self.trainer.world_size, 1) + rank
+        torch.manual_seed((self.settings.seed * 1_000_003 + place * 2_654_435_761 + 12_345) % 2**63)

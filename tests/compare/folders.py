@@ -52,6 +52,7 @@ def write_run(
     train_every: int = 5,
     hardware: dict[str, Any] | None = None,
     english: Sequence[float] | None = None,
+    identity: dict[str, Any] | None = None,
 ) -> Path:
     """A run whose evaluations, every ten steps, are `bpb` (bits per byte), and `english` of the old language: the base
     has 1.0 of it, and at both ends a longer part is scored, which has 0.5 more throughout."""
@@ -69,6 +70,8 @@ def write_run(
         "fingerprint": f"{folder.parent}/{folder.name}",
         "started": "2026-01-02T03:04:05+0000",
     }
+    if identity is not None:
+        record["identity"] = identity
     (folder / "run.json").write_text(json.dumps(record))
     last = 10 * (len(bpb) - 1)
     rows: list[dict[str, Any]] = []

@@ -281,3 +281,31 @@ def test_arms_of_several_tokenizers_are_compared_over_bytes(tmp_path: Path) -> N
     assert "bytes" in curves.draw(found, curves.evaluation_panels(found)).axes[0].get_xlabel()
     assert not any(check.name == "Same number of steps" for check in found.checks)
     assert next(check for check in found.checks if check.name == "Same data order").ok
+
+
+def test_runs_of_two_streams_of_dropout_are_never_pooled(tmp_path: Path) -> None:
+    """Those that were made before there was another than torch's do not name theirs."""
+    for initializer, level in (("random", 3.0), ("zip_tie", 2.0)):
+        for seed in (0, 1, 2, 3):
+            tree = config(initializer, seed, adapter__dropout=0.1, adapter__linears=True)
+            known = {"adapter.dropout_stream": "bits16"} if seed > 1 else {}
+            end = level + 0.1 * seed
+            folder = tmp_path / f"{initializer}-{seed}"
+            write_run(folder, [4.0, end + 0.5, end], initializer, seed, settings=tree, identity=known)
+    comparison = compared(tmp_path)
+    assert [choice.name for choice in comparison.choices] == [
+        "random, bits16", "random, torch", "zip_tie, bits16", "zip_tie, torch"
+    ]  # fmt: skip
+    assert [len(choice.runs) for choice in comparison.choices] == [2, 2, 2, 2]
+    assert by_name(comparison, "random, bits16").metrics["bpb_final"].mean == pytest.approx(3.25)
+    assert by_name(comparison, "zip_tie, bits16").paired["bpb_final"].mean == pytest.approx(-1.0)
+    assert by_name(comparison, "zip_tie, torch").paired["bpb_final"] is None, "their partners dropped other numbers"
+
+
+def test_where_nothing_is_dropped_there_is_no_stream(tmp_path: Path) -> None:
+    for dropout in (0.0, 0.1):
+        for seed in (0, 1):
+            tree = config("random", seed, adapter__dropout=dropout, adapter__linears=True)
+            write_run(tmp_path / f"{dropout}-{seed}", [4.0, 3.0], seed=seed, settings=tree)
+    comparison = compared(tmp_path, by="adapter.dropout", baseline="0.0")
+    assert [choice.name for choice in comparison.choices] == ["0.0", "0.1"]

@@ -112,5 +112,5 @@ def saved_bytes(kind: str, layers: int, adapter: Adapter, tokens: int) -> tuple[
 def test_activations_are_about_the_saved_tensors(kind, adapter):
     """What two more layers save for the tokens of a context."""
     (few, _), (more, body) = saved_bytes(kind, 2, adapter, 128), saved_bytes(kind, 4, adapter, 128)
-    expected = activation_bytes(body, adapter, compute=4, mask=4, context=128)
+    expected = activation_bytes(body, adapter, compute=4, context=128)
     assert (more - few) / 2 / 128 == pytest.approx(expected, rel=0.2)

@@ -108,6 +108,21 @@ def test_a_run_that_dies_and_resumes_equals_an_unbroken_one(bench, tmp_path, qua
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
 
 
+def test_a_run_made_with_other_random_numbers_is_not_gone_on_with(bench, tmp_path):
+    """Runs that were made before dropout had a stream of its own do not name one."""
+    settings, run = tiny.settings(bench, tmp_path), tiny.run(tmp_path)
+    with tiny.dying_after(3):
+        train.train(settings, run)
+    place = run.folder / "run.json"
+    asked = json.loads(place.read_text())
+    assert asked["identity"].pop("adapter.dropout_stream") == "bits16"
+    place.write_text(json.dumps(asked))
+    with pytest.raises(ValueError, match=r"adapter\.dropout_stream: None before, bits16 now.*rerun=true"):
+        train.train(settings, run)
+    still = dataclasses.replace(settings, adapter=dataclasses.replace(settings.adapter, dropout=0.0))
+    assert not [key for key in identity.identity(still) if "stream" in key or "shared" in key]
+
+
 def test_sigterm_saves_and_the_same_command_goes_on(bench, tmp_path, monkeypatch):
     unbroken, broken = tiny.run(tmp_path, "unbroken"), tiny.run(tmp_path, "broken")
     settings = tiny.settings(bench, tmp_path)
@@ -151,6 +166,7 @@ def test_micro_batches_change_memory_not_learning(bench, tmp_path):
         train.train(settings, run)
         ends.append(rows(run)[-1])
     assert ends[0]["eval/loss"] == pytest.approx(ends[1]["eval/loss"], abs=1e-5)
+    assert ends[0]["train/loss"] == pytest.approx(ends[1]["train/loss"], abs=1e-5)
     assert ends[0]["train/grad_norm"] == pytest.approx(ends[1]["train/grad_norm"], rel=1e-4)
 
 
