@@ -13,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from bailong.run import hub
 from bailong.run.files import write_json
-from bailong.tokenizer import fast, merge
+from bailong.tokenizer import fast, merge, quick
 from bailong.tokenizer.merge_list import MergeList
 from bailong.tokenizer.own import TEMPLATE, TEMPLATES, UNUSED, Own
 from bailong.tokenizer.pieces import old_ids, piece_bytes
@@ -264,7 +265,7 @@ def _begun(tokenizer: Any) -> Any:
 
 def encode_documents(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> list[list[int]]:
     """Ids of raw text: no BOS, no EOS, and '<s>' typed in a text stays text."""
-    return encode_raw(tokenizer.backend_tokenizer, texts)
+    return quick.of(tokenizer).encode(texts, partial(encode_raw, tokenizer.backend_tokenizer))
 
 
 def encode_raw(backend: Tokenizer, texts: list[str]) -> list[list[int]]:
