@@ -13,11 +13,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import IO, Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
@@ -30,32 +30,39 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from bailong.app.forked import Forked, Parent
 from bailong.app.sweep import Job, Sweep
 from bailong.app.sweeper import PLUGIN_MODULE, PoolSweeper
 from bailong.run.checks import require
 from bailong.run.process import ASKING, child_environment, visible_gpus
+from bailong.train.settings import Train
 
 
 @dataclass
 class PoolConfig:
-    """`jobs` at a time (null: one a GPU, two without any), on `gpus` GPUs (null: all that are visible)."""
+    """`jobs` at a time (null: one a GPU, two without any), on `gpus` GPUs (null: all that are visible).
+
+    `warm`: on Linux and without a GPU, they are forked from one process that imports torch once.
+    """
 
     _target_: str = f"{PLUGIN_MODULE}.PoolLauncher"
     jobs: int | None = None
     gpus: int | None = None
+    warm: bool = True
 
 
 ConfigStore.instance().store(group="hydra/launcher", name="pool", node=PoolConfig)
 
 
 class PoolLauncher(Launcher):
-    """Runs the jobs of a sweep as subprocesses, `jobs` at a time."""
+    """Runs the jobs of a sweep as processes, `jobs` at a time."""
 
-    def __init__(self, jobs: int | None = None, gpus: int | None = None) -> None:
+    def __init__(self, jobs: int | None = None, gpus: int | None = None, warm: bool = True) -> None:
         require(jobs is None or jobs > 0, "hydra.launcher.jobs", jobs, "above 0, or null")
         require(gpus is None or gpus > 0, "hydra.launcher.gpus", gpus, "above 0, or null")
         self.gpus = visible_gpus()[:gpus]
         self.jobs = jobs or len(self.gpus) or 2
+        self.warm = warm and not self.gpus and sys.platform == "linux"
         self.console = Console(stderr=True, soft_wrap=True)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -78,6 +85,7 @@ class PoolLauncher(Launcher):
 
         before = {number: signal.signal(number, stop) for number in ASKING}
         slots = list(range(self.jobs))
+        parents: dict[int, Parent] = {}
 
         def one(job: Job) -> None:
             if stopping is not None:
@@ -86,52 +94,89 @@ class PoolLauncher(Launcher):
             slot = slots.pop()
             try:
                 if job.alone(self.console, lambda: stopping is not None):
-                    self._one(job, slot)
+                    self._one(job, slot, parents.get(job.settings.trainer.threads), lambda: stopping is not None)
             except Exception as error:  # one job that cannot even be started stops nobody
                 job.status, job.reason = "failed", f"{type(error).__name__}: {error}"
             finally:
                 slots.append(slot)
 
         try:
+            parents |= self._parents(pending)
             with ThreadPoolExecutor(self.jobs) as pool, Live(console=self.console, transient=True) as live:
                 done = [pool.submit(one, job) for job in pending]
                 while not all(future.done() for future in done):
                     if self.console.is_terminal:
                         live.update(_running(pending))
                     time.sleep(0.2)
+                    if stopping is None:
+                        self._watch(parents)
                 for future in done:
                     future.result()
         finally:
+            for parent in parents.values():
+                parent.close()
             for number, handler in before.items():
                 signal.signal(number, handler)
         return stopping
 
-    def _one(self, job: Job, slot: int) -> None:
+    def _parents(self, pending: list[Job]) -> dict[int, Parent]:
+        """By `trainer.threads`, what several jobs are forked from; nothing where each is started by itself."""
+        alike: dict[int, list[Train]] = {}
+        for job in pending if self.warm else ():
+            alike.setdefault(job.settings.trainer.threads, []).append(job.settings)
+        return {threads: Parent(jobs) for threads, jobs in alike.items() if len(jobs) > 1}
+
+    def _watch(self, parents: dict[int, Parent]) -> None:
+        """Say it, once, when jobs cannot be forked any more."""
+        for parent in parents.values():
+            if not parent.told and (why := parent.fault()):
+                parent.told = True
+                self.console.print(
+                    f"  warning  jobs cannot be forked from process {parent.process.pid} any more ({why}): the next ones "
+                    "are started by themselves, and those under way go on and are looked at when they end",
+                    highlight=False,
+                )
+
+    def _one(self, job: Job, slot: int, parent: Parent | None, stopped: Callable[[], bool]) -> None:
         job.run.folder.mkdir(parents=True, exist_ok=True)
         (job.run.folder / "error.json").unlink(missing_ok=True)
-        environment = os.environ | child_environment(job.settings.trainer.threads)
-        if self.gpus:
-            environment["CUDA_VISIBLE_DEVICES"] = self.gpus[slot % len(self.gpus)]
         began = time.monotonic()
         self.console.print(f"  start    {job.run.name}", highlight=False)
         with (job.run.folder / "console.log").open("ab") as log:
-            job.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "bailong.app.job"],  # -P: not whatever `bailong/` lies in this folder
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=environment,
-                start_new_session=True,  # Ctrl-C reaches the sweep alone, which then asks each job to save and stop
-            )
-            assert job.process.stdin is not None
-            with contextlib.suppress(BrokenPipeError), job.process.stdin as line:  # open until it ends: see the job
-                line.write(pickle.dumps((job.settings, job.run)))
-                line.flush()
-                job.process.wait()
-            job.process.wait()
+            code = None
+            if parent is not None and parent.fault() is None:
+                code = _attended(job, parent.fork(log))
+            if code is None and stopped():
+                code = -signal.SIGTERM
+            if code is None:  # started by itself; a forked one whose parent died goes on, or is found finished
+                code = _attended(job, self._started(job, slot, log))
         job.seconds = time.monotonic() - began
-        words = job.ended(job.process.returncode)
+        words = job.ended(code)
         self.console.print(f"  {job.status:<8} {job.run.name}: {words} ({job.seconds:.0f} s)", highlight=False)
+
+    def _started(self, job: Job, slot: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
+        environment = os.environ | child_environment(job.settings.trainer.threads)
+        if self.gpus:
+            environment["CUDA_VISIBLE_DEVICES"] = self.gpus[slot % len(self.gpus)]
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "bailong.app.job"],  # -P: not whatever `bailong/` lies in this folder
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,  # Ctrl-C reaches the sweep alone, which then asks each job to save and stop
+        )
+
+
+def _attended(job: Job, process: subprocess.Popen[bytes] | Forked) -> int | None:
+    """Give a job its settings and wait for its end; its exit code (`Forked.wait`)."""
+    job.process = process
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError), process.stdin as line:  # open until it ends: see the job
+        line.write(pickle.dumps((job.settings, job.run)))
+        line.flush()
+        process.wait()
+    return process.wait()
 
 
 def _running(jobs: list[Job]) -> Table:

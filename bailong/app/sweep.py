@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from bailong.app.forked import Forked
 from bailong.app.request import request
 from bailong.run import files, folder
 from bailong.run.folder import Run
@@ -42,7 +43,7 @@ class Job:
     status: str = "waiting"
     reason: str = ""
     seconds: float = 0.0
-    process: subprocess.Popen[bytes] | None = None
+    process: subprocess.Popen[bytes] | Forked | None = None
 
     def done(self) -> bool:
         """Whether there is nothing left to do.

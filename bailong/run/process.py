@@ -79,6 +79,11 @@ def interruptible() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def alone() -> bool:
+    """Whether this process has but one thread, those that only a library knows of included (Linux)."""
+    return threading.active_count() == 1 and len(os.listdir("/proc/self/task")) == 1
+
+
 def usable_cores() -> int:
     """Processors that this process may use: those it may run on, or as many as the quota of a container is worth."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
