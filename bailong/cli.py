@@ -12,7 +12,6 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from bailong.app import help, launcher, loader, schema, workspace
 from bailong.app.explain import accepted_keys, guarded, option, refuse_resolvers, stop
-from bailong.app.request import request
 from bailong.run.parse import parse
 from bailong.run.process import child_environment
 
@@ -56,6 +55,8 @@ def chat() -> None:
 
 
 def _train(cfg: DictConfig) -> None:
+    from bailong.app.request import request
+
     settings, run = request(_with_hydra(cfg))
     for name, value in child_environment(settings.trainer.threads).items():
         os.environ.setdefault(name, value)
@@ -124,7 +125,7 @@ def _with_hydra(cfg: DictConfig) -> DictConfig:
 
 def main(command: str, task: Callable[[DictConfig], None]) -> None:
     """Run one Hydra app; every user error becomes one line on standard error and exit code 2."""
-    guarded(schema.register, command)
+    guarded(lambda: schema.register(command), command)
     workspace.register()
     launcher.register()
     loader.register()

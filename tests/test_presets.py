@@ -14,7 +14,6 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from bailong.app import schema, workspace
-from bailong.prepare import step
 from bailong.run.provenance import root
 
 CONF = root() / "conf"
@@ -22,6 +21,9 @@ RECORD = Path(__file__).with_name("presets.yaml")
 RENEW = "if that is meant, renew the record: python -m tests.test_presets"
 OPTIONS = sorted(f"{p.parent.name}/{p.stem}" for p in CONF.glob("*/*.yaml") if p.parent.name != "local")
 GROUPS = sorted({option.split("/")[0] for option in OPTIONS})
+SCHEMAS = [schema.schema(command) for command in schema.COMMANDS]
+SETTINGS = {group: cls for known in SCHEMAS for group, cls in known.groups.items()}
+CHOICES = {group for known in SCHEMAS for group in known.choices}
 SUITES = {"evaluation/sample", "evaluation/table6"}  # lists of benchmarks, without a knob of their own
 
 
@@ -85,7 +87,7 @@ def inherited(option):
 def unlisted(option):
     """Knobs that neither the option's own file nor another group's option lists."""
     own = option.split("/")[0]
-    names = {"name"} if own in schema.CHOICES else set()  # a choice is known by its file
+    names = {"name"} if own in CHOICES else set()  # a choice is known by its file
     elsewhere = {prefix + key for prefix, other in parents(option) if prefix for key in composed(other)}
     knobs = composed(option)
     if own == "evaluation":  # a benchmark stands under its name
@@ -97,7 +99,7 @@ def unlisted(option):
 def base(group):
     """The option that lists every knob, where the group's options share a schema."""
     options = [option for option in OPTIONS if option.startswith(f"{group}/") and option not in SUITES]
-    return next((option for option in options if not unlisted(option)), None) if group not in schema.CHOICES else None
+    return next((option for option in options if not unlisted(option)), None) if group not in CHOICES else None
 
 
 def left_out(option):
@@ -106,7 +108,7 @@ def left_out(option):
     if known in (None, option) or option in SUITES:
         return {}
     group = option.split("/")[0]
-    cls = schema.SETTINGS.get("benchmark" if group == "evaluation" else group) or step.step_class(group)
+    cls = SETTINGS["benchmark" if group == "evaluation" else group]
     default = flat(OmegaConf.to_container(OmegaConf.structured(cls)))
     return {key: value for key, value in written(known).items() if key in default and default[key] == value}
 
@@ -115,7 +117,7 @@ def left_out(option):
 def test_one_option_of_a_group_lists_and_explains_every_knob(group):
     lacking = {o: unlisted(o) for o in OPTIONS if o.startswith(f"{group}/") and o not in SUITES}
     listing = [option for option, knobs in lacking.items() if not knobs]
-    if group in schema.CHOICES:  # each with knobs of its own
+    if group in CHOICES:  # each with knobs of its own
         assert listing == list(lacking), {option: knobs for option, knobs in lacking.items() if knobs}
         return
     nearest = min(lacking, key=lambda option: len(lacking[option]))

@@ -115,6 +115,8 @@ def explain(error: Exception, keys: set[str], command: str = "train") -> str:
             searched = ""
         accepted = f"{', '.join(options)}{did_you_mean(value, options)}"
         return f"{group}={value} is not accepted: it must be one of {accepted}{searched}"
+    if found := re.search(r"Could not load 'schema/(\w+)[/']", text):  # of a group that only another command has
+        return f"unknown key {found[1]}{_nearest(found[1], keys)}"
     if re.search(r"Key '(experiments|sweeps)' not in '\w+'", text):
         return "the first line of a file in experiments/ or sweeps/ must be `# @package _global_`, or it sets nothing"
     if found := re.search(r"Could not override '([^']+)'", text):

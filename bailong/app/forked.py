@@ -1,7 +1,10 @@
 """Jobs that are forked from one process, in which torch and the other libraries were imported once.
 
-On the tiny model a fifth of a job's CPU time is imports. `bailong.app.parent` is that process and says when it can fork.
+On the tiny model a fifth of a job's CPU time is imports. `bailong.app.parent` is that process, and says when it can
+fork.
 """
+
+from __future__ import annotations
 
 import os
 import signal
@@ -10,10 +13,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from bailong.run.process import child_environment
-from bailong.train.settings import Train
+
+if TYPE_CHECKING:
+    from bailong.train.settings import Train
 
 #: what a run imports (`bailong.train.train`), and where it has a W&B run, what `wandb.init` does
 MODULES, WANDB = ("bailong.train.train", "bailong.train.fit"), ("wandb", "wandb.sdk.launch")
@@ -44,7 +49,7 @@ class Parent:
                 start_new_session=True,
             )
 
-    def fork(self, output: IO[bytes]) -> "Forked":
+    def fork(self, output: IO[bytes]) -> Forked:
         """Ask for a job; it begins when everything is imported."""
         ours, theirs = os.pipe(), os.pipe()
         (stdin, settings), (told, tells) = ours, theirs

@@ -1,5 +1,7 @@
 """Another of Hydra's launchers (submitit, joblib, ...), under the rules of our sweeps: see `bailong.app.sweep`."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
@@ -8,6 +10,7 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
@@ -16,9 +19,11 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 from rich.console import Console
 
-from bailong.app.sweep import Job, Sweep
 from bailong.run import folder
 from bailong.run.process import Interrupted, interruptible
+
+if TYPE_CHECKING:
+    from bailong.app.sweep import Job
 
 
 class Guest(Launcher):
@@ -34,6 +39,8 @@ class Guest(Launcher):
         )
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        from bailong.app.sweep import Sweep
+
         sweep = Sweep(self.loader, self.config, job_overrides, initial_job_idx, self.console)
         name = str(self.config.hydra.runtime.choices["hydra/launcher"])
         return sweep.conduct(lambda pending: self._run(pending, initial_job_idx), f"by {name}")

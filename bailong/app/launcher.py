@@ -5,6 +5,8 @@ and it raises only the first error. Here a failing job stops nobody, and jobs ar
 job is given one GPU in turn where there are several.
 """
 
+from __future__ import annotations
+
 import contextlib
 import importlib
 import os
@@ -17,7 +19,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import ModuleType
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
@@ -31,11 +33,13 @@ from rich.table import Table
 from rich.text import Text
 
 from bailong.app.forked import Forked, Parent
-from bailong.app.sweep import Job, Sweep
 from bailong.app.sweeper import PLUGIN_MODULE, PoolSweeper
 from bailong.run.checks import require
 from bailong.run.process import ASKING, child_environment, visible_gpus
-from bailong.train.settings import Train
+
+if TYPE_CHECKING:
+    from bailong.app.sweep import Job
+    from bailong.train.settings import Train
 
 
 @dataclass
@@ -69,6 +73,8 @@ class PoolLauncher(Launcher):
         self.loader, self.config = hydra_context.config_loader, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        from bailong.app.sweep import Sweep
+
         sweep = Sweep(self.loader, self.config, job_overrides, initial_job_idx, self.console)
         return sweep.conduct(self._run, f"{self.jobs} at a time")
 
@@ -132,8 +138,8 @@ class PoolLauncher(Launcher):
             if not parent.told and (why := parent.fault()):
                 parent.told = True
                 self.console.print(
-                    f"  warning  jobs cannot be forked from process {parent.process.pid} any more ({why}): the next ones "
-                    "are started by themselves, and those under way go on and are looked at when they end",
+                    f"  warning  jobs cannot be forked from process {parent.process.pid} any more ({why}): those under "
+                    "way go on, the next ones are started by themselves",
                     highlight=False,
                 )
 
@@ -150,6 +156,7 @@ class PoolLauncher(Launcher):
                 code = -signal.SIGTERM
             if code is None:  # started by itself; a forked one whose parent died goes on, or is found finished
                 code = _attended(job, self._started(job, slot, log))
+        assert code is not None
         job.seconds = time.monotonic() - began
         words = job.ended(code)
         self.console.print(f"  {job.status:<8} {job.run.name}: {words} ({job.seconds:.0f} s)", highlight=False)

@@ -32,11 +32,22 @@ class Loader(ConfigLoaderImpl):
         super().__init__(config_search_path)
         self.typed: dict[str, str] = {}
         self.options: dict[str, dict[str, Any]] = {}
+        self.read: dict[tuple[tuple[str, str], ...], dict[str, ConfigResult | None]] = {}
+        self.composed: dict[str, DictConfig] = {}
 
     def _parse_overrides_and_create_caching_repo(self, config_name: str | None, overrides: list[str]) -> Any:
         parsed, repo = super()._parse_overrides_and_create_caching_repo(config_name, overrides)
+        places = tuple((source.provider, source.path) for source in repo.get_sources())
+        repo.cache = self.read.setdefault(places, repo.cache)  # the jobs of a sweep are composed of the same files
         self.typed = {o.key_or_group: str(o.value()) for o in parsed if _chooses(o, repo)}
         return parsed, repo
+
+    def _compose_config_from_defaults_list(self, defaults: list[ResultDefault], repo: IConfigRepository) -> DictConfig:
+        """As it is before values are overridden: jobs that differ in values alone have this in common."""
+        key = repr((defaults, self.typed))
+        if key not in self.composed:
+            self.composed[key] = super()._compose_config_from_defaults_list(defaults, repo)
+        return copy.deepcopy(self.composed[key])
 
     def _load_single_config(self, default: ResultDefault, repo: IConfigRepository) -> ConfigResult:
         group, _, name = str(default.config_path).partition("/")
@@ -45,15 +56,11 @@ class Loader(ConfigLoaderImpl):
                 f"{own_conf()}/{group}/{name}.yaml is not accepted: {group}={name} comes with Bailong; give yours "
                 f"another name, and take the other in with `defaults: [{name}, _self_]`"
             )
-        loaded = super()._load_single_config(default, repo)
-        if group not in SPEAKING:
-            return loaded
-        taken = [group for group in self.typed if isinstance(OmegaConf.select(loaded.config, group), DictConfig)]
-        if taken:
-            loaded = copy.copy(loaded)
-            loaded.config = copy.deepcopy(loaded.config)
-            for group in taken:
-                self._take_back(loaded.config[group], group, repo)
+        loaded = copy.copy(super()._load_single_config(default, repo))
+        loaded.config = copy.deepcopy(loaded.config)  # Hydra merges what follows into the very nodes of a file
+        for key in self.typed if group in SPEAKING else ():
+            if isinstance(OmegaConf.select(loaded.config, key), DictConfig):
+                self._take_back(loaded.config[key], key, repo)
         return loaded
 
     def _take_back(self, said: DictConfig, group: str, repo: IConfigRepository) -> None:

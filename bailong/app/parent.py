@@ -2,13 +2,13 @@
 
     python -m bailong.app.parent SOCKET [MODULE ...]
 
-A fork takes over the thread that calls it and no other, and half of whatever the others were doing. So this process does
-nothing but import, wait and fork: no thread runs in it, no OpenMP pool was ever used, CUDA was never asked for. A job is
-then what it is when it is started by itself: a process and a session of its own, settings on its standard input, output
-to its `console.log`. Only the imports are paid once.
+A fork takes over the thread that calls it and no other, and half of whatever the others were doing. So this process
+does nothing but import, wait and fork: no thread runs in it, no OpenMP pool was ever used, CUDA was never asked for. A
+job is then what it is when it is started by itself: a process and a session of its own, settings on its standard input,
+output to its `console.log`. Only the imports are paid once.
 
-Not `multiprocessing`'s fork server: that stands in the sweep's process group, where Ctrl-C and a closed terminal reach it,
-imports the sweep's own main module into each job, and tells its own death as exit code 255 of jobs that go on.
+Not `multiprocessing`'s fork server: that stands in the sweep's process group, where Ctrl-C and a closed terminal reach
+it, imports the sweep's own main module into each job, and tells its own death as exit code 255 of jobs that go on.
 """
 
 import contextlib
@@ -70,8 +70,8 @@ class _Parent:
     """The jobs that were forked and have not ended.
 
     Args:
-        control: where requests come in, each with three files: a job's standard input, its output, and where its process
-            and its end are told.
+        control: where requests come in, each with three files: a job's standard input, its output, and where its
+            process and its end are told.
     """
 
     def __init__(self, control: socket.socket) -> None:

@@ -19,7 +19,6 @@ from omegaconf.errors import OmegaConfBaseException
 from bailong.prepare.place import MADE
 from bailong.run.folder import Run
 from bailong.run.provenance import root
-from bailong.train.extension import ENDS
 
 
 class WorkspaceSource(ConfigSource):
@@ -95,6 +94,8 @@ def longer(run: Run, before: dict[str, Any], outputs: str, axes: Collection[str]
     Args:
         run: as it was asked for. before: the record of the other. axes: the keys that a sweep varies.
     """
+    from bailong.train.extension import ENDS
+
     given = [o for o in run.overrides if not _unnamed(o)]
     overrides = [o for o in before["overrides"] if key(o) not in ENDS] + given
     place = f"{(before['sweep'] or 'runs').removesuffix(LONGER)}{LONGER}"

@@ -1,19 +1,23 @@
 """The folder that `bailong-prepare` fills: where it is, whether it is done, and the name by which others find it."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os
 import shutil
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from bailong.prepare.settings import Prepare
 from bailong.run import files, folder
 from bailong.run.checks import require
 from bailong.run.provenance import command_line
+
+if TYPE_CHECKING:
+    from bailong.prepare.settings import Prepare
 
 #: the group to which `bailong-prepare` adds what it made here
 MADE = "data"

@@ -32,6 +32,8 @@ SAID = [
     ("train", ["=1"], "an option is chosen by its name"),
     ("train", ["+adapter=pair"], "write adapter=pair without a plus sign"),
     ("train", ["seed=${stage}"], "seed=${stage} is not accepted: it must be a whole number, which ${stage} is not"),
+    ("train", ["+engine=local"], "unknown key engine; --cfg job prints every key"),
+    ("train", ["+minhash=paper"], "unknown key minhash"),
     ("train", ["stage.context=null"], "stage.context=null is not accepted: it needs a value"),
     ("extend", ["data.sources=null"], "data.sources=null is not accepted: it needs a value"),
     ("train", ["extend_run=[a,b]"], "extend_run=[a,b] is not accepted: it must be one word or path"),

@@ -84,14 +84,15 @@ def test_no_job_outlives_a_killed_sweep_and_the_same_command_goes_on(place, seed
 
 
 def _jobs_of(sweep):
-    """Processes that the sweep started, from whichever of its threads."""
+    """Processes that the sweep started, from whichever of its threads, and those forked from them."""
     tasks = Path(f"/proc/{sweep}/task").glob("*/children")
-    return {int(pid) for task in tasks for pid in task.read_text().split()}
+    started = {int(pid) for task in tasks for pid in task.read_text().split()}
+    return started | {pid for child in started for pid in _jobs_of(child)}
 
 
 def _lives(pid):
     place = Path(f"/proc/{pid}/cmdline")
-    return place.exists() and b"bailong.app.job" in place.read_bytes()
+    return place.exists() and b"bailong.app." in place.read_bytes()
 
 
 AXES = [
