@@ -105,7 +105,8 @@ def test_files_of_one_job_are_not_open_in_another(parent, tmp_path):
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_libraries_have_the_threads_that_they_would_have_started(parent, tmp_path, threads):
-    seen = "import threadpoolctl; print(sorted((p['internal_api'], p['num_threads']) for p in threadpoolctl.threadpool_info()))"
+    pools = "sorted((pool['internal_api'], pool['num_threads']) for pool in threadpoolctl.threadpool_info())"
+    seen = f"import threadpoolctl; print({pools})"
     one, out = parent(threads, ("own_job", "bailong.train.fit")), tmp_path / "console.log"
     assert ended(one, f"{seen}; print(os.environ.get('OPENBLAS_NUM_THREADS'))", out) == 0
     fresh = subprocess.run(
