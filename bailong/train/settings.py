@@ -67,6 +67,8 @@ class Trainer(Knobs, group="trainer"):
     summed over the whole optimizer step and divided by its target tokens. `precision` is Lightning's (`auto`:
     bf16-mixed on CUDA, 32-true on CPU). `threads` is CPU threads: with several jobs on a machine more than one each is
     far slower.
+    `keep_checkpoints` are kept beside the newest one, evenly spread over the run: `bailong-audit` goes from one to the
+    next.
     """
 
     name: str = MISSING
@@ -78,6 +80,7 @@ class Trainer(Knobs, group="trainer"):
     gradient_checkpointing: bool = False
     head_chunk: int = 1024
     checkpoint_every_steps: int = 200
+    keep_checkpoints: int = 0
     log_every_steps: int = 10
     deterministic: bool = False
 
@@ -85,6 +88,7 @@ class Trainer(Knobs, group="trainer"):
         self.one_of("accelerator", ("auto", "cpu", "cuda"))
         self.one_of("precision", ("auto", "32-true", "bf16-mixed"))
         self.positive("devices", "threads", "micro_batch", "head_chunk", "checkpoint_every_steps", "log_every_steps")
+        self.require(self.keep_checkpoints >= 0, "keep_checkpoints", "0 or more")
 
 
 @dataclass
