@@ -21,13 +21,14 @@ from bailong.run.parse import choices
 from bailong.run.settings import Tracking
 from bailong.tokenizer.settings import Tokenizer
 from bailong.train import stage
-from bailong.train.settings import Export, Optimizer, Train, Trainer
+from bailong.train.settings import Audit, Export, Optimizer, Train, Trainer
 
 CHOICES: dict[str, Any] = {"initializer": initializer, "stage": stage, "engine": engine}
 
 COMMANDS = {
     "train": Train,
     "extend": Extend,
+    "audit": Audit,
     "export": Export,
     "compare": Compare,
     "prepare": Prepare,

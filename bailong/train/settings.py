@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from omegaconf import MISSING, DictConfig, OmegaConf
 
@@ -201,6 +202,26 @@ class Export:
         one_of("dtype", self.dtype, ("float32", "bfloat16", "float16"))
         for key in ("tokens", "max_logit_difference", "max_kl", "max_kl_original", "max_bpb_difference"):
             require(getattr(self, key) > 0, key, getattr(self, key), "above 0")
+
+
+@dataclass
+class Audit:
+    """Settings of `bailong-audit`.
+
+    `run` is the folder of a run, finished or not. Of the stretches between its checkpoints `segments` are done again,
+    drawn by `seed` (`all`: every one). `fresh` reads the data from its sources and scores the base anew, where else
+    what lies in `outputs/cache` is taken.
+    """
+
+    run: str = MISSING
+    segments: Any = 2  # a number, or a word
+    seed: int = 0
+    fresh: bool = False
+
+    def __post_init__(self) -> None:
+        number = self.segments
+        known = number == "all" or (isinstance(number, int) and not isinstance(number, bool) and number > 0)
+        require(known, "segments", number, "a whole number above 0, or all")
 
 
 def text_name(source: Source) -> str:
