@@ -54,7 +54,7 @@ class Report:
             what = f"{self.steps:,} of {last:,} steps ({done} of {len(self.stretches)} stretches)"
             return f"EQUAL: {what} were done again and gave the rows and checkpoints of the run, to the bit"
         many = len(self.findings)
-        said = f"DIFFERENT: {many} {'things are' if many > 1 else 'thing is'} not as recorded or as recomputed. "
+        said = f"DIFFERENT: {f'{many} things are' if many > 1 else 'one thing is'} not what the run did. "
         if any(not finding.recomputed for finding in self.findings):
             return said + "The files of the run contradict each other, which no machine or version explains"
         if self.elsewhere:
