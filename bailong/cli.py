@@ -26,6 +26,11 @@ def extend() -> None:
     main("extend", _extend)
 
 
+def audit() -> None:
+    """`bailong-audit`"""
+    main("audit", _audit)
+
+
 def export() -> None:
     """`bailong-export`"""
     main("export", _export)
@@ -70,6 +75,14 @@ def _extend(cfg: DictConfig) -> None:
     from bailong.extend.extend import extend
 
     extend(settings)
+
+
+def _audit(cfg: DictConfig) -> None:
+    settings = parse(cfg)
+    from bailong.train.audit import audit
+
+    if not audit(settings):
+        raise SystemExit(1)
 
 
 def _export(cfg: DictConfig) -> None:

@@ -25,6 +25,7 @@ ROAD = {
     "prepare": (["prepare", "data=sample", "engine.workers=1"], "The books balance"),
     "extend": (["extend", "tokenizer=tiny_base", "data=sample_base", "tokenizer.pieces=400"], "tokenizers/tiny_base"),
     "train": (["train", "experiments=tiny_base", *SMALL, "model.shape.intermediate=64", *FEW_STEPS], "finished: "),
+    "audit": (["audit", "run=outputs/tiny_base/runs/*"], "EQUAL: 2 of 2 steps"),
     "export": (["export", "run=outputs/tiny_base/runs/*", "to=models/tiny", "dtype=float32"], "exported: models/tiny"),
     "compare": (["compare", "runs=outputs/tiny_base", "by=seed", "baseline=0"], "report.html"),
     "evaluate": (

@@ -71,6 +71,7 @@ GIVEN = {
     "chat": "model=",
     "evaluate": "models=",
     "compare": "runs=",
+    "audit": "run=",
     "export": "run=",
     "extend": "tokenizer.base=",
     "prepare": "data.sources=[{path: ",

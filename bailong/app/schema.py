@@ -51,6 +51,12 @@ def _extend() -> Schema:
     return Schema(Extend, _text() | {"tokenizer": Tokenizer})
 
 
+def _audit() -> Schema:
+    from bailong.train.settings import Audit
+
+    return Schema(Audit)
+
+
 def _export() -> Schema:
     from bailong.train.settings import Export
 
@@ -90,6 +96,7 @@ def _chat() -> Schema:
 COMMANDS: dict[str, Callable[[], Schema]] = {
     "train": _train,
     "extend": _extend,
+    "audit": _audit,
     "export": _export,
     "compare": _compare,
     "prepare": _prepare,

@@ -163,7 +163,18 @@ def bundled(group: str) -> list[str]:
 
 
 #: overrides that say how a job is run rather than what it is; they never name a folder
-UNNAMED = ("experiments", "sweeps", "extend_run", "tracking", "trainer.threads", "plan", "rerun", "outputs", "hydra")
+UNNAMED = (
+    "experiments",
+    "sweeps",
+    "extend_run",
+    "tracking",
+    "trainer.threads",
+    "trainer.keep_checkpoints",
+    "plan",
+    "rerun",
+    "outputs",
+    "hydra",
+)
 
 
 def slug(overrides: Sequence[str], axes: Collection[str] = ()) -> str:

@@ -65,8 +65,11 @@ def start(settings: Any, run: Run, facts: dict[str, Any], fingerprint: str) -> N
             "metrics.jsonl",
             "speed.jsonl",
             "train.log",
+            "audit.json",
         ):
             (run.folder / stale).unlink(missing_ok=True)
+        for kept in (run.folder / "checkpoints").glob("step-*.ckpt"):
+            kept.unlink()
     (run.folder / "error.json").unlink(missing_ok=True)
     config = dataclasses.asdict(settings) | {"rerun": False}
     write(run.folder / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
@@ -193,5 +196,6 @@ IGNORED = (
     "trainer.gradient_checkpointing",
     "trainer.head_chunk",
     "trainer.checkpoint_every_steps",
+    "trainer.keep_checkpoints",
     "trainer.deterministic",
 )

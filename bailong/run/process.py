@@ -26,8 +26,9 @@ def rank() -> int:
 class Stopping:
     """The first SIGTERM, Ctrl-C or closed terminal asks the module to save and stop; a second one is immediate."""
 
-    def __init__(self, module: Any) -> None:
-        self.module = module
+    def __init__(self, module: Any, left: str = "the same command goes on from the last checkpoint") -> None:
+        """`left`: what is said at a second one."""
+        self.module, self.left = module, left
 
     def __enter__(self) -> None:
         self.before = {number: signal.getsignal(number) for number in ASKING}
@@ -40,7 +41,7 @@ class Stopping:
     def _ask(self, number: int, frame: Any) -> None:
         if self.module.stop_signal is not None:
             # Not an exception: Lightning would turn it into exit code 1. The checkpoint is whole at any moment.
-            print("stopped at once; the same command goes on from the last checkpoint", file=sys.stderr)
+            print(f"stopped at once; {self.left}", file=sys.stderr)
             os._exit(128 + number)
         self.module.stop_signal = number
 

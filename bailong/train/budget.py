@@ -223,6 +223,7 @@ class Budget:
         steps, tokens: the length; give the one that is known, or none where the length of the corpus is unknown.
         bf16: whether the products run in bf16 (`trainer.precision`).
         cuda: whether the run is for a CUDA device (decides `optimizer.name=auto`).
+        checkpoints: so many lie in the run's folder at its end.
     """
 
     body: Body
@@ -243,6 +244,7 @@ class Budget:
     head_chunk: int = 1024
     bf16: bool = True
     cuda: bool = True
+    checkpoints: int = 1
 
     def __post_init__(self) -> None:
         if self.steps is None and self.tokens is not None:
@@ -300,6 +302,11 @@ class Budget:
             activations=float(tokens * per_token),
             head=float(head),
         )
+
+    @property
+    def checkpoint(self) -> float:
+        """Bytes of a checkpoint: every trained parameter, as large as its gradient, and the optimizer's state."""
+        return self.memory.gradients + self.memory.optimizer
 
 
 # --- peak rates --------------------------------------------------------------------------------------

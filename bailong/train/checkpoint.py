@@ -1,12 +1,14 @@
 """What a run needs to go on: trained parameters, optimizer state and counters, in one atomic file.
 
 The frozen base is not in it (it is rebuilt from its own files and proved by hash), nor is any random state: the
-order of data and the masks of dropout are pure functions of the seed and the step. A checksum over the parameters
-travels in the file, so that a damaged adapter is neither trained on nor exported.
+order of data and the masks of dropout are pure functions of the seed and the step. Checksums over the parameters and
+over the rest travel in the file, so that a damaged adapter is neither trained on nor exported.
 """
 
 import hashlib
+import json
 import os
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +52,7 @@ def save(
     # one writer, which holds the run's lock
     with replaced(path, alone=True) as partial, partial.open("wb") as stream:
         content = {"parameters": tensors, "optimizer": optimizer.state_dict(), "counters": asdict(counters)}
-        torch.save(content | {"sha256": digest(tensors)}, stream)
+        torch.save(content | {"sha256": digest(tensors), "state_sha256": state_digest(content)}, stream)
         stream.flush()
         os.fsync(stream.fileno())
 
@@ -60,29 +62,75 @@ def stable(path: Path) -> Path:
     return path.with_name("stable.ckpt")
 
 
+def kept(path: Path, step: int) -> Path:
+    """Beside the newest checkpoint of a run, the one of `step` that `trainer.keep_checkpoints` asks for."""
+    return path.with_name(f"step-{step:06d}.ckpt")
+
+
+def kept_steps(keep: int, total: int) -> set[int]:
+    """Behind which of `total` steps a checkpoint is kept: `keep` of them, evenly spread between the start, which the
+    seed makes again, and the end, whose checkpoint is the newest one. They cut the run into stretches of one length."""
+    return {round(i * total / (keep + 1)) for i in range(1, keep + 1)} - {0, total}
+
+
 def digest(tensors: dict[str, torch.Tensor]) -> str:
-    """SHA-256 over names, types, shapes and bytes of tensors on the CPU, whatever their order."""
+    """SHA-256 over names, types, shapes and bytes of tensors, whatever their order."""
     total = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         total.update(f"{name}|{tensor.dtype}|{list(tensor.shape)}".encode())
-        total.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+        total.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return total.hexdigest()
+
+
+def state_digest(content: dict[str, Any]) -> str:
+    """SHA-256 over what a checkpoint holds beside its parameters: optimizer state and counters."""
+    leaves = dict(flattened({key: content.get(key, {}) for key in ("optimizer", "counters")}))
+    tensors = {name: value for name, value in leaves.items() if isinstance(value, torch.Tensor)}
+    others = {name: value for name, value in leaves.items() if name not in tensors}
+    return hashlib.sha256(f"{digest(tensors)}|{json.dumps(others, sort_keys=True)}".encode()).hexdigest()
+
+
+def flattened(tree: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """What stands at the ends of nested dictionaries and lists, under the dotted keys that lead there."""
+    if isinstance(tree, dict | list | tuple):
+        for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
+            yield from flattened(value, f"{place}.{key}" if place else str(key))
+    else:
+        yield place, tree
 
 
 def read(path: Path) -> dict[str, Any]:
     """The content of a checkpoint, on the CPU.
 
     Raises:
-        ValueError: the file cannot be read, or its parameters are not those that were saved.
+        ValueError: the file cannot be read, or holds something else than was saved.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"{path} is not a readable checkpoint ({reason}); add rerun=true to start over") from error
-    if content.get("sha256") != digest(content.get("parameters", {})):
-        raise ValueError(f"{path} is damaged: its parameters do not fit their checksum; add rerun=true to start over")
+        content = load(path)
+    except ValueError as error:
+        raise ValueError(f"{error}; add rerun=true to start over") from error
+    if part := damaged(content):
+        raise ValueError(f"{path} is damaged: its {part} do not fit their checksum; add rerun=true to start over")
     return content
+
+
+def load(path: Path) -> dict[str, Any]:
+    """As `read`, whatever the checksums say."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"{path} is not a readable checkpoint ({reason})") from error
+
+
+def damaged(content: dict[str, Any]) -> str | None:
+    """Which part of a checkpoint is not what was saved; None where all is."""
+    if content.get("sha256") != digest(content.get("parameters", {})):
+        return "parameters"
+    # before there was an audit, this part of a checkpoint had no checksum
+    if content.get("state_sha256", (now := state_digest(content))) != now:
+        return "optimizer state and counters"
+    return None
 
 
 def resume(path: Path, facts: dict[str, Any]) -> tuple[dict[str, Any] | None, Counters]:

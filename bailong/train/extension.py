@@ -88,11 +88,15 @@ def begin(settings: Train, folder: Path, known: dict[str, Any], total: int) -> N
     path = checkpoint.stable(last) if stable_steps(settings.optimizer, steps) < steps else last
     if not path.exists():
         raise ValueError(f"extend_run={place} kept no checkpoint before its decay ({path} does not exist)")
-    _require_longer(settings, checkpoint.read(path)["counters"]["step"], total)
+    step = checkpoint.read(path)["counters"]["step"]
+    _require_longer(settings, step, total)
     for name in ("metrics.jsonl", "speed.jsonl"):  # what they hold beyond the checkpoint is cut off on resuming
         shutil.copyfile(place / name, folder / name)
-    with replaced(folder / "checkpoints" / "last.ckpt", alone=True) as partial:
-        shutil.copyfile(path, partial)
+    target = folder / "checkpoints" / "last.ckpt"
+    # an audit of the longer run begins where its own steps do
+    for copy in [target, *([checkpoint.kept(target, step)] if settings.trainer.keep_checkpoints else [])]:
+        with replaced(copy, alone=True) as partial:
+            shutil.copyfile(path, partial)
 
 
 def _steps(place: Path) -> int:

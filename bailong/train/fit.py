@@ -5,6 +5,7 @@ measurement goes to the run's folder.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import lightning.pytorch as pl
@@ -31,19 +32,68 @@ from bailong.train.settings import Train
 from bailong.train.texts import EvaluationText
 
 
-def fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) -> dict[str, Any] | None:
-    """Learn, from the run's checkpoint on where there is one; returns the content of `result.json`.
+@dataclass
+class Made:
+    """What a run learns with and from, before its first step.
 
-    Args:
-        known: the identity of the run.
+    Attributes:
+        beside: the texts that are evaluated beside the held-out one.
+        mixture: what is replayed; None where nothing is. total: optimizer steps.
+    """
+
+    settings: Train
+    corpus: Corpus
+    beside: list[EvaluationText]
+    built: Assembled
+    sequences: Sequences
+    mixture: Mixture | None
+    total: int
+
+    def facts(self) -> dict[str, Any]:
+        """What a resumed run must find as it was when it began."""
+        settings, built = self.settings, self.built
+        return {
+            "rows_sha256": built.grown.rows_sha256 if built.grown else None,
+            "precision": built.precision,
+            "optimizer": optim.resolve(settings.optimizer.name, built.device),
+            "trainer.devices": settings.trainer.devices,
+        }
+
+    def observer(self, run: Run, counters: Counters, reporter: Reporter) -> Observer:
+        """Who evaluates, and writes into the folder of `run`."""
+        evaluated = Evaluated(self.settings, self.built.tokenizer, self.corpus.evaluation, self.beside)
+        return Observer(self.settings, run, self.built, evaluated, counters, self.total, reporter)
+
+    def steps(self, counters: Counters, last: int) -> Steps:
+        """The steps from where `counters` stand to the `last`."""
+        stage, trainer = self.settings.stage, self.settings.trainer
+        return Steps(
+            self.sequences,
+            stage.batch_size,
+            trainer.micro_batch,
+            self.settings.seed,
+            last=last,
+            byte_lengths=byte_lengths(self.built.tokenizer),
+            pad=self.built.tokenizer.eos_token_id,
+            first=counters.step,
+            digest=counters.digest,
+            rank=rank(),
+            world=trainer.devices,
+            row=stage.context if stage.packing == "rows" else None,
+            mixture=self.mixture,
+            replay_digest=counters.replay_digest,
+        )
+
+
+def make(settings: Train, reporter: Reporter) -> Made:
+    """Read the text, build the model, and count the steps.
 
     Raises:
-        ValueError: what a user can mend. SystemExit: the run was asked to stop and has saved itself.
+        ValueError: what a user can mend.
     """
     torch.set_num_threads(settings.trainer.threads)
     if settings.trainer.deterministic:
         torch.use_deterministic_algorithms(True)
-    reporter.say(f"run {run.group}/{run.name}")
     if not settings.stage.from_scratch:  # seen without weights, before hours of tokenizing
         outline = backbone.outline(settings.model)
         adapters.require_targets(outline, settings.adapter)
@@ -60,37 +110,45 @@ def fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) ->
         chunk=settings.trainer.head_chunk,
         precision=built.precision,
     )
-
     sequences = _sequences(settings, corpus.training, built)
     mixture = _mixture(settings, sequences, built, beside, reporter) if settings.data.replay.share else None
     total = settings.stage.steps(len(sequences), sequences.target_tokens())
+    return Made(settings, corpus, beside, built, sequences, mixture, total)
+
+
+def fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) -> dict[str, Any] | None:
+    """Learn, from the run's checkpoint on where there is one; returns the content of `result.json`.
+
+    Args:
+        known: the identity of the run.
+
+    Raises:
+        ValueError: what a user can mend. SystemExit: the run was asked to stop and has saved itself.
+    """
+    reporter.say(f"run {run.group}/{run.name}")
+    made = make(settings, reporter)
     path = run.folder / "checkpoints" / "last.ckpt"
     if settings.extend_run is not None and not path.exists():
-        extension.begin(settings, run.folder, known, total)
-    content, counters = checkpoint.resume(path, _facts(settings, built))
+        extension.begin(settings, run.folder, known, made.total)
+    content, counters = checkpoint.resume(path, made.facts())
     if content:
-        reporter.say(f"resumed at step {counters.step} of {total}")
+        reporter.say(f"resumed at step {counters.step} of {made.total}")
 
     if rank() == 0:
         _write_provenance(run, settings)
-    evaluated = Evaluated(settings, built.tokenizer, corpus.evaluation, beside)
-    with Observer(settings, run, built, evaluated, counters, total, reporter) as observer:
-        module = Training(settings, built, counters, total, observer, path, content)
-        reporter.begin(total, counters.step)
-        steps = _steps(settings, built, sequences, counters, total)
-        steps.mixture, steps.replay_digest = mixture, counters.replay_digest
-        _loop(settings, run, built, module, steps)
+    with made.observer(run, counters, reporter) as observer:
+        module = Training(settings, made.built, counters, made.total, observer, path, content)
+        reporter.begin(made.total, counters.step)
+        loop(settings, run, made.built, module, made.steps(counters, made.total))
         reporter.end()
-        if counters.step < total:
+        if counters.step < made.total:
             _stop(settings, module, reporter)
         if rank() > 0:
             return None
-        result = _result(run, known, built, counters, corpus)
-        result |= {"language": texts.language(settings)} | _texts(run, built, beside)
-        result["parameters_sha256"] = checkpoint.read(path)["sha256"]
+        result = result_of(run, known, made, counters, checkpoint.read(path)["sha256"])
         observer.wandb.summary({key: value for key, value in result.items() if isinstance(value, (int, float, str))})
     files.write_json(run.folder / "result.json", result)
-    untouched = built.base.get("bpb_untouched")
+    untouched = made.built.base.get("bpb_untouched")
     reporter.say(
         f"finished: {result['bpb_step0']:.4f} -> {result['bpb_final']:.4f} bits per byte "
         f"{f'(untouched base {untouched:.4f}) ' if untouched else ''}"
@@ -179,16 +237,6 @@ def _mixture(
     return mixture
 
 
-def _facts(settings: Train, built: Assembled) -> dict[str, Any]:
-    """What a resumed run must find as it was when it began."""
-    return {
-        "rows_sha256": built.grown.rows_sha256 if built.grown else None,
-        "precision": built.precision,
-        "optimizer": optim.resolve(settings.optimizer.name, built.device),
-        "trainer.devices": settings.trainer.devices,
-    }
-
-
 def _write_provenance(run: Run, settings: Train) -> None:
     """Which code this is: `provenance.json`, and `git.diff` where it differs from its commit."""
     origin, diff = provenance.collect(provenance.root())
@@ -200,26 +248,7 @@ def _write_provenance(run: Run, settings: Train) -> None:
         files.write(run.folder / "git.diff", diff + "\n")
 
 
-def _steps(settings: Train, built: Assembled, sequences: Sequences, counters: Counters, total: int) -> Steps:
-    """The steps that are left."""
-    stage, trainer = settings.stage, settings.trainer
-    return Steps(
-        sequences,
-        stage.batch_size,
-        trainer.micro_batch,
-        settings.seed,
-        last=total,
-        byte_lengths=byte_lengths(built.tokenizer),
-        pad=built.tokenizer.eos_token_id,
-        first=counters.step,
-        digest=counters.digest,
-        rank=rank(),
-        world=trainer.devices,
-        row=stage.context if stage.packing == "rows" else None,
-    )
-
-
-def _loop(settings: Train, run: Run, built: Assembled, module: Training, steps: Steps) -> None:
+def loop(settings: Train, run: Run, built: Assembled, module: Training, steps: Steps) -> None:
     """Lightning takes the steps; whatever could depend on the machine or on chance is switched off in it."""
     devices = settings.trainer.devices
     lightning = pl.Trainer(
@@ -249,8 +278,11 @@ def _stop(settings: Train, module: Training, reporter: Reporter) -> None:
     raise SystemExit(128 + module.stop_signal)
 
 
-def _result(run: Run, known: dict[str, Any], built: Assembled, counters: Counters, corpus: Corpus) -> dict[str, Any]:
-    """The measurements of a finished run, from its record and from what it was made of."""
+def result_of(
+    run: Run, known: dict[str, Any], made: Made, counters: Counters, parameters_sha256: str
+) -> dict[str, Any]:
+    """The measurements of a finished run, from its record, what it was made of and where it ended."""
+    built, corpus = made.built, made.corpus
     rows = [row for row in metrics.read(run.folder / "metrics.jsonl") if "eval/bpb" in row]
     speeds = metrics.read(run.folder / "speed.jsonl")
     counts = built.counts
@@ -283,6 +315,9 @@ def _result(run: Run, known: dict[str, Any], built: Assembled, counters: Counter
         "data_sha256": known["data"],
         "evaluation_bytes": corpus.evaluation.text_bytes,
         "base": built.base,
+        "language": texts.language(made.settings),
+        **_texts(run, built, made.beside),
+        "parameters_sha256": parameters_sha256,
     }
 
 

@@ -54,6 +54,7 @@ class Training(pl.LightningModule):
         self.stopping = Stopping(self)
         self.masks = masks_of(self.model)
         self.parameters_by_name = adapters.trainable(self.model)
+        self.kept_steps = checkpoint.kept_steps(settings.trainer.keep_checkpoints, total_steps)
 
     # --- Lightning's hooks, in the order in which they happen
 
@@ -151,6 +152,8 @@ class Training(pl.LightningModule):
             self._save(self.path)
         if counters.step == schedule.stable_steps(self.settings.optimizer, self.total_steps) < self.total_steps:
             self._save(checkpoint.stable(self.path))
+        if counters.step in self.kept_steps:
+            self._save(checkpoint.kept(self.path, counters.step))
 
     def _evaluate_and_record(self, row: dict[str, Any]) -> None:
         self._count_seconds()

@@ -62,6 +62,7 @@ def plan(settings: Train) -> tuple[Budget, list[str]]:
         head_chunk=trainer.head_chunk,
         bf16=trainer.precision == "bf16-mixed" or (trainer.precision == "auto" and cuda),
         cuda=cuda,
+        checkpoints=1 + trainer.keep_checkpoints + (settings.optimizer.schedule == "wsd"),
     )
     return result, notes
 
@@ -81,6 +82,9 @@ def rows(budget: Budget) -> list[tuple[str, str, str]]:
     new = budget.vocabulary - budget.base_vocabulary
     trained = (("linear layers", budget.adapter.linears), ("embedding and head, separately", budget.adapter.pair))
     where = " + ".join(what for what, here in trained if here)
+    checkpoints = f"{budget.checkpoints} of {_gigabytes(budget.checkpoint)}" + (
+        ": the newest one, and what trainer.keep_checkpoints and wsd keep" if budget.checkpoints > 1 else ""
+    )
     every = [
         ("Parameters", "", ""),
         ("vocabulary", f"{budget.vocabulary:,}", f"{budget.base_vocabulary:,} and {new:,} new"),
@@ -118,6 +122,8 @@ def rows(budget: Budget) -> list[tuple[str, str, str]]:
         ),
         ("head", _gigabytes(m.head), "one chunk of logits"),
         ("total", _gigabytes(m.total), "an estimate: plan for 10 to 20 % more"),
+        ("Disk", "", ""),
+        ("checkpoints", _gigabytes(budget.checkpoints * budget.checkpoint), checkpoints),
     ]
     return [row for row in every if row[0] != "adapters" or budget.adapter.present]
 

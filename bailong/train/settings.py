@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from omegaconf import MISSING, DictConfig, OmegaConf
 
@@ -67,6 +68,8 @@ class Trainer(Knobs, group="trainer"):
     summed over the whole optimizer step and divided by its target tokens. `precision` is Lightning's (`auto`:
     bf16-mixed on CUDA, 32-true on CPU). `threads` is CPU threads: with several jobs on a machine more than one each is
     far slower.
+    `keep_checkpoints` are kept beside the newest one, evenly spread over the run: `bailong-audit` goes from one to the
+    next.
     """
 
     name: str = MISSING
@@ -78,6 +81,7 @@ class Trainer(Knobs, group="trainer"):
     gradient_checkpointing: bool = False
     head_chunk: int = 1024
     checkpoint_every_steps: int = 200
+    keep_checkpoints: int = 0
     log_every_steps: int = 10
     deterministic: bool = False
 
@@ -85,6 +89,7 @@ class Trainer(Knobs, group="trainer"):
         self.one_of("accelerator", ("auto", "cpu", "cuda"))
         self.one_of("precision", ("auto", "32-true", "bf16-mixed"))
         self.positive("devices", "threads", "micro_batch", "head_chunk", "checkpoint_every_steps", "log_every_steps")
+        self.require(self.keep_checkpoints >= 0, "keep_checkpoints", "0 or more")
 
 
 @dataclass
@@ -197,6 +202,26 @@ class Export:
         one_of("dtype", self.dtype, ("float32", "bfloat16", "float16"))
         for key in ("tokens", "max_logit_difference", "max_kl", "max_kl_original", "max_bpb_difference"):
             require(getattr(self, key) > 0, key, getattr(self, key), "above 0")
+
+
+@dataclass
+class Audit:
+    """Settings of `bailong-audit`.
+
+    `run` is the folder of a run, finished or not. Of the stretches between its checkpoints `segments` are done again,
+    drawn by `seed` (`all`: every one). `fresh` reads the data from its sources and scores the base anew, where else
+    what lies in `outputs/cache` is taken.
+    """
+
+    run: str = MISSING
+    segments: Any = 2  # a number, or a word
+    seed: int = 0
+    fresh: bool = False
+
+    def __post_init__(self) -> None:
+        number = self.segments
+        known = number == "all" or (isinstance(number, int) and not isinstance(number, bool) and number > 0)
+        require(known, "segments", number, "a whole number above 0, or all")
 
 
 def text_name(source: Source) -> str:

@@ -17,6 +17,7 @@ OWN = {
     "prepare": ["data", "engine", "minhash", "pack", "api"],
     "extend": ["tokenizer", "data"],
     "train": ["initializer", "stage", "tokenizer", "experiments", "sweeps"],
+    "audit": [],
     "export": [],
     "evaluate": ["evaluation", "judge", "api@judge.api", "prices"],
     "chat": ["sampling", "generator"],

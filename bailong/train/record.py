@@ -1,0 +1,235 @@
+"""What the files of a run say of it, and whether they say the same: an audit's part that computes nothing again.
+
+Checkpoints against their checksums, the record against the places in it that checkpoints remember, the settings
+against the identity and the fingerprint under which they were begun. Whatever is found here, no other machine or
+version explains it.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bailong.run.folder import difference
+from bailong.train import identity
+from bailong.train.finding import Finding
+from bailong.train.settings import Train
+
+#: hashes in the identity of a run: of what its settings name
+_HASHED = ("data", "tokenizer", "model", "data.replay", "initializer.code")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A checkpoint of a run, without its tensors. `damaged`: the part that does not fit its checksum."""
+
+    path: Path
+    step: int
+    metrics_bytes: int
+    sha256: str
+    damaged: str | None
+
+    @property
+    def name(self) -> str:
+        """Below the run's folder."""
+        return f"{self.path.parent.name}/{self.path.name}"
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Steps between two checkpoints: those behind step `first` up to step `last`.
+
+    Attributes:
+        start: the checkpoint that it goes on from; None from step 0, which the seed makes again.
+        ends: the checkpoints of its last step, for there may be several.
+    """
+
+    first: int
+    last: int
+    start: Kept | None
+    ends: tuple[Kept, ...]
+
+    def __str__(self) -> str:
+        return f"steps {self.first:,} to {self.last:,}"
+
+
+@dataclass
+class Line:
+    """A row of metrics.jsonl with its bytes, the end of the line among them."""
+
+    step: int
+    content: bytes
+
+
+@dataclass
+class Record:
+    """What lies in the folder of a run, and what of it cannot be true.
+
+    Attributes:
+        asked, provenance: run.json and provenance.json. result: result.json; None of a run that is not finished.
+        suspect: stretches whose part of metrics.jsonl is longer or shorter than it was, or whose end is damaged.
+    """
+
+    folder: Path
+    asked: dict[str, Any]
+    result: dict[str, Any] | None
+    provenance: dict[str, Any]
+    checkpoints: list[Kept]
+    lines: list[Line]
+    stretches: list[Stretch] = field(default_factory=list)
+    suspect: list[Stretch] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def last(self) -> int:
+        """The step of the newest checkpoint."""
+        return self.checkpoints[-1].step
+
+
+def read(folder: Path, train: Train, facts: dict[str, Any]) -> Record:
+    """The record of a run, with all that contradicts itself in it.
+
+    Args:
+        train: its settings. facts: its identity as it is now.
+
+    Raises:
+        ValueError: there is nothing that an audit could begin with.
+    """
+    result = json_object(folder / "result.json") if (folder / "result.json").exists() else None
+    provenance = json_object(folder / "provenance.json") if (folder / "provenance.json").exists() else {}
+    record = Record(folder, json_object(folder / "run.json"), result, provenance, [], [])
+    _identity(record, facts)
+    _checkpoints(record)
+    _lines(record)
+    longer = train.extend_run is not None
+    record.stretches = _stretches(record, longer)
+    if not record.stretches:
+        kept = "run it again with trainer.keep_checkpoints=3" if longer else "go on with it first"
+        raise ValueError(
+            f"run={folder} has no stretch to do again: "
+            + (f"it was made longer and kept no checkpoint of where it began ({kept})" if longer else f"{kept}")
+        )
+    _sizes(record)
+    return record
+
+
+def json_object(path: Path) -> dict[str, Any]:
+    """The content of a file of the run.
+
+    Raises:
+        ValueError: it is no JSON object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise ValueError(f"{path} is damaged: it holds no JSON object")
+    return value
+
+
+def _identity(record: Record, facts: dict[str, Any]) -> None:
+    """config.yaml and what it points to, against run.json and result.json."""
+    told = record.asked.get("identity")
+    before = told if isinstance(told, dict) else {}
+    now = json.loads(json.dumps(facts, default=str))
+    keys = sorted({*before, *now}, key=lambda key: (key not in before or key not in now, key))
+    differing = [key for key in keys if before.get(key) != now.get(key)]
+    for key in differing[:1]:
+        # other code may name other settings and take other hashes; a setting that both name is what it is
+        computed = (key not in before) or key in _HASHED or key.startswith("evaluation_texts.")
+        more = "" if len(differing) == 1 else f"in all: {difference(before, facts)}"
+        what = f"identity, {key}, which is read anew"
+        record.findings.append(Finding("run.json", what, now.get(key), before.get(key), computed, more))
+    fingerprint = identity.fingerprint(before)
+    for name, content in (("run.json", record.asked), ("result.json", record.result)):
+        if content is not None and content.get("fingerprint") != fingerprint:
+            found = content.get("fingerprint")
+            record.findings.append(Finding(name, "fingerprint of the identity", fingerprint, found, False))
+
+
+def _checkpoints(record: Record) -> None:
+    """Every checkpoint of the run in the order of its steps, `last.ckpt` behind others of the same step."""
+    from bailong.train import checkpoint
+
+    found = []
+    for path in sorted((record.folder / "checkpoints").glob("*.ckpt")):
+        try:
+            content = checkpoint.load(path)
+            counters, sha256 = checkpoint.Counters(**content["counters"]), str(content["sha256"])
+            step, size = int(counters.step), int(counters.metrics_bytes)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            place = f"checkpoints/{path.name}"
+            record.findings.append(Finding(place, "content", "a readable checkpoint", str(error), False))
+            continue
+        kept = Kept(path, step, size, sha256, checkpoint.damaged(content))
+        if kept.damaged:
+            what = f"{kept.damaged} of step {step:,}"
+            record.findings.append(Finding(kept.name, what, "those of its checksum", "others", False))
+        if path.name.startswith("step-") and path != checkpoint.kept(path, step):
+            record.findings.append(Finding(kept.name, "step", path.stem.removeprefix("step-"), step, False))
+        found.append(kept)
+    if not found:
+        raise ValueError(f"run={record.folder} holds no checkpoint that can be read: there is nothing to compare with")
+    record.checkpoints = sorted(found, key=lambda kept: (kept.step, kept.path.name == "last.ckpt"))
+
+
+def _lines(record: Record) -> None:
+    """The rows of metrics.jsonl, without lines that cannot be one."""
+    path, wrong = record.folder / "metrics.jsonl", []
+    *lines, rest = (path.read_bytes() if path.exists() else b"").split(b"\n")
+    for number, line in enumerate(lines, 1):
+        before = record.lines[-1].step if record.lines else -1
+        try:
+            step = int(json.loads(line)["step"])
+        except (ValueError, KeyError, TypeError):
+            wrong.append((f"line {number}", "a row with its step", line.decode(errors="replace")))
+            continue
+        if step <= before:
+            wrong.append((f"step of line {number}", f"above {before}", step))
+            continue
+        record.lines.append(Line(step, line + b"\n"))
+    if rest and record.result is not None:  # else a killed process left it, and it is cut off when the run goes on
+        wrong.append((f"line {len(lines) + 1}", "the end of the file", rest.decode(errors="replace")))
+    for what, expected, found in wrong[:1]:
+        more = f"{len(wrong):,} lines are wrong" if len(wrong) > 1 else ""
+        record.findings.append(Finding("metrics.jsonl", what, expected, found, False, more))
+
+
+def _stretches(record: Record, longer: bool) -> list[Stretch]:
+    """From each checkpoint to the next; of a run that was made longer, without the steps of the run that it goes on
+    from, whose evaluations stood elsewhere."""
+    steps = sorted({kept.step for kept in record.checkpoints})
+    at = {step: tuple(kept for kept in record.checkpoints if kept.step == step) for step in steps}
+    begins = steps if longer else [0, *(step for step in steps if step > 0)]
+    pairs = zip(begins[:-1], begins[1:], strict=True)
+    # `at[0]` would do as well: made again from the seed, the first stretch proves new rows and adapters too
+    return [Stretch(a, b, at[a][0] if a else None, at[b]) for a, b in pairs]
+
+
+def _sizes(record: Record) -> None:
+    """How long metrics.jsonl was at each checkpoint; in a stretch where that does not fit, rows are gone or new."""
+    for stretch in record.stretches:
+        end = stretch.ends[0]
+        begin = stretch.start.metrics_bytes if stretch.start else 0
+        now = sum(len(line.content) for line in _within(record.lines, stretch))
+        if end.metrics_bytes - begin != now and not any(
+            kept.damaged for kept in (*stretch.ends, stretch.start) if kept
+        ):
+            what = f"bytes of the rows of {stretch}, by {end.name}"
+            record.findings.append(Finding("metrics.jsonl", what, end.metrics_bytes - begin, now, False))
+            record.suspect.append(stretch)
+        elif any(kept.damaged for kept in stretch.ends):
+            record.suspect.append(stretch)
+    beyond = [line.step for line in record.lines if line.step > record.last]
+    if beyond and record.result is not None:
+        record.findings.append(Finding("metrics.jsonl", "row behind the last step", None, beyond[0], False))
+
+
+def _within(lines: list[Line], stretch: Stretch) -> list[Line]:
+    return [line for line in lines if covers(stretch, line.step)]
+
+
+def covers(stretch: Stretch, step: int) -> bool:
+    """Whether a row of that step is written within the stretch: the row of step 0 belongs to the first one."""
+    return stretch.first < step <= stretch.last or (step == 0 and stretch.start is None)
