@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -248,10 +249,10 @@ class Steps:
         return running.hexdigest(), len(targets), int(self.byte_lengths[targets].sum())
 
     def _micro_batches(self, samples: list[tuple[np.ndarray, np.ndarray]]) -> list[MicroBatch]:
-        """Longest rows first, as many of about one length at a time as hold the tokens of `micro_batch` full ones.
+        """Longest rows first, those of about one length together, none with more tokens than `micro_batch` full ones.
 
-        Which of them are trained on together changes nothing in what is learned; in the order of the data a fifth to a
-        third of all places would be padding where documents are short.
+        Which of them are trained on together changes nothing in what is learned; in the order of the data a third of
+        all places would be padding where documents are short.
         """
         lengths = np.asarray([len(inputs) for inputs, _ in samples])
         if self.row is None:
@@ -259,13 +260,8 @@ class Steps:
         else:
             packed = packing.rows(lengths, self.row, self.world)
         rows = [[samples[i] for i in row] for row in packed]
-        places = self.micro_batch * (self.row or self.sequences.context)
+        falling = np.asarray([lengths[row].sum() for row in packed])
         # A device without a micro-batch would leave the others waiting for its gradients.
         most = len(rows) // self.world
-        found, first = [], 0
-        while first < len(rows):
-            longest = max(1, int(lengths[packed[first]].sum()))
-            size = max(1, min(places // longest, most))
-            found.append(collate(rows[first : first + size], self.pad, self.row is not None))
-            first += size
-        return found
+        cuts = packing.passes(falling, self.micro_batch * (self.row or self.sequences.context), most)
+        return [collate(rows[a:b], self.pad, self.row is not None) for a, b in pairwise(cuts)]

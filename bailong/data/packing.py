@@ -7,6 +7,8 @@ import numpy as np
 STRATEGIES = ("concat", "truncate", "best_fit")
 #: numbers of rows that are tried for a step of dialogues
 CANDIDATES = 8
+#: what a forward pass costs beside its places, in shares of a full one: some kernels are started whatever their size
+PASS = 1 / 16
 
 
 def best_fit(lengths: np.ndarray, capacity: int) -> tuple[np.ndarray, np.ndarray]:
@@ -72,6 +74,35 @@ def rows(lengths: np.ndarray, capacity: int, at_least: int = 1) -> list[list[int
     while len(packed) < at_least:
         packed.append([max(packed, key=len).pop()])
     return sorted(packed, key=lambda row: (-int(lengths[row].sum()), row))
+
+
+def passes(falling: np.ndarray, places: int, most: int) -> list[int]:
+    """Where to cut rows, longest first, into forward passes, each padded to its first: the cheapest way.
+
+    A pass costs its places, padding included, and `PASS` of `places` beside them. So rows of one length go as many at a
+    time as there is room for, and a few long ones do not have many short ones padded to their length.
+
+    Args:
+        falling: [rows] tokens of each, in falling order. places: of a pass at most, but for a single row.
+        most: rows of a pass.
+
+    Returns:
+        The first row of each pass, and the number of rows.
+    """
+    falling = np.maximum(falling, 1)
+    begins = np.arange(len(falling))
+    best, cut = np.zeros(len(falling) + 1), np.zeros(len(falling) + 1, dtype=np.int64)
+    for end in range(1, len(falling) + 1):
+        taken = end - begins[:end]
+        size = taken * falling[:end]
+        cost = best[:end] + size + PASS * places
+        cost[(taken > 1) & ((size > places) | (taken > most))] = np.inf
+        cut[end] = np.argmin(cost)
+        best[end] = cost[cut[end]]
+    found = [len(falling)]
+    while found[-1]:
+        found.append(int(cut[found[-1]]))
+    return found[::-1]
 
 
 def _fill(sizes: np.ndarray, capacity: int) -> tuple[int, np.ndarray]:

@@ -1,8 +1,9 @@
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
 
+from bailong.data import packing
 from bailong.data.batches import Sequences, Steps
 from bailong.data.order import shuffled
 from bailong.data.tokens import IGNORE, TokenizedText
@@ -109,7 +110,7 @@ def rows(step):
             yield inputs[:end], targets[:end]
 
 
-def test_a_micro_batch_holds_as_many_tokens_as_full_rows_do_and_rows_of_about_one_length(documents):
+def test_a_micro_batch_holds_no_more_tokens_than_full_rows_do(documents):
     """Of documents of mixed length; nothing is lost, and what a step counts does not depend on it."""
     one_each = list(steps(documents, batch_size=12, micro_batch=1, last=5))
     for micro_batch in (1, 2, 3):
@@ -119,8 +120,6 @@ def test_a_micro_batch_holds_as_many_tokens_as_full_rows_do_and_rows_of_about_on
             lengths = [micro.inputs.shape[1] for micro in step.micro_batches]
             assert lengths == sorted(lengths, reverse=True)
             assert all(micro.inputs.size <= micro_batch * 6 for micro in step.micro_batches)
-            for micro, after in pairwise(step.micro_batches):  # and one more row would not have fitted
-                assert (len(micro.inputs) + 1) * micro.inputs.shape[1] > micro_batch * 6 >= after.inputs.size
 
 
 def test_of_mixed_documents_little_is_padding():
@@ -133,7 +132,7 @@ def test_of_mixed_documents_little_is_padding():
     places = sum(micro.inputs.size for step in made for micro in step.micro_batches)
     order = shuffled(np.arange(4 * 64), 256, 0)
     in_order = [max(len(sequences[i][0]) for i in order[k : k + 4]) * 4 for k in range(0, 4 * 64, 4)]
-    assert 1 - targets / places < 0.3 * (1 - targets / sum(in_order)), "a third of that in the order of the data"
+    assert 1 - targets / places < 0.2 * (1 - targets / sum(in_order)), "a fifth of that in the order of the data"
     assert len(next(iter(made)).micro_batches) < 64 / 4, "short documents share a pass"
 
 
@@ -147,3 +146,24 @@ def test_full_sequences_come_as_the_knob_says(documents):
 def test_text_too_short_for_one_sequence_is_refused():
     with pytest.raises(ValueError, match="fills no sequence"):
         Sequences(text([[5, 6]]), 64, "concat", BOS).require_one()
+
+
+def test_passes_are_cut_in_the_cheapest_way():
+    """Against every way to cut a few rows."""
+    generator = np.random.default_rng(0)
+    for places, most in ((40, 7), (64, 2), (200, 7), (10, 7)):
+        falling = np.sort(generator.integers(1, 30, 7))[::-1]
+
+        def cost(cuts, falling=falling, places=places, most=most):
+            sizes = [((b - a) * falling[a], b - a) for a, b in pairwise(cuts)]
+            if any(rows > 1 and (size > places or rows > most) for size, rows in sizes):
+                return float("inf")
+            return sum(size + packing.PASS * places for size, _ in sizes)
+
+        found = packing.passes(falling, places, most)
+        every = [[0, *inner, 7] for n in range(7) for inner in combinations(range(1, 7), n)]
+        assert found[0] == 0 and found[-1] == 7 and cost(found) == min(map(cost, every))
+
+
+def test_documents_without_a_token_are_no_fault():
+    assert packing.passes(np.asarray([3, 0, 0]), 6, 3)[-1] == 3

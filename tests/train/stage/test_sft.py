@@ -266,7 +266,7 @@ def test_neither_rows_nor_accumulation_change_loss_or_gradients(text, model):
     )
     corpus = tokens.Corpus(corpus.folder, folded, folded, [], [])
     tokenizer = text[1]
-    one = next(iter(steps(corpus, tokenizer, None, micro_batch=16, last=1)))
+    one = next(iter(steps(corpus, tokenizer, None, micro_batch=160, last=1)))
     assert len(one.micro_batches) == 1
     loss, gradient = gradients(model, one)
     for row, micro_batch in ((None, 4), (None, 1), (1024, 1), (1024, 4)):
