@@ -175,6 +175,14 @@ class Alphabet:
             self.has(c) or self._own.match(c) or regex.match(r"[\p{sc=Zyyy}\p{sc=Zinh}]", c) for c in there
         )
 
+    @lru_cache(maxsize=1 << 16)  # noqa: B019
+    def reaches(self, character: str) -> bool:
+        """Whether a new token may stand in text for the sake of this character: one of the scripts' own, or one whose
+        UTF-8 begins as theirs does (a token may end there), as digits and signs of the scripts do.
+        """
+        encoded = character.encode("utf-8", "surrogatepass")
+        return self.owns(character) or any(self.begins(encoded[:size]) for size in range(1, len(encoded)))
+
     @lru_cache(maxsize=1 << 20)  # noqa: B019
     def may(self, token: bytes) -> bool:
         """Whether these bytes may be a new token."""
