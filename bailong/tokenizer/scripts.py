@@ -11,7 +11,7 @@ from typing import Any
 import regex
 from babel.core import Locale, get_global
 
-from bailong.text.language import language as known
+from bailong.text.language import code as language_code
 from bailong.tokenizer.merge import is_cjk
 
 #: ISO 15924 names that stand for several scripts, or for one by another name (Unicode has one Han)
@@ -46,8 +46,7 @@ def scripts_of(language: str) -> tuple[str, ...]:
     """
     parts = language.replace("_", "-").split("-")
     aliases: Any = get_global("language_aliases")
-    named = known(language)
-    first = named.code if named else parts[0].lower()
+    first = language_code(language)
     parts[:1] = aliases.get(first, first).split("_")
     script = next((part.title() for part in parts[1:] if len(part) == 4 and part.isalpha()), None)
     if script is None:
