@@ -362,9 +362,12 @@ def _same_text(name: str, finished: list[RunRecord]) -> Check:
 def _same(name: str, runs: list[RunRecord], key: str, otherwise: str, pair: Pair | None = None) -> Check:
     """Whether `key` is one value over all runs, or within the runs that `pair` puts together."""
     values: dict[Any, set[str]] = {}
+    silent = 0
     for run in runs:
         value = getattr(run, key) if key in ("git_commit", "hardware", "tokenizer") else run.result.get(key)
-        if value not in (None, ""):
+        if value in (None, ""):
+            silent += 1
+        else:
             values.setdefault(pair(run) if pair else None, set()).add(str(value))
     if not values:
         return Check(name, None, "not recorded yet")
@@ -376,9 +379,10 @@ def _same(name: str, runs: list[RunRecord], key: str, otherwise: str, pair: Pair
         shown = sorted({_digest(value) for where in differing for value in values[where]})
         where = f" for {len(differing)} of {together}" if pair else ""
         return Check(name, False, f"{', '.join(shown[:4])}{'…' if len(shown) > 4 else ''}{where}: {otherwise}")
-    if pair:
-        return Check(name, True, f"for each of {together}")
-    return Check(name, True, _digest(next(iter(values[None]))))
+    found = f"for each of {together}" if pair else _digest(next(iter(values[None])))
+    if silent:
+        return Check(name, None, f"{found}, and {silent} of {len(runs)} runs do not tell")
+    return Check(name, True, found)
 
 
 def _digest(value: str) -> str:

@@ -346,6 +346,14 @@ def test_the_own_tokenizer_of_one_base_is_one(tmp_path: Path) -> None:
     assert check(found, "Same tokenizer").ok and check(found, "Same tokenizer").detail == "own of aaaaaaaaaa"
 
 
+@pytest.mark.parametrize(("key", "name"), [("data_order", "Same data order"), ("data_sha256", "Same data")])
+def test_a_run_that_does_not_tell_is_not_taken_to_agree(tmp_path: Path, key: str, name: str) -> None:
+    sweep = write_sweep(tmp_path, CURVES)
+    write_run(sweep / "initializer=zip_tie,seed=1", CURVES["zip_tie"][1], "zip_tie", 1, result={key: None})
+    found = check(compared(sweep), name)
+    assert found.ok is None and found.detail.endswith(", and 1 of 6 runs do not tell")
+
+
 def test_seeds_are_counted_apart_from_tokenizers(tmp_path: Path) -> None:
     for seed in (0, 1):
         write_arm(tmp_path / f"n{seed}", "no_extension", seed, None, 2, data_order=f"n{seed}")
