@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import itertools
 import re
 import shutil
 import sys
@@ -22,6 +23,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from bailong.compare import facts, statements, table, texts
 from bailong.compare.comparison import METRICS, Choice, Comparison, Reach, choice_of, compare_runs, measure
@@ -42,13 +45,17 @@ class Sweep:
     """A sweep whose figures stand on the pages.
 
     Attributes:
+        of: the experiment and the sweep that its runs are of.
         baseline: the initializer that the others are set against.
         figures: what is written between the marks, by name.
+        columns: what these are made of, beside what every run has.
     """
 
     name: str
+    of: tuple[str, str]
     baseline: str
     figures: Callable[[Rows], dict[str, str]]
+    columns: tuple[str, ...]
 
     @property
     def file(self) -> Path:
@@ -59,8 +66,15 @@ class Sweep:
         return ROOT / "experiments" / f"{self.name}_initializers.svg"
 
     @property
+    def arms(self) -> set[tuple[str, str]]:
+        """Initializers and seeds, as `sweeps/` lists them."""
+        asked = yaml.safe_load((ROOT / "sweeps" / f"{self.of[1]}.yaml").read_text(encoding="utf-8"))
+        lists = (str(asked["hydra"]["sweeper"]["params"][key]).split(", ") for key in ("initializer", "seed"))
+        return set(itertools.product(*lists))
+
+    @property
     def rows(self) -> Rows:
-        return list(csv.DictReader(io.StringIO(self.file.read_text(encoding="utf-8"))))
+        return read_again(self.file.read_text(encoding="utf-8"))
 
 
 # --- the file ----------------------------------------------------------------------------------------
@@ -76,6 +90,33 @@ def rows_of(comparison: Comparison) -> list[dict[str, Any]]:
     if unfinished:
         raise ValueError(f"not finished: {', '.join(unfinished)}; the same sweep goes on")
     return [_row(run, comparison) for choice in comparison.choices for run in choice.runs]
+
+
+def checked(sweep: Sweep, comparison: Comparison) -> str:
+    """The file of a sweep, as `rows_of` has it.
+
+    Raises:
+        ValueError: these are other runs than those of the sweep, or they lack what the pages show.
+    """
+    runs = comparison.runs.runs
+    if others := sorted({f"{run.experiment}/{run.sweep or 'runs'}" for run in runs} - {"/".join(sweep.of)}):
+        raise ValueError(f"{sweep.name} is of {'/'.join(sweep.of)}, and these are runs of {', '.join(others)}")
+    rows = rows_of(comparison)
+    found = {(str(row["initializer"]), str(row["seed"])) for row in rows}
+    for word, apart in (("lacks", sweep.arms - found), ("has besides", found - sweep.arms)):
+        if apart:
+            named = "; ".join(f"initializer={name} seed={seed}" for name, seed in sorted(apart))
+            raise ValueError(f"the sweep {sweep.of[1]} {word} {named}")
+    if len(rows) > len(found):
+        raise ValueError(f"the sweep {sweep.of[1]} has {len(rows)} runs for {len(found)} initializers and seeds")
+    if lacking := [key for key in sweep.columns if any(key not in row for row in rows)]:
+        raise ValueError(f"the pages show {', '.join(lacking)}, and there are runs that did not measure it")
+    return text_of(rows)
+
+
+def read_again(text: str) -> Rows:
+    """The rows of a file."""
+    return list(csv.DictReader(io.StringIO(text)))
 
 
 def _row(run: RunRecord, comparison: Comparison) -> dict[str, Any]:
@@ -223,8 +264,8 @@ def smollm2(rows: Rows) -> dict[str, str]:
 
 
 SWEEPS = {
-    "demo": Sweep("demo", "random", demo),
-    "smollm2": Sweep("smollm2", "zip_tie", smollm2),
+    "demo": Sweep("demo", ("tiny", "initializers"), "random", demo, ("tokens_to_baseline",)),
+    "smollm2": Sweep("smollm2", ("smollm2_zht", "controls"), "zip_tie", smollm2, (*SHOWN, *BASE.values())),
 }
 
 
@@ -291,9 +332,10 @@ def filled(page: str, found: dict[str, str]) -> str:
     return REGION.sub(lambda m: f"<!-- figure {m[1]} -->{m[2]}{found[m[1]]}{m[4]}<!-- /figure -->", page)
 
 
-def every_figure() -> dict[str, str]:
-    """Of all sweeps, by the name of the mark."""
-    return {name: text for sweep in SWEEPS.values() for name, text in sweep.figures(sweep.rows).items()}
+def every_figure(fresh: dict[str, Rows] | None = None) -> dict[str, str]:
+    """Of all sweeps, by the name of the mark. `fresh`: rows of a sweep that are not in its file yet."""
+    rows = {name: sweep.rows for name, sweep in SWEEPS.items() if name not in (fresh or {})} | (fresh or {})
+    return {mark: text for name, sweep in SWEEPS.items() for mark, text in sweep.figures(rows[name]).items()}
 
 
 def main() -> int:
@@ -301,27 +343,30 @@ def main() -> int:
     parser.add_argument("sweep", nargs="?", choices=SWEEPS, help="whose figures; without it the pages are only checked")
     parser.add_argument("runs", nargs="?", help="folder of the sweep")
     asked = parser.parse_args()
-    if asked.sweep:
-        sweep, drawing = SWEEPS[asked.sweep], Path(asked.runs or ".") / "curves.svg"
+    pages = {place: place.read_text(encoding="utf-8") for place in PAGES}
+    if not asked.sweep:
+        found = every_figure()
+        stale = [place for place, page in pages.items() if filled(page, found) != page]
+        for place in stale:
+            print(f"{place.relative_to(ROOT)}: says something else")
+        return 1 if stale else 0
+    sweep, drawing = SWEEPS[asked.sweep], Path(asked.runs or ".") / "curves.svg"
+    try:
         if not drawing.is_file():
-            print(f"error: {drawing} is not there: bailong-compare runs={asked.runs} draws it", file=sys.stderr)
-            return 2
-        try:
-            write(sweep.file, text_of(rows_of(compare_runs(read([asked.runs]), baseline=sweep.baseline))))
-        except ValueError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 2
-        shutil.copyfile(drawing, sweep.drawing)
-    found = every_figure()
-    stale = 0
-    for place in PAGES:
-        page = place.read_text(encoding="utf-8")
-        if (new := filled(page, found)) != page:
-            stale += not asked.sweep
-            if asked.sweep:
-                write(place, new)
-            print(f"{place.relative_to(ROOT)}: {'filled' if asked.sweep else 'says something else'}")
-    return 1 if stale else 0
+            raise ValueError(f"{drawing} is not there: bailong-compare runs={asked.runs} draws it")
+        text = checked(sweep, compare_runs(read([asked.runs]), baseline=sweep.baseline))
+        found = every_figure({asked.sweep: read_again(text)})
+        new = {place: filled(page, found) for place, page in pages.items()}
+    except (ValueError, KeyError) as error:
+        print(f"error: {error}; nothing was written", file=sys.stderr)
+        return 2
+    write(sweep.file, text)
+    shutil.copyfile(drawing, sweep.drawing)
+    for place, page in new.items():
+        if page != pages[place]:
+            write(place, page)
+            print(f"{place.relative_to(ROOT)}: filled")
+    return 0
 
 
 if __name__ == "__main__":

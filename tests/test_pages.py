@@ -2,7 +2,10 @@
 
 import csv
 import io
+import json
 import re
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,17 +13,9 @@ import pytest
 from bailong.compare.comparison import compare_runs
 from bailong.compare.runs import read
 from benchmarks import pages
-from tests.compare.folders import write_sweep
+from tests.compare.folders import write_run, write_sweep
 
 ROWS = pages.SWEEPS["demo"].rows
-ARMS = {
-    "demo": {(name, str(seed)) for name in ("random", "mean", "zip_tie") for seed in (0, 1, 2)},
-    "smollm2": {
-        (name, str(seed))
-        for name in ("random", "random_matched", "mean", "zip_tie", "zip_tie_shuffled", "no_extension")
-        for seed in (0, 1)
-    },
-}
 
 
 @pytest.mark.parametrize("page", pages.PAGES, ids=lambda page: page.relative_to(pages.ROOT).as_posix())
@@ -38,7 +33,8 @@ def test_every_figure_has_its_place() -> None:
 @pytest.mark.parametrize("name", pages.SWEEPS)
 def test_a_file_is_one_sweep_of_one_machine_and_commit(name: str) -> None:
     rows = pages.SWEEPS[name].rows
-    assert {(row["initializer"], row["seed"]) for row in rows} == ARMS[name] and len(rows) == len(ARMS[name])
+    arms = pages.SWEEPS[name].arms
+    assert {(row["initializer"], row["seed"]) for row in rows} == arms and len(rows) == len(arms) >= 9
     assert len({row["git_commit"] for row in rows}) == len({row["hardware"] for row in rows}) == 1
     assert not rows[0]["git_commit"].endswith("+"), "made from a clean tree"
     assert all(re.fullmatch(r"20\d\d-\d\d-\d\dT.*", row["started"]) for row in rows)
@@ -96,3 +92,60 @@ def test_unfinished_runs_are_refused(tmp_path: Path) -> None:
     (sweep / "initializer=zip_tie,seed=0" / "result.json").unlink()
     with pytest.raises(ValueError, match="not finished: initializer=zip_tie,seed=0"):
         pages.rows_of(compare_runs(read([sweep])))
+
+
+def demo_runs(folder: Path) -> Path:
+    """Runs as those of the demo."""
+    arms = [(name, int(seed)) for name, seed in sorted(pages.SWEEPS["demo"].arms)]
+    for i, (name, seed) in enumerate(arms):
+        write_run(folder / f"initializer={name},seed={seed}", [4 + i / 100, 3, 2 + i / 50], name, seed, train_every=11)
+    (folder / "curves.svg").write_text("<svg/>")
+    return folder
+
+
+def edited(folder: Path, name: str, **more: object) -> None:
+    place = folder / name
+    place.write_text(json.dumps(json.loads(place.read_text()) | more))
+
+
+OTHERS = {
+    "another sweep": lambda at: [edited(run, "run.json", sweep="adapters") for run in at.glob("initializer=*")],
+    "a seed less": lambda at: shutil.rmtree(at / "initializer=zip_tie,seed=2"),
+    "a run more": lambda at: write_run(at / "initializer=zip_tie,seed=7", [4, 3, 2], "zip_tie", 7),
+    "two tokenizers": lambda at: edited(at / "initializer=mean,seed=0", "result.json", tokenizer_sha256="u" * 64),
+    "no drawing": lambda at: (at / "curves.svg").unlink(),
+    "an unfinished run": lambda at: (at / "initializer=mean,seed=1" / "result.json").unlink(),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_runs_that_are_not_the_sweep_write_nothing(other: str, tmp_path: Path, monkeypatch, capsys) -> None:
+    root = a_copy(tmp_path / "root", monkeypatch)
+    runs = demo_runs(tmp_path / "runs")
+    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    OTHERS[other](runs)
+    monkeypatch.setattr(sys, "argv", ["pages.py", "demo", str(runs)])
+    assert pages.main() == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: ") and told.endswith("; nothing was written\n") and told.count("\n") == 1
+    assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
+
+
+def test_the_runs_of_the_sweep_fill_file_drawing_and_pages(tmp_path: Path, monkeypatch, capsys) -> None:
+    root = a_copy(tmp_path / "root", monkeypatch)
+    monkeypatch.setattr(sys, "argv", ["pages.py", "demo", str(demo_runs(tmp_path / "runs"))])
+    assert pages.main() == 0, capsys.readouterr().err
+    assert (root / "experiments" / "demo_initializers.svg").read_text() == "<svg/>"
+    assert len(pages.SWEEPS["demo"].rows) == 9 and pages.SWEEPS["demo"].rows[0]["hardware"] == "AMD EPYC, 2 cores"
+    monkeypatch.setattr(sys, "argv", ["pages.py"])
+    assert pages.main() == 0
+
+
+def a_copy(root: Path, monkeypatch) -> Path:
+    """The repository's pages, files and sweeps elsewhere, as those that are written to."""
+    for name in ("experiments", "sweeps"):
+        shutil.copytree(pages.ROOT / name, root / name)
+    shutil.copy(pages.ROOT / "README.md", root)
+    monkeypatch.setattr(pages, "ROOT", root)
+    monkeypatch.setattr(pages, "PAGES", (root / "README.md", root / "experiments" / "README.md"))
+    return root

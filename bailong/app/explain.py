@@ -14,10 +14,11 @@ from typing import Any, NoReturn
 
 import yaml
 from hydra.errors import HydraException, OverrideParseException
+from omegaconf import MISSING
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from bailong.app import workspace
-from bailong.app.schema import known_keys
+from bailong.app.schema import COMMANDS, known_keys
 from bailong.data.settings import Source
 from bailong.run.checks import did_you_mean
 from bailong.run.process import Interrupted, interruptible
@@ -134,8 +135,13 @@ def explain(error: Exception, keys: set[str], command: str = "train") -> str:
         return f"unknown key {key}{_nearest(key, keys)}"
     if found := re.search(r"Error merging override ([^=\s]+=.*)\s+Cannot convert '(?:list|dict)' to string", text):
         return f"{found[1]} is not accepted: it must be one word or path"
-    if found := re.search(r"Error merging override ([^=\s]+)=null\s[\s\S]*(?:not Optional|not optional)", text):
-        return f"{found[1]}=null is not accepted: it needs a value; --cfg job prints the one that it has"
+    if found := re.search(r"Error merging override ([^=\s]+)=(?i:null)\s[\s\S]*(?:not Optional|not optional)", text):
+        return _null(found[1], command)
+    inner = r"Error merging override ([^=\s]+)=[\s\S]*Incompatible value 'None' for field[\s\S]*?full_key: (\S+)"
+    if found := re.search(inner, text):  # of one of the things in a list
+        key = found[2].split(".")[-1]
+        without = "" if key in _needed(Source) else f"; left out, it is {getattr(Source, key, '')!r}"
+        return f"{found[1]}[].{key}=null is not accepted: it needs a value{without}"
     if found := re.search(
         r"Error merging override ([^=\s]+=.*?)\s+(?:Invalid (?:type|value)|Cannot merge|field )", text
     ):
@@ -156,6 +162,19 @@ def explain(error: Exception, keys: set[str], command: str = "train") -> str:
     if found and ("Multiple values" in text or "more than once" in text):
         return f"write {found[1]}=NAME once, without a plus sign"
     return " ".join(text.split())
+
+
+def _null(key: str, command: str) -> str:
+    """What to give in place of null where a value is needed."""
+    if key in _needed(COMMANDS[command]):
+        word = "model" if (command, key) == ("chat", "path") else key  # as its command line calls it
+        return f"{word}=null is not accepted: give it as {word}=..."
+    return f"{key}=null is not accepted: it needs a value; --cfg job prints the one that it has"
+
+
+def _needed(settings: Any) -> list[str]:
+    """Fields that have no value unless one is given."""
+    return [field.name for field in dataclasses.fields(settings) if field.default == MISSING]
 
 
 def _interpolated(error: Exception) -> str:

@@ -15,6 +15,7 @@ from bailong.compare import texts
 from bailong.compare.runs import DROPOUT, RunRecord, Runs
 from bailong.compare.statistics import Estimate, area, estimate, first_reach
 from bailong.compare.texts import TextFigures
+from bailong.report.units import plural
 from bailong.run.checks import did_you_mean
 from bailong.run.folder import IGNORED
 
@@ -160,9 +161,7 @@ def compare_runs(
 
 def unit_of(runs: Sequence[RunRecord]) -> str:
     """What curves are over: tokens, unless several tokenizers made them; then the bytes of text that they stand for."""
-    identity = (run.record.get("identity") for run in runs)
-    # None is the base's own tokenizer, and not that nobody says
-    made = {facts["tokenizer"] for facts in identity if isinstance(facts, dict) and "tokenizer" in facts}
+    made = {run.tokenizer for run in runs if run.tokenizer}
     counted = all("bytes" in row for run in runs for row in run.rows if "tokens" in row)
     return "bytes" if len(made) > 1 and counted else "tokens"
 
@@ -281,9 +280,11 @@ def _checks(comparison: Comparison, pair: Pair) -> Iterator[Check]:
         ]
         others += [  # known by their content, for the same text or tokenizer may lie in several places
             word
-            for word in ("data", "tokenizer")
-            if not any(key.startswith(word) for key in comparison.by)
-            and len({run.result.get(f"{word}_sha256") for run in finished}) > 1
+            for word, found in (
+                ("data", {run.result.get("data_sha256") for run in finished}),
+                ("tokenizer", {run.tokenizer for run in finished}),
+            )
+            if not any(key.startswith(word) for key in comparison.by) and len(found) > 1
         ]
         detail = f"choices also differ in {', '.join(others)}" if others else f"{comparison.label}, and the seed"
         yield Check("Only the choice differs", not others, detail)
@@ -294,12 +295,12 @@ def _checks(comparison: Comparison, pair: Pair) -> Iterator[Check]:
     if several:
         yield _same_seeds(comparison, pair)
     # a batch is so many tokens, so each tokenizer has batches of its own
-    batches = pair if comparison.unit == "tokens" else lambda run: (*pair(run), run.result.get("tokenizer_sha256"))
+    batches = pair if comparison.unit == "tokens" else lambda run: (*pair(run), run.tokenizer)
     yield _same("Same data order", finished, "data_order", "batches come in another order", batches)
     yield _same("Same data", finished, "data_sha256", "they were trained on different data")
     for name in comparison.texts:
         yield _same_text(name, finished)
-    yield _same("Same tokenizer", finished, "tokenizer_sha256", "compare bits per byte only, never the loss")
+    yield _same("Same tokenizer", finished, "tokenizer", "compare bits per byte only, never the loss")
     if comparison.unit == "bytes":  # steps are of tokens
         yield _same_bytes(finished)
     else:
@@ -361,20 +362,27 @@ def _same_text(name: str, finished: list[RunRecord]) -> Check:
 def _same(name: str, runs: list[RunRecord], key: str, otherwise: str, pair: Pair | None = None) -> Check:
     """Whether `key` is one value over all runs, or within the runs that `pair` puts together."""
     values: dict[Any, set[str]] = {}
+    silent = 0
     for run in runs:
-        value = run.result.get(key) if key not in ("git_commit", "hardware") else getattr(run, key)
-        if value not in (None, ""):
+        value = getattr(run, key) if key in ("git_commit", "hardware", "tokenizer") else run.result.get(key)
+        if value in (None, ""):
+            silent += 1
+        else:
             values.setdefault(pair(run) if pair else None, set()).add(str(value))
     if not values:
         return Check(name, None, "not recorded yet")
+    together = plural(len(values), "seed")
+    if len(values) > len({run.seed for run in runs}):
+        together = plural(len(values), "group") + " of runs of one seed, setting and tokenizer"
     differing = [where for where, found in values.items() if len(found) > 1]
     if differing:
         shown = sorted({_digest(value) for where in differing for value in values[where]})
-        where = f" for {len(differing)} of {len(values)} seeds" if pair else ""
+        where = f" for {len(differing)} of {together}" if pair else ""
         return Check(name, False, f"{', '.join(shown[:4])}{'…' if len(shown) > 4 else ''}{where}: {otherwise}")
-    if pair:
-        return Check(name, True, f"for each of {len(values)} seed{'s' if len(values) > 1 else ''}")
-    return Check(name, True, _digest(next(iter(values[None]))))
+    found = f"for each of {together}" if pair else _digest(next(iter(values[None])))
+    if silent:
+        return Check(name, None, f"{found}, and {silent} of {len(runs)} runs do not tell")
+    return Check(name, True, found)
 
 
 def _digest(value: str) -> str:

@@ -81,6 +81,16 @@ class RunRecord:
         return bool(self._git("dirty"))
 
     @property
+    def tokenizer(self) -> str:
+        """What tells the tokenizer that cut its text: a hash; of the base's own, which has none, the base it came with
+        (`own of 23b3540d`). Empty where the run did not record it."""
+        told = self.record.get("identity")
+        identity = told if isinstance(told, dict) and "tokenizer" in told else {}
+        if not identity and "tokenizer_sha256" not in self.result:
+            return ""
+        return identity.get("tokenizer") or self.result.get("tokenizer_sha256") or _own(identity.get("model"))
+
+    @property
     def hardware(self) -> str:
         """`AMD EPYC, 2 cores`, or the GPU and how many of them; empty where the run did not record it."""
         found = self.provenance.get("hardware")
@@ -117,7 +127,7 @@ class RunRecord:
         """A number of `result.json`, or the latest known one of an unfinished run (None: unknown)."""
         if key in self.result:
             return self.result[key]
-        if key in ("steps", "tokens"):
+        if key in ("steps", "tokens", "bytes"):
             return self.rows[-1].get(key.replace("steps", "step")) if self.rows else None
         return self.speed.get(key)
 
@@ -245,6 +255,12 @@ def _alive(pid: object) -> bool:
     except OSError as error:
         return isinstance(error, PermissionError)  # it is somebody else's
     return True
+
+
+def _own(model: object) -> str:
+    """The tokenizer of a base by the base's hash, or by its name on the Hub."""
+    name = str(model or "")
+    return f"own of {name if '/' in name else name[:10] or 'the base'}"
 
 
 def _merged(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -80,7 +80,7 @@ def commands(comparison: Comparison) -> list[str]:
 
 
 def _reached(run: RunRecord, comparison: Comparison) -> Any:
-    """Tokens to the baseline; empty where they are unknown, `not reached` where it is known that there are none."""
+    """Tokens (or bytes) to the baseline; empty where they are unknown, `not reached` where there are none."""
     reached = comparison.tokens_to_baseline.get(str(run.folder), "")
     return "not reached" if reached is None else reached
 
@@ -90,7 +90,7 @@ def _old(run: RunRecord, where: str) -> float | None:
     return texts.score(run, name, where) if name else None
 
 
-#: columns of `runs.csv`
+#: columns of `runs.csv`; `to_baseline` is named by what it is counted in
 CSV_COLUMNS: dict[str, Callable[[RunRecord, Comparison], Any]] = {
     "run": lambda run, _: run.name,
     "status": lambda run, _: run.status,
@@ -106,6 +106,7 @@ CSV_COLUMNS: dict[str, Callable[[RunRecord, Comparison], Any]] = {
     "loss_final": lambda run, _: run.at_end("eval/loss"),
     "auc": lambda run, comparison: measure(run, "auc", comparison.horizon),
     "tokens": lambda run, _: run.fact("tokens"),
+    "bytes": lambda run, _: run.fact("bytes"),
     "data_tokens": lambda run, _: run.fact("data_tokens"),
     "replay_tokens": lambda run, _: run.fact("replay_tokens"),
     "steps": lambda run, _: run.fact("steps"),
@@ -114,7 +115,7 @@ CSV_COLUMNS: dict[str, Callable[[RunRecord, Comparison], Any]] = {
     "peak_memory_gb": lambda run, _: run.fact("peak_memory_gb"),
     "trainable_share_packed": lambda run, _: run.fact("trainable_share_packed"),
     "trainable_share_true": lambda run, _: run.fact("trainable_share_true"),
-    "tokens_to_baseline": _reached,
+    "to_baseline": _reached,
     "old_language": lambda run, _: texts.old(run),
     "old_bpb_base": lambda run, _: _old(run, "base"),
     "old_bpb_step0": lambda run, _: _old(run, "step0"),
@@ -128,13 +129,19 @@ CSV_COLUMNS: dict[str, Callable[[RunRecord, Comparison], Any]] = {
 
 def csv_row(run: RunRecord, comparison: Comparison) -> dict[str, Any]:
     """One run; empty where a value is unknown."""
-    return {key: column(run, comparison) for key, column in CSV_COLUMNS.items()}
+    return {name: column(run, comparison) for name, column in csv_columns(comparison).items()}
+
+
+def csv_columns(comparison: Comparison) -> dict[str, Callable[[RunRecord, Comparison], Any]]:
+    """`CSV_COLUMNS` under the names of the file: `tokens_to_baseline`, `bytes_to_baseline` where tokenizers differ."""
+    named = {"to_baseline": f"{comparison.unit}_to_baseline"}
+    return {named.get(key, key): column for key, column in CSV_COLUMNS.items()}
 
 
 def csv_text(comparison: Comparison) -> str:
     """`runs.csv`: a row a run, choices in the report's order."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, CSV_COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(out, csv_columns(comparison), lineterminator="\n")
     writer.writeheader()
     writer.writerows(csv_row(run, comparison) for choice in comparison.choices for run in choice.runs)
     return out.getvalue()

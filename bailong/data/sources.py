@@ -176,6 +176,9 @@ def _jsonl(path: Path, name: str) -> Iterator[str]:
     for number, row in _rows(path):
         value = fields.text_of(row) if isinstance(row, dict) else None
         if value is None:
+            if isinstance(row, dict) and name in row:
+                held = "null" if row[name] is None else f"no text but {type(row[name]).__name__}"
+                raise ValueError(f"{path}:{number}: the field {name!r} is {held}: write text, or leave the row out")
             has = ", ".join(row) if isinstance(row, dict) else type(row).__name__
             raise ValueError(f"{path}:{number}: no text field {name!r} (it has: {has}); set text of this source")
         if text := _whole(value, path, number).strip():

@@ -1,8 +1,9 @@
 """A folder with a model in it, looked at without loading it (and without torch)."""
 
 import hashlib
-import json
 from pathlib import Path
+
+from bailong.run import files
 
 #: what decides a model's answers beside its weights
 FILES = (
@@ -91,7 +92,7 @@ def has_sampling(path: str) -> bool:
 
 
 def _says(settings: Path, key: str) -> bool:
-    return settings.exists() and bool(json.loads(settings.read_text(encoding="utf-8")).get(key))
+    return settings.exists() and bool(files.read_object(settings).get(key))
 
 
 def _weights(folder: Path) -> list[Path]:

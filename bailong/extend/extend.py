@@ -68,6 +68,8 @@ def extend(settings: Extend) -> Path | None:
     target = Path(wanted.folder)
     treebank = read_treebank(settings.treebank) if settings.treebank else None
     sources = sources_of(settings)
+    if told := taken(wanted.language, sources):
+        console.print(f"note: {told}")
     base = open_base(wanted)
     recipe = recipe_of(wanted, base)
     corpus = corpus_of(settings, base, sources, target.parent / ".cache") if wanted.pieces > 0 else {}
@@ -99,16 +101,33 @@ def extend(settings: Extend) -> Path | None:
 
 
 def sources_of(settings: Extend) -> list[Source]:
-    """The sources of `data` in the language of the tokenizer."""
+    """The sources of `data` in the language of the tokenizer: those with its very label (case and `_` aside), and only
+    where there are none those whose label names the same language (`zh` for `yue`, `pt-PT` for `pt-BR`)."""
     language = settings.tokenizer.language
     there = prepared.sources_of(settings.data)
-    found = [s for s in there if language is None or (s.language and same(s.language, language))]
+    found = [s for s in there if language is None or _written(s.language) == _written(language)]
+    found = found or [s for s in there if language and s.language and same(s.language, language)]
     if not found:
         has = ", ".join(sorted({s.language or "(none)" for s in there}))
         raise ValueError(
             f"tokenizer.language={language} is not accepted: data={settings.data.name} has sources in {has} only"
         )
     return found
+
+
+def _written(label: str | None) -> str:
+    """A label without what is only a way to write it."""
+    return (label or "").strip().lower().replace("_", "-")
+
+
+def taken(language: str | None, sources: list[Source]) -> str | None:
+    """A sentence on the labels of the text that is learned, where they are not all the tokenizer's."""
+    labels = dict.fromkeys(source.language for source in sources)
+    if language is None or all(_written(label) == _written(language) for label in labels):
+        return None
+    return (
+        f"tokenizer.language={language} is learned on the sources in {', '.join(labels)}: none is labelled {language}"
+    )
 
 
 def open_base(wanted: Tokenizer) -> Base | None:
@@ -173,6 +192,7 @@ def recipe_of(wanted: Tokenizer, base: Base | None) -> dict[str, Any]:
     elif by_script(wanted, base):
         knobs = {key: knobs[key] for key in ("method", "pieces", "max_new", "max_piece_length")}
         knobs["scripts"] = list(merges.alphabet_of(wanted).scripts)
+        knobs["learning"] = merges.LEARNING
     else:
         knobs = {key: value for key, value in knobs.items() if key not in ("method", "scripts")}
     return knobs | {"base_sha256": base.sha256 if base else None} | (base.facts if base else {})
@@ -205,7 +225,13 @@ def is_built(target: Path, recipe: dict[str, Any], corpus: dict[str, Any], overw
         if overwrite:
             return False
         raise
-    differing = difference(manifest["recipe"] | {"corpus": manifest["corpus"]}, recipe | {"corpus": corpus})
+    made, asked = (facts | {"corpus": of} for facts, of in ((manifest["recipe"], manifest["corpus"]), (recipe, corpus)))
+    differing = difference(made, asked)
+    if differing and not overwrite and not difference(made | {"learning": asked.get("learning")}, asked):
+        raise ValueError(
+            f"tokenizer.folder={target} was made under an older rule of which tokens are learned: models that were "
+            "trained on it need it as it is; choose another tokenizer.folder, or set overwrite=true to make it again"
+        )
     if differing and not overwrite:
         raise ValueError(
             f"tokenizer.folder={target} holds a tokenizer of another recipe (it differs in {differing}): "

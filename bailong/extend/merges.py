@@ -20,8 +20,8 @@ from bailong.tokenizer.merge_list import MergeList
 from bailong.tokenizer.scripts import Alphabet, checked, scripts_of
 from bailong.tokenizer.settings import Tokenizer
 
-#: rises when other tokens are learned from the same text
-LEARNING = 3
+#: of how tokens are learned: rises when others come of the same text; a part of the recipe, as `learning`
+LEARNING = 4
 
 
 class MergeListBase:
@@ -81,7 +81,7 @@ def learned_for(
     What was learned is kept in `cache`, so that another `max_new` is a cut and no training.
 
     Args:
-        protect: text of the old language that must stay as the base cuts it; read where it has letters of the new one.
+        protect: text of the old language that must stay as the base cuts it; read where a new token may come to be.
 
     Returns:
         The tokens, and what the text was to the base and is now, with what protecting costs in bytes per token.
@@ -115,7 +115,7 @@ def _learn(
     status: Status,
 ) -> dict[str, Any]:
     alphabet, base = alphabet_of(wanted), extended.as_list()
-    old = [line for line in continued.lines_of(protect()) if any(map(alphabet.owns, line))]
+    old = [line for line in continued.lines_of(protect()) if any(map(alphabet.reaches, set(line)))]
     protected = continued.words_of(base, old)
     step(status, "counting what the base makes of the text")
     counted = continued.count(
@@ -163,7 +163,7 @@ def require_learned(alphabet: Alphabet, counted: continued.Counted, learned: Lea
 
 def cache_of(target: Path, recipe: dict[str, Any], corpus: dict[str, Any]) -> Path:
     """Where the tokens that were learned for a recipe are kept, whatever their number."""
-    facts = {key: value for key, value in recipe.items() if key != "max_new"} | {"learning": LEARNING}
+    facts = {key: value for key, value in recipe.items() if key != "max_new"}
     name = hashlib.sha256(json.dumps([facts, corpus], sort_keys=True).encode()).hexdigest()[:24]
     return target.parent / ".cache" / f"learned-{name}.json"
 

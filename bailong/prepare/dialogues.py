@@ -22,6 +22,7 @@ from bailong.prepare.pages import dialogues as page
 from bailong.prepare.pages.dialogue_card import card, plan_card
 from bailong.prepare.pipeline import names_of
 from bailong.prepare.settings import Prepare
+from bailong.prepare.work.books import told_drops
 from bailong.run.progress import Reporter
 
 
@@ -102,7 +103,11 @@ class DialogueRecipe:
             assert chosen == written, f"{name}: {chosen:,} dialogues chosen, {written:,} written"
         whole = total(measures)
         if not whole["dialogues"]:
-            raise ValueError(f"data={self.settings.data.name} comes to no dialogue at all: look at data.sources")
+            dropped = told_drops(step for mine in flows.values() for step in mine)
+            raise ValueError(
+                f"data={self.settings.data.name} comes to no dialogue at all: "
+                + (f"dropped were by {dropped}" if dropped else "data.sources hold none")
+            )
         ledger = place.heading(self.settings.data.name, self.identity, kind="dialogue") | {
             "digest": digest,
             "sources": [

@@ -13,7 +13,7 @@ from bailong.prepare import step
 from bailong.prepare.pipeline import Pipeline
 from bailong.prepare.step.mix import TABLE_3
 from bailong.prepare.work import task
-from bailong.prepare.work.books import MEASURES, Flow, check_passed_on, merged
+from bailong.prepare.work.books import MEASURES, Flow, check_passed_on, merged, told_drops
 from bailong.run.provenance import version
 
 PACKAGES = (
@@ -38,9 +38,18 @@ def build(pipeline: Pipeline, identity: dict[str, Any]) -> dict[str, Any]:
 
     Raises:
         AssertionError: what one step let through is not what the next one met, or not what was published.
+        ValueError: no document is left.
     """
     books = _books(pipeline)
     check(books)
+    *_, last = books.values()
+    if not any(flow.left[0] for flow in last.values()):
+        came = sum(flow.came[0] for flow in books["collect"].values())
+        dropped = told_drops((name, flow) for name, flows in books.items() for flow in flows.values())
+        raise ValueError(
+            f"data.sources leave no document: the {came:,} of {', '.join(pipeline.names)} were dropped by {dropped}: "
+            "loosen one of them"
+        )
     published = pipeline.manifests("publish")
     sums = _sums(pipeline, published)
     ledger = placing.heading(pipeline.settings.data.name, identity) | {

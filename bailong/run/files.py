@@ -39,6 +39,21 @@ def write_json(path: Path, value: Any) -> None:
     write(path, json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """A JSON object that somebody else wrote.
+
+    Raises:
+        ValueError: the file holds none, with its name.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # no UTF-8, or no JSON
+        raise ValueError(f"{path} cannot be read: it is no JSON ({error})") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} cannot be read: it holds no JSON object")
+    return found
+
+
 def sha256(path: Path) -> str:
     """SHA-256 of a file, read in pieces."""
     with path.open("rb") as stream:

@@ -3,9 +3,10 @@
 A source, a benchmark and a run carry the label of a language (BCP 47). What depends on it, asks here.
 """
 
+import re
 import unicodedata
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Language(NamedTuple):
@@ -22,7 +23,7 @@ af afr Afrikaans Latin|am amh Amharic Ethiopic|ar ara,arb Arabic Arabic|as asm A
 az aze,azj Azerbaijani Latin|be bel Belarusian Cyrillic|bg bul Bulgarian Cyrillic|bn ben Bengali Bengali
 bo bod,tib Tibetan Tibetan|bs bos Bosnian Latin|ca cat Catalan Latin|cs ces,cze Czech Latin
 cy cym,wel Welsh Latin|da dan Danish Latin|de deu,ger German Latin|el ell,gre Greek Greek|en eng English Latin
-es spa Spanish Latin|et est Estonian Latin|eu eus,baq Basque Latin|fa fas,per,pes Persian Arabic
+es spa Spanish Latin|et est Estonian Latin|eu eus,baq Basque Latin|fa fas,per,pes,farsi Persian Arabic
 fi fin Finnish Latin|fil tl,tgl,filipino Tagalog Latin|fr fra,fre French Latin|ga gle Irish Latin|gl glg Galician Latin
 gu guj Gujarati Gujarati|ha hau Hausa Latin|he heb,iw Hebrew Hebrew|hi hin Hindi Devanagari|hr hrv Croatian Latin
 hu hun Hungarian Latin|hy hye,arm Armenian Armenian|id ind,in Indonesian Latin|is isl,ice Icelandic Latin
@@ -37,9 +38,12 @@ sl slv Slovenian Latin|so som Somali Latin|sq sqi,alb Albanian Latin|sr srp Serb
 sw swa,swh Swahili Latin|ta tam Tamil Tamil|te tel Telugu Telugu|tg tgk Tajik Cyrillic|th tha Thai Thai
 ti tir Tigrinya Ethiopic|tk tuk Turkmen Latin|tr tur Turkish Latin|tt tat Tatar Cyrillic|ug uig Uyghur Arabic
 uk ukr Ukrainian Cyrillic|ur urd Urdu Arabic|uz uzb Uzbek Latin|vi vie Vietnamese Latin
-yi yid Yiddish Hebrew|zh zho,chi,cmn,yue,wuu,nan,hak,gan,hsn,lzh,zht,zhs Chinese Han
+yi yid Yiddish Hebrew|zh zho,chi,cmn,mandarin,yue,wuu,nan,hak,gan,hsn,lzh,zht,zhs Chinese Han
 """
 
+
+#: languages of their own that `code` takes for the greater one beside them
+_KIN = ("nn", "nno", "yue", "wuu", "nan", "hak", "gan", "hsn", "lzh")
 
 #: first words of the names of letters that say another script than they name
 _SCRIPTS = {"CJK": "Han", "HIRAGANA": "Kana", "KATAKANA": "Kana"}
@@ -67,14 +71,50 @@ def _known() -> dict[str, Language]:
 @cache
 def language(tag: str) -> Language | None:
     """The language of a tag, or of its English name; None where it is not known here."""
-    whole = tag.strip().lower().replace("_", "-")
-    return _known().get(whole) or _known().get(whole.split("-")[0])
+    whole = _whole(tag)
+    return _known().get(whole) or _known().get(whole.split("-")[0]) or _known().get(_coded(whole))
 
 
 def code(tag: str) -> str:
-    """The code of a tag's language: `tr` for `tr-TR`, `tur` and `Turkish`; of one that is not known, its first part."""
+    """The code of a tag's language: `tr` for `tr-TR`, `tur` and `Turkish`, `yo` for `yor`; of one that nobody knows,
+    its first part."""
     found = language(tag)
-    return found.code if found else tag.strip().lower().replace("_", "-").split("-")[0]
+    return found.code if found else _coded(_whole(tag))
+
+
+def own_code(tag: str) -> str:
+    """As `code`, but of Cantonese and Nynorsk themselves, where they are named by their codes."""
+    first = _whole(tag).split("-")[0]
+    return {"nno": "nn"}.get(first, first) if first in _KIN else code(tag)
+
+
+def bcp47(tag: str) -> str:
+    """A label as a tag of BCP 47: `en-US` for `en_us`, `zh-Hant` for `Traditional Chinese`, `tr` for `Turkish`."""
+    own, further = own_code(tag), re.split("[-_]", tag.strip())[1:]
+    if own == "zh" and not any(len(part) in (2, 4) for part in further):
+        return chinese(tag)
+    scripts = [part.title() for part in further if re.fullmatch("[A-Za-z]{4}", part)]
+    regions = [part.upper() for part in further if re.fullmatch("[A-Za-z]{2}|[0-9]{3}", part)]
+    return "-".join([own, *scripts[:1], *regions[:1]])
+
+
+def _whole(tag: str) -> str:
+    return tag.strip().lower().replace("_", "-")
+
+
+@cache
+def _coded(whole: str) -> str:
+    """What CLDR calls the code of a label in small letters, which may be a longer code (`yor`) or an English name, as
+    `traditional chinese` and `chinese (traditional)`; else its first part."""
+    from babel.core import Locale, get_global
+
+    aliases: Any = get_global("language_aliases")
+    names = {str(name).lower(): str(tag) for tag, name in Locale("en").languages.items()}
+    first = whole.partition("(")[0].split("-")[0].strip()
+    alias = aliases.get(first, "_")
+    if "_" not in alias:  # others say a script or a region too: `sh` is `sr_Latn`
+        return alias
+    return (names.get(whole) or names.get(first) or first).split("_")[0]
 
 
 def is_chinese(tag: str) -> bool:
@@ -84,7 +124,7 @@ def is_chinese(tag: str) -> bool:
 
 def chinese(tag: str) -> str:
     """A label of Chinese by its script: `zh-Hant`, `zh-Hans`, or `zh` where it names neither script nor region."""
-    parts = set(tag.lower().replace("_", "-").replace(" ", "-").split("-"))
+    parts = set(re.split("[^a-z]+", tag.lower()))
     for label, named in _CHINESE:
         if parts & named:
             return label

@@ -107,8 +107,10 @@ class MergeList:
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        """What reads text."""
-        return Tokenizer.from_str(json.dumps(self.data))
+        """What reads text as training does: a special token that was typed is text."""
+        found = Tokenizer.from_str(json.dumps(self.data))
+        found.encode_special_tokens = True
+        return found
 
     @cached_property
     def named(self) -> int:

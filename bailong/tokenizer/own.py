@@ -13,6 +13,7 @@ from typing import Any
 
 from tokenizers import AddedToken, Tokenizer
 
+from bailong.run.files import read_object
 from bailong.tokenizer import fast, merge
 from bailong.tokenizer.merge import Model, Type
 
@@ -165,7 +166,8 @@ class Own:
 
 
 def content(file: Path) -> dict[str, Any]:
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    """A JSON object of a model folder, {} where there is no such file."""
+    return read_object(file) if file.is_file() else {}
 
 
 def _name(token: Any) -> Any:

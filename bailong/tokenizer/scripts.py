@@ -11,7 +11,7 @@ from typing import Any
 import regex
 from babel.core import Locale, get_global
 
-from bailong.text.language import language as known
+from bailong.text.language import code as language_code
 from bailong.tokenizer.merge import is_cjk
 
 #: ISO 15924 names that stand for several scripts, or for one by another name (Unicode has one Han)
@@ -46,8 +46,7 @@ def scripts_of(language: str) -> tuple[str, ...]:
     """
     parts = language.replace("_", "-").split("-")
     aliases: Any = get_global("language_aliases")
-    named = known(language)
-    first = named.code if named else parts[0].lower()
+    first = language_code(language)
     parts[:1] = aliases.get(first, first).split("_")
     script = next((part.title() for part in parts[1:] if len(part) == 4 and part.isalpha()), None)
     if script is None:
@@ -174,6 +173,14 @@ class Alphabet:
         return any(map(self.owns, there)) and all(
             self.has(c) or self._own.match(c) or regex.match(r"[\p{sc=Zyyy}\p{sc=Zinh}]", c) for c in there
         )
+
+    @lru_cache(maxsize=1 << 16)  # noqa: B019
+    def reaches(self, character: str) -> bool:
+        """Whether a new token may stand in text for the sake of this character: one of the scripts' own, or one whose
+        UTF-8 begins as theirs does (a token may end there), as digits and signs of the scripts do.
+        """
+        encoded = character.encode("utf-8", "surrogatepass")
+        return self.owns(character) or any(self.begins(encoded[:size]) for size in range(1, len(encoded)))
 
     @lru_cache(maxsize=1 << 20)  # noqa: B019
     def may(self, token: bytes) -> bool:

@@ -72,17 +72,22 @@ def export(settings: Export) -> Path:
     return to
 
 
-def _latest(place: Path) -> str:
-    """The run beside one that is not there, as an override is written; nothing where there is none."""
-    there = sorted(place.glob("*/run.json"), key=lambda path: path.stat().st_mtime)
-    return f", such as the latest one there: run=\"'{there[-1].parent}'\"" if there else ""
+def _latest(run: Path) -> str:
+    """The last finished run in a folder that is none, else beside it, as an override is written; else nothing."""
+    for place, word in ((run, "in it"), (run.parent, "there")):
+        found = (path for depth in ("*", "*/*") for path in place.glob(f"{depth}/result.json"))
+        there = [path for path in found if (path.parent / "run.json").is_file()]
+        if there:
+            last = max(there, key=lambda path: path.stat().st_mtime).parent
+            return f", such as the latest finished one {word}: run=\"'{last}'\""
+    return ""
 
 
 def _finished(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """`run.json` and `result.json`."""
     if not (run / "run.json").exists():
         raise ValueError(
-            f"run={run} is not a run folder (no run.json): give one that bailong-train wrote{_latest(run.parent)}"
+            f"run={run} is not a run folder (no run.json): give one that bailong-train wrote{_latest(run)}"
         )
     asked = json.loads((run / "run.json").read_text())
     if not (run / "result.json").exists():

@@ -4,6 +4,7 @@ Nothing is estimated and nothing said that no record tells; a figure that is not
 """
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from bailong.data import prepared
 from bailong.data.settings import Source
 from bailong.model.gguf import RECORD
 from bailong.run.provenance import command_line
+from bailong.text.language import bcp47, own_code
 from bailong.train import texts, wording
 from bailong.train.settings import Train
 
@@ -64,7 +66,8 @@ def front_matter(train: Train, languages: Iterable[str]) -> ModelCardData:
     """What the Hub reads: only a base that the Hub knows by its id is named, only a licence that the base declares."""
     base = base_card(train)
     spoken = list(dict.fromkeys(language for language in languages if language))
-    codes = list(dict.fromkeys(language.split("-")[0].lower() for language in spoken))
+    codes = [code for code in dict.fromkeys(map(own_code, spoken)) if re.fullmatch("[a-z]{2,3}", code)]
+    tagged = [tag for tag in dict.fromkeys(map(bcp47, spoken)) if "-" in tag]
     stage = STAGES.get(train.stage.name, train.stage.name)
     tags = ["bailong", stage]
     if train.tokenizer.folder is not None and not train.stage.from_scratch:
@@ -73,7 +76,7 @@ def front_matter(train: Train, languages: Iterable[str]) -> ModelCardData:
         tags.append("lora")
     return ModelCardData(
         language=codes or None,
-        language_bcp47=[language for language in spoken if "-" in language] or None,
+        language_bcp47=tagged or None,
         license=base.get("license"),
         license_name=base.get("license_name"),
         license_link=base.get("license_link"),

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bailong.model.body import Body, of_config, of_shape
+from bailong.run.files import read_object
 from bailong.train.budget import Budget
 from bailong.train.settings import Train
 
@@ -159,7 +160,7 @@ def _body(settings: Train) -> Body:
     model = settings.model
     local = Path(str(model.path)) / "config.json"
     if not settings.stage.from_scratch and local.exists():
-        return of_config(json.loads(local.read_text()))
+        return of_config(read_object(local))
     if model.shape is None:
         raise ValueError(f"plan=true needs model.shape, or a config.json in model.path={model.path}")
     return of_shape(model.shape)

@@ -1,13 +1,15 @@
 """Grouping, pairing and fairness, on curves whose numbers are worked out by hand."""
 
+import csv
+import io
 import json
 import math
 from pathlib import Path
 
 import pytest
 
-from bailong.compare import curves
-from bailong.compare.comparison import Comparison, compare_runs
+from bailong.compare import curves, table
+from bailong.compare.comparison import Check, Comparison, compare_runs
 from bailong.compare.runs import read
 from bailong.compare.statements import speed_up
 from tests.compare.folders import config, write_run, write_sweep
@@ -257,22 +259,27 @@ def test_a_run_twice_in_one_choice_is_told(tmp_path: Path) -> None:
     assert twice.reach is not None and twice.reach.saved is not None and twice.reach.saved.n == 1
 
 
+def write_arm(
+    folder: Path, name: str, seed: int, tokenizer: str | None, size: int, model: str | None = None, **told: object
+) -> None:
+    """A finished run of a tokenizer whose tokens hold `size` bytes; None is the own one of the base `model`."""
+    write_run(folder, [4.0, 3.0, 2.0], name, seed, tokens_per_evaluation=4_000 // size)
+    record = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(record | {"identity": {"tokenizer": tokenizer, "model": model}}))
+    result = json.loads((folder / "result.json").read_text())
+    (folder / "result.json").write_text(json.dumps(result | told | {"tokenizer_sha256": tokenizer, "bytes": 8_000}))
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    rows = [row | {"bytes": size * row["tokens"]} for row in rows]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
 def test_arms_of_several_tokenizers_are_compared_over_bytes(tmp_path: Path) -> None:
     """A token of an extended tokenizer holds more text: over tokens the arm with the longer ones would seem faster.
 
     Without an extension a run has no tokenizer folder, and its tokenizer is the base's.
     """
-    tokenizers = {"no_extension": None, "zip_tie": "t" * 64}
-    for name, bpb, size in (("no_extension", [4.0, 3.0, 2.0], 2), ("zip_tie", [4.0, 3.0, 2.0], 4)):
-        folder = write_run(tmp_path / name, bpb, name, tokens_per_evaluation=4_000 // size)
-        record = json.loads((folder / "run.json").read_text())
-        (folder / "run.json").write_text(json.dumps(record | {"identity": {"tokenizer": tokenizers[name]}}))
-        result = json.loads((folder / "result.json").read_text())
-        told = {"tokenizer_sha256": tokenizers[name], "data_order": f"order-of-{name}"}
-        (folder / "result.json").write_text(json.dumps(result | told))
-        rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-        rows = [row | {"bytes": size * row["tokens"]} for row in rows]
-        (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_arm(tmp_path / "no_extension", "no_extension", 0, None, 2, data_order="order-of-no_extension")
+    write_arm(tmp_path / "zip_tie", "zip_tie", 0, "t" * 64, 4, data_order="order-of-zip_tie")
     found = compare_runs(read([tmp_path]), baseline="no_extension")
     arm = next(choice for choice in found.choices if choice.name == "zip_tie")
     assert found.unit == "bytes" and found.horizon == 8_000
@@ -309,3 +316,51 @@ def test_where_nothing_is_dropped_there_is_no_stream(tmp_path: Path) -> None:
             write_run(tmp_path / f"{dropout}-{seed}", [4.0, 3.0], seed=seed, settings=tree)
     comparison = compared(tmp_path, by="adapter.dropout", baseline="0.0")
     assert [choice.name for choice in comparison.choices] == ["0.0", "0.1"]
+
+
+def check(comparison: Comparison, name: str) -> Check:
+    return next(check for check in comparison.checks if check.name == name)
+
+
+def test_the_own_tokenizer_of_a_base_is_another_than_an_extended_one(tmp_path: Path) -> None:
+    write_arm(tmp_path / "no_extension", "no_extension", 0, None, 2, "a" * 64)
+    write_arm(tmp_path / "zip_tie", "zip_tie", 0, "t" * 64, 4, "a" * 64)
+    found = check(compare_runs(read([tmp_path]), baseline="no_extension"), "Same tokenizer")
+    assert found.ok is False
+    assert found.detail == "own of aaaaaaaaaa, tttttttttt: compare bits per byte only, never the loss"
+
+
+def test_two_bases_have_two_tokenizers_of_their_own(tmp_path: Path) -> None:
+    for name, size in (("random", 2), ("zip_tie", 4)):
+        write_arm(tmp_path / name, name, 0, None, size, f"org/{name}")
+    found = compare_runs(read([tmp_path]))
+    assert found.unit == "bytes" and "tokenizer" in check(found, "Only the choice differs").detail
+    assert check(found, "Same tokenizer").detail.startswith("own of org/random, own of org/zip_tie: ")
+
+
+def test_the_own_tokenizer_of_one_base_is_one(tmp_path: Path) -> None:
+    for name in ("random", "zip_tie"):
+        write_arm(tmp_path / name, name, 0, None, 2, "a" * 64)
+    found = compare_runs(read([tmp_path]))
+    assert found.unit == "tokens" and warned(found) == []
+    assert check(found, "Same tokenizer").ok and check(found, "Same tokenizer").detail == "own of aaaaaaaaaa"
+
+
+@pytest.mark.parametrize(("key", "name"), [("data_order", "Same data order"), ("data_sha256", "Same data")])
+def test_a_run_that_does_not_tell_is_not_taken_to_agree(tmp_path: Path, key: str, name: str) -> None:
+    sweep = write_sweep(tmp_path, CURVES)
+    write_run(sweep / "initializer=zip_tie,seed=1", CURVES["zip_tie"][1], "zip_tie", 1, result={key: None})
+    found = check(compared(sweep), name)
+    assert found.ok is None and found.detail.endswith(", and 1 of 6 runs do not tell")
+
+
+def test_seeds_are_counted_apart_from_tokenizers(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        write_arm(tmp_path / f"n{seed}", "no_extension", seed, None, 2, data_order=f"n{seed}")
+        write_arm(tmp_path / f"z{seed}", "zip_tie", seed, "t" * 64, 4, data_order=f"z{seed}")
+    found = compare_runs(read([tmp_path]), baseline="no_extension")
+    told = check(found, "Same data order")
+    assert told.ok and told.detail == "for each of 4 groups of runs of one seed, setting and tokenizer"
+    rows = list(csv.DictReader(io.StringIO(table.csv_text(found))))
+    assert {row["bytes_to_baseline"] for row in rows} == {"8000.0"} and "tokens_to_baseline" not in rows[0]
+    assert {row["bytes"] for row in rows} == {"8000"}

@@ -62,6 +62,8 @@ def test_parquet(tmp_path):
     [
         ("a.jsonl", b'{"text": "x"}\n{"text": ', r"a\.jsonl:2: not JSON"),
         ("a.jsonl", b'{"body": "x"}\n', r"a\.jsonl:1: no text field 'text' \(it has: body\)"),
+        ("a.jsonl", b'{"text": null}\n', r"a\.jsonl:1: the field 'text' is null: write text, or leave the row out"),
+        ("a.jsonl", b'{"text": 5}\n', r"a\.jsonl:1: the field 'text' is no text but int"),
         ("a.jsonl", b'["x"]\n', r"no text field 'text' \(it has: list\)"),
         ("a.jsonl", b'{"text": "\xff"}\n', "not UTF-8 at byte 10"),
         ("a.jsonl.gz", b"plain", "damaged gzip"),

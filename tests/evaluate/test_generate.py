@@ -12,6 +12,7 @@ from bailong.evaluate import model_folder
 from bailong.evaluate.generate import LocalModel
 from bailong.evaluate.prompt import Prompt, fit
 from bailong.evaluate.sampler import Draw, seed_of
+from bailong.tokenizer import own
 from tests.evaluate import talker
 
 SENTENCE = "the cat sat on a mat and looked at the rain over a wide and quiet sea until the morning came again"
@@ -110,6 +111,17 @@ def test_the_folders_own_sampling_has_no_say(folder, bench, tmp_path, local):
     path.write_text(json.dumps(json.loads(path.read_text()) | loud))
     assert texts(LocalModel(str(other), talker.generator()), talker.greedy()) == texts(local, talker.greedy())
     assert model_folder.digest(str(other)) != model_folder.digest(str(folder))
+
+
+def test_a_broken_file_of_a_model_folder_is_told_by_its_name(tmp_path):
+    for name, broken in (("tokenizer_config.json", "{"), ("generation_config.json", "[1]")):
+        (tmp_path / name).write_text(broken)
+    with pytest.raises(ValueError, match=r"tokenizer_config\.json cannot be read: it is no JSON \(Expecting"):
+        model_folder.has_template(str(tmp_path))
+    with pytest.raises(ValueError, match=r"generation_config\.json cannot be read: it holds no JSON object"):
+        model_folder.has_sampling(str(tmp_path))
+    with pytest.raises(ValueError, match=r"tokenizer_config\.json cannot be read"):
+        own.content(tmp_path / "tokenizer_config.json")
 
 
 def test_the_passage_gives_way_and_the_question_never(local):

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 from rich.status import Status
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from bailong.data.settings import Data
-from bailong.extend import continued
+from bailong.extend import continued, merges
 from bailong.extend.card import by_merges, reader
 from bailong.extend.extend import extend
 from bailong.extend.merges import MergeListBase
@@ -276,6 +277,46 @@ def test_no_new_token_is_a_part_of_a_protected_word(family, place):
 
 
 @pytest.mark.parametrize(
+    ("language", "text", "protected"),
+    [
+        ("mr", "राम ॐ नमः ॐ सीता ॐ", "abc\n१५ १६"),
+        ("tr", "Ａｂ ＡＢ ｂＡ é ü", "abc\n３ ５ × ÷"),
+    ],
+)
+def test_a_protected_line_without_a_letter_stays_as_it_is(language, text, protected, place, tmp_path):
+    """A token may end within a character, and digits and signs of the script begin with the same bytes."""
+    base = base_of("llama3", place)
+    opened = MergeListBase(base)
+    wanted = Recipe(name="x", language=language, method="continued", pieces=60)
+    with Console(quiet=True).status("") as status:
+        free, kept = (
+            merges.learned_for(opened, wanted, iter([text] * 9), lambda old=old: old, tmp_path / name, status)[0]
+            for name, old in (("free", []), ("kept", [protected]))
+        )
+    lines = protected.split("\n")
+    made = {
+        name: folders.encode_raw(Tokenizer.from_str(json.dumps(base.extended(each.tokens, each.merges))), lines)
+        for name, each in (("free", free), ("kept", kept))
+    }
+    assert made["free"][1] != opened.encode(lines)[1], "without protecting it changes"
+    assert kept.tokens and made["kept"] == opened.encode(lines)
+
+
+def test_a_special_token_that_was_typed_is_text_to_learn_and_to_protect(place):
+    """`<|endoftext|>` in a corpus is trained on as text: so it is counted, and so it is protected."""
+    base = base_of("qwen", place)
+    marker = next(token["content"] for token in base.data["added_tokens"] if token["special"])
+    name = re.sub("[^a-z]", "", marker)
+    learned = latin(base, [f"{name} {name}s", marker] * 20, [f"x {marker} y and {marker}z"])
+    extended = Tokenizer.from_str(json.dumps(base.extended(learned.tokens, learned.merges)))
+    line = f"x {marker} y and {marker}z"
+    assert folders.encode_raw(extended, [line]) == MergeListBase(base).encode([line])
+    assert extended.encode(line).ids == Tokenizer.from_str(json.dumps(base.data)).encode(line).ids
+    counted = continued.count(base, Alphabet(("Latn",), 8), [line])
+    assert counted.tokens == len(MergeListBase(base).encode([line])[0])
+
+
+@pytest.mark.parametrize(
     "lines",
     [[], [""], ["only English here, twice"] * 3, ["，"], ["。" * 3], ["台"], ["台灣"], ["\u0000\r"], ["2024 12"]],
 )
@@ -295,9 +336,6 @@ def test_a_huge_line_is_read(family, place):
 
 def test_learned_is_kept_and_cut(family, place, tmp_path):
     """Another max_new is a cut of what lies in the cache, and no training."""
-    from rich.console import Console
-
-    from bailong.extend import merges
 
     base = MergeListBase(base_of(family, place))
     recipe = Recipe(name="x", language="zh-Hant", method="continued", pieces=120)

@@ -7,13 +7,14 @@ import pytest
 
 from bailong.app import schema
 from bailong.data.settings import Data, Source
-from bailong.extend import bpe, spm
+from bailong.extend import bpe, merges, spm
 from bailong.extend import extend as recipe
 from bailong.extend.settings import Extend
 from bailong.run.parse import parse
 from bailong.tokenizer import merge
 from bailong.tokenizer.folder import TokenizerFolder
 from bailong.tokenizer.settings import Tokenizer
+from bailong.train import identity
 from tests import tiny
 
 DATA = Data(name="sample", sources=[tiny.CHINESE, tiny.ENGLISH], held_out=0.1)
@@ -128,6 +129,39 @@ def test_a_language_may_be_written_in_several_ways(settings, label):
     sources = [Source(path=name, language=name) for name in (label, "en", "")]
     asked = dataclasses.replace(settings, data=Data(name="three", sources=sources))
     assert [source.path for source in recipe.sources_of(changed(asked, language="tr"))] == [label]
+
+
+@pytest.mark.parametrize(
+    ("language", "labels", "taken"),
+    [
+        ("zh", ["yue", "zh", "zh-Hant"], ["zh"]),
+        ("yue", ["zh", "yue"], ["yue"]),
+        ("zh-Hant", ["zh-TW", "yue", "zh-hant", "zh_Hant"], ["zh-hant", "zh_Hant"]),
+        ("pt-BR", ["pt-PT", "pt-BR"], ["pt-BR"]),
+        ("nb", ["nn", "nb"], ["nb"]),
+        ("sr", ["sr-Latn", "sr-Cyrl", "hr"], ["sr-Latn", "sr-Cyrl"]),
+        ("sr-Cyrl", ["sr", "sr-Latn"], ["sr"]),
+    ],
+)
+def test_a_source_with_the_very_label_is_taken_before_its_kin(settings, language, labels, taken):
+    data = Data(name="several", sources=[Source(path=label, language=label) for label in labels])
+    asked = changed(dataclasses.replace(settings, data=data), language=language)
+    found = recipe.sources_of(asked)
+    assert [source.language for source in found] == taken
+    told = recipe.taken(language, found)
+    if taken[0].lower().replace("_", "-") == language.lower():
+        assert told is None
+    else:
+        assert told == (
+            f"tokenizer.language={language} is learned on the sources in {', '.join(taken)}: "
+            f"none is labelled {language}"
+        )
+
+
+def test_the_labels_that_are_taken_are_said(settings, capsys):
+    recipe.extend(changed(settings, language="zh"))
+    told = "note: tokenizer.language=zh is learned on the sources in zh-Hant: none is labelled zh"
+    assert told in " ".join(capsys.readouterr().out.split())
 
 
 def test_measure_prints_table_2_and_builds_nothing(settings, bench, tmp_path, capsys):
@@ -266,3 +300,25 @@ def test_protected_text_keeps_its_ids(bench, tmp_path):
         first = TokenizerFolder.open(folder).base_vocabulary
     assert max(encoded["free"]) >= first > max(encoded["kept"])
     assert TokenizerFolder.open(place).manifest["new"] > 0
+
+
+def test_a_folder_of_an_older_rule_of_learning_is_not_up_to_date_and_trains(bench, tmp_path, monkeypatch):
+    """What its manifest does not tell is another rule; models that were trained on it still open it."""
+    recipe_ = tiny.extended_recipe(tmp_path / "tokenizers" / "x", bench / "tokenizers" / "base")
+    wanted = dataclasses.replace(recipe_, method="continued", pieces=50, max_piece_length=8)
+    asked = Extend(tokenizer=wanted, data=DATA, card_lines=20)
+    folder = recipe.extend(asked)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["recipe"].pop("learning") == merges.LEARNING
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ValueError, match=r"was made under an older rule.*choose another.*overwrite=true") as caught:
+        recipe.extend(asked)
+    assert "\n" not in str(caught.value)
+    assert len(TokenizerFolder.open(folder).pieces()) == manifest["new"]
+    train = dataclasses.replace(tiny.settings(bench, tmp_path / "outputs"), tokenizer=wanted)
+    assert identity.tokenizer_digest(train) == manifest["sha256"]
+    recipe.extend(dataclasses.replace(asked, overwrite=True))
+    assert recipe.extend(asked) == folder
+    monkeypatch.setattr(merges, "LEARNING", merges.LEARNING + 1)
+    with pytest.raises(ValueError, match="older rule"):
+        recipe.extend(asked)

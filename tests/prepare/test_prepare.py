@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -294,6 +295,18 @@ def test_sources_without_a_document_end_in_one_line(tmp_path):
     (tmp_path / "e.jsonl").write_text("", encoding="utf-8")
     done = prepare(tmp_path, "data=sample", "data.name=e", "data.sources=[{path: e.jsonl}]")
     assert done.returncode == 2 and "leave no document: e: all are empty" in done.stderr, done.stderr
+
+
+def test_where_every_document_is_dropped_it_is_said_by_what(tmp_path):
+    """And what was made before stays."""
+    rows = [json.dumps({"text": "短"}), json.dumps({"text": "小"})]
+    (tmp_path / "short.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    asked = ("data=sample", "data.name=short", "data.sources=[{path: short.jsonl}]", "engine.workers=1")
+    done = prepare(tmp_path, *asked, "length.min_tokens=50")
+    assert done.returncode == 2, done.stderr
+    told = done.stderr.strip().splitlines()[-1]
+    assert re.search(r"data\.sources leave no document: the 2 of short were dropped by .*\(.* \d\)", told), told
+    assert not (tmp_path / "data" / "short" / "ledger.json").exists()
 
 
 def test_where_every_record_is_bad_no_share_of_bad_ones_is_offered(tmp_path):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from bailong.run.folder import Run
 from bailong.run.settings import Tracking
 from bailong.tokenizer import folder, merge
 from bailong.tokenizer.settings import Tokenizer
-from bailong.train import checkpoint, proof
+from bailong.train import checkpoint, model_card, proof
 from bailong.train.assemble import assemble
 from bailong.train.export import export
 from bailong.train.settings import Export, Optimizer, Train, Trainer, load
@@ -351,7 +352,28 @@ def test_unfinished_runs_are_refused(world: World, tmp_path: Path) -> None:
         export(Export(run=str(run), to=str(tmp_path / "x")))
     with pytest.raises(ValueError, match="is not a run folder") as refused:
         export(Export(run=str(tmp_path / "mistyped"), to=str(tmp_path / "x")))
-    assert str(refused.value).endswith(f"""such as the latest one there: run="'{run}'\"""")
+    assert str(refused.value).endswith("give one that bailong-train wrote"), "one that is not finished is no help"
+
+
+@pytest.mark.parametrize(("asked", "word"), [("mistyped", "there"), ("", "in it"), ("..", "in it")])
+def test_a_folder_above_finished_runs_or_beside_them_is_told_of_one(
+    world: World, tmp_path: Path, asked: str, word: str
+) -> None:
+    run = world.copy("tied", tmp_path / "sweep" / "seed=0")
+    (world.copy("tied", tmp_path / "sweep" / "seed=1") / "result.json").unlink()
+    with pytest.raises(ValueError, match="is not a run folder") as refused:
+        export(Export(run=os.path.normpath(tmp_path / "sweep" / asked), to=str(tmp_path / "x")))
+    assert str(refused.value).endswith(f"""such as the latest finished one {word}: run="'{run}'\"""")
+
+
+@pytest.mark.parametrize(
+    ("label", "language", "tagged"),
+    [("Turkish", ["tr"], None), ("en_US", ["en"], ["en-US"]), ("prose", None, None)],
+)
+def test_the_hub_reads_a_code_whatever_the_label(world: World, label: str, language: object, tagged: object) -> None:
+    train = load(world.runs["tied"])
+    found = model_card.front_matter(train, [label, ""]).to_dict()
+    assert (found.get("language"), found.get("language_bcp47")) == (language, tagged)
 
 
 def test_a_failed_proof_leaves_nothing(world: World, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def load(benchmark: Benchmark, say: Callable[[str], None] = lambda line: None) -
     if benchmark.shape == "mt_bench":
         benchmark = bench.questions_file(benchmark)
     read: Callable[..., Iterator[Item]] = SHAPES[benchmark.shape]
-    if benchmark.shape == "bench":
+    if benchmark.shape in ("bench", "text"):
         read = partial(read, say=say)
     items = list(read(benchmark, rows.read(benchmark)))
     twice = [name for name, count in Counter(item.id for item in items).items() if count > 1]

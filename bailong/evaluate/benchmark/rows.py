@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +55,16 @@ def rows_of(path: Path, key: str) -> list[Row]:
     if kind == ".parquet":
         import pyarrow.parquet as pq
 
-        return pq.read_table(path).to_pylist()
+        return table(pq.read_table(path).to_pylist(), f"{key}={path}")
     if kind == ".txt":
-        return [{"text": document} for document in documents(Source(path=str(path)))]
+        found = [{"text": document} for document in documents(Source(path=str(path)))]
+        if not found:
+            raise ValueError(f"{key}={path} holds no text")
+        return found
     try:
         text = b"".join(Input(path).blocks()).decode("utf-8-sig")  # DRCD's files begin with a byte-order mark
         if kind == ".jsonl":
-            found: Any = [json.loads(line) for line in text.split("\n") if line.strip()]
+            found: Any = list(_lines(text))
         elif kind == ".json":
             found = json.loads(text)
         else:
@@ -68,6 +72,16 @@ def rows_of(path: Path, key: str) -> list[Row]:
     except (Damaged, ValueError, csv.Error) as error:
         raise ValueError(f"{key}={path} cannot be read: {error}") from None
     return table(found, f"{key}={path}")
+
+
+def _lines(text: str) -> Iterator[Any]:
+    """The values of JSON Lines; one that is none is told with its line."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError as error:
+                raise ValueError(f"line {number} is not JSON ({error.msg} at column {error.colno})") from None
 
 
 def table(found: Any, what: str) -> list[Row]:
@@ -106,7 +120,7 @@ def _hub(benchmark: Benchmark) -> list[Row]:
                 data_files=benchmark.data_files,
                 revision=benchmark.revision,
             )
-        return [dict(row) for row in found]  # type: ignore[call-overload]
+        rows = [dict(row) for row in found]  # type: ignore[call-overload]
     except Exception as error:  # a dozen kinds: not found, gated, offline, no such config or split, columns that vary
         reason = next(iter(str(error).strip().splitlines()), "no reason given")
         raise ValueError(
@@ -114,6 +128,7 @@ def _hub(benchmark: Benchmark) -> list[Row]:
             f"{benchmark.data_files or 'all'}, revision {benchmark.revision or 'main'}) cannot be read from the Hub: "
             f"{type(error).__name__}: {reason}; a copy on disk is read with evaluation.{benchmark.name}.path=<file>"
         ) from error
+    return table(rows, f"evaluation.{benchmark.name}.path={benchmark.path} (split {benchmark.split})")
 
 
 def _source(benchmark: Benchmark) -> str:

@@ -67,13 +67,36 @@ def gsm8k(benchmark: Benchmark, rows: list[Row]) -> Iterator[Item]:
     return _items(benchmark, rows, "question", "answer", gold)
 
 
-def text(benchmark: Benchmark, rows: list[Row]) -> Iterator[Item]:
-    """Documents that are scored, not asked: each stands whole in `prompts`. Columns: `text`, `id`."""
+def text(benchmark: Benchmark, rows: list[Row], say: Callable[[str], None] = lambda line: None) -> Iterator[Item]:
+    """Documents that are scored, not asked: each stands whole in `prompts`. Columns: `text`, `id`.
+
+    Args:
+        say: hears how many rows hold empty text; they are left out.
+
+    Raises:
+        ValueError: a row without text, with its number: the text would be another than the one that was meant.
+    """
     columns = Columns(benchmark, rows, ("id", "text"), ("text",))
+    parts, empty = columns.names["text"].split("+"), 0
     for number, row in enumerate(rows, 1):
+        if not any(isinstance(row.get(part), str | list | tuple) for part in parts):
+            found = ", ".join(f"{part}: {_kind(row[part])}" for part in parts if part in row)
+            raise ValueError(
+                f"{columns.where}: row {number} of {benchmark.path} has no text in {columns.names['text']} "
+                f"({found or 'its columns are ' + ', '.join(map(str, row))}): write some, or leave the row out"
+            )
         if document := columns.text(row, "text"):
             name = columns.text(row, "id") or str(number)
             yield item_of(benchmark, name, [document], paragraph=paragraph_digest(document))
+        else:
+            empty += 1
+    if empty:
+        say(f"{columns.where}: {empty:,} of {len(rows):,} rows of {benchmark.path} hold empty text, and are left out")
+
+
+def _kind(value: object) -> str:
+    """A value that is no text, as JSON names its kind."""
+    return "null" if value is None else "a number" if isinstance(value, int | float) else "an object"
 
 
 def _items(

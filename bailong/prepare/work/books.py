@@ -9,6 +9,8 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
+from bailong.report.units import listed
+
 #: documents kept as samples of each drop reason
 SAMPLES = 20
 #: characters of a sample that are kept
@@ -180,6 +182,16 @@ def check_passed_on(source: str, flows: Iterable[tuple[str, Balance]]) -> None:
     for (before, first), (after, second) in itertools.pairwise(flows):
         if (left := first.left[:3]) != (came := second.came[:3]):
             raise AssertionError(f"{source}: {before} let {left} through, {after} met {came}")
+
+
+def told_drops(flows: Iterable[tuple[str, Balance]]) -> str:
+    """What each step dropped of all sources, and why: `length 31 (too_short 31), mix 2 (not_sampled 2)`."""
+    steps: dict[str, Counter[str]] = {}
+    for name, flow in flows:
+        steps.setdefault(name, Counter()).update({reason: size[0] for reason, size in flow.drops.items()})
+    return ", ".join(
+        f"{name} {reasons.total():,} ({listed(reasons.most_common())})" for name, reasons in steps.items() if +reasons
+    )
 
 
 def merged(flows: Iterable[Flow]) -> Flow:

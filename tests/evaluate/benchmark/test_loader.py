@@ -3,6 +3,8 @@
 import gzip
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from bailong.data.turns import paragraph_digest
@@ -186,6 +188,42 @@ def test_what_is_refused_and_how(tmp_path, content, settings, message):
     with pytest.raises(ValueError, match=message) as caught:
         load(benchmark(path, **({"shape": "squad", "prompt": "reading_en", "source": "https://x"} | settings)))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("b.jsonl", '{"text": "a"}\n{"text": null}\n', r"row 2 of .*b\.jsonl has no text in text \(text: null\)"),
+        ("b.jsonl", '{"text": "a"}\n\n{"other": 1}\n', r"row 2 of .*has no text in text \(its columns are other\)"),
+        ("b.jsonl", '{"text": 5}\n', r"row 1 of .*has no text in text \(text: a number\)"),
+        ("b.csv", "text,n\na,1\n", ""),
+        ("b.jsonl", '{"text": "ok"}\n{"tex', r"b\.jsonl cannot be read: line 2 is not JSON \(.* at column 2\)"),
+        ("b.txt", "\n \n", r"evaluation\.b\.path=.*b\.txt holds no text"),
+        ("b.csv", "text\n", "holds no rows"),
+    ],
+)
+def test_a_text_that_is_scored_is_whole(tmp_path, name, content, message):
+    asked = benchmark(written(tmp_path / name, content), "text", metric="bits_per_byte")
+    if not message:
+        assert [item.prompts for item in load(asked)] == [["a"]]
+        return
+    with pytest.raises(ValueError, match=message) as caught:
+        load(asked)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_table_without_rows_is_told_by_its_file(tmp_path):
+    pq.write_table(pa.table({"text": pa.array([], pa.string())}), tmp_path / "b.parquet")
+    with pytest.raises(ValueError, match=r"b\.parquet holds no rows"):
+        load(benchmark(tmp_path / "b.parquet", "text", metric="bits_per_byte"))
+
+
+def test_empty_texts_are_counted(tmp_path):
+    said = []
+    rows = written(tmp_path / "b.jsonl", '{"text": "a"}\n{"text": " "}\n{"text": ""}\n')
+    items = load(benchmark(rows, "text", metric="bits_per_byte"), said.append)
+    assert [item.prompts for item in items] == [["a"]]
+    assert said == [f"evaluation.b: 2 of 3 rows of {rows} hold empty text, and are left out"]
 
 
 def test_a_limit_draws_by_id_and_keeps_the_order():
