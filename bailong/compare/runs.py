@@ -82,13 +82,14 @@ class RunRecord:
 
     @property
     def tokenizer(self) -> str:
-        """What tells the tokenizer that cut its text: a hash; of the base's own, which has none, the base it came with
-        (`own of 23b3540d`). Empty where the run did not record it."""
+        """What tells the tokenizer that cut its text: a hash; of the base's own, where that was not recorded, the base
+        that it came with (`own of 23b3540d`). Empty where the run recorded neither."""
         told = self.record.get("identity")
         identity = told if isinstance(told, dict) and "tokenizer" in told else {}
         if not identity and "tokenizer_sha256" not in self.result:
             return ""
-        return identity.get("tokenizer") or self.result.get("tokenizer_sha256") or _own(identity.get("model"))
+        made = identity.get("tokenizer") or self.result.get("tokenizer_sha256")
+        return made or self.provenance.get("own_tokenizer") or _own(identity.get("model"))
 
     @property
     def hardware(self) -> str:

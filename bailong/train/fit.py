@@ -4,6 +4,7 @@ Text and tokenizer make a corpus; base model, initializer and adapters make a mo
 measurement goes to the run's folder.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -135,7 +136,7 @@ def fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) ->
         reporter.say(f"resumed at step {counters.step} of {made.total}")
 
     if rank() == 0:
-        _write_provenance(run, settings)
+        _write_provenance(run, settings, made.built.tokenizer)
     with made.observer(run, counters, reporter) as observer:
         module = Training(settings, made.built, counters, made.total, observer, path, content)
         reporter.begin(made.total, counters.step)
@@ -237,9 +238,14 @@ def _mixture(
     return mixture
 
 
-def _write_provenance(run: Run, settings: Train) -> None:
-    """Which code this is: `provenance.json`, and `git.diff` where it differs from its commit."""
+def _write_provenance(run: Run, settings: Train, tokenizer: Any) -> None:
+    """Which code this is: `provenance.json`, and `git.diff` where it differs from its commit.
+
+    A base's own tokenizer is told by a hash: several bases (exports of one sweep) may share it.
+    """
     origin, diff = provenance.collect(provenance.root())
+    if settings.tokenizer.folder is None:
+        origin["own_tokenizer"] = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
     if file := own_file(settings.initializer):
         origin["initializer"] = {"file": str(file), "code": file.read_text(encoding="utf-8")}
     files.write_json(run.folder / "provenance.json", origin)

@@ -346,6 +346,16 @@ def test_the_own_tokenizer_of_one_base_is_one(tmp_path: Path) -> None:
     assert check(found, "Same tokenizer").ok and check(found, "Same tokenizer").detail == "own of aaaaaaaaaa"
 
 
+def test_bases_that_share_a_tokenizer_have_one(tmp_path: Path) -> None:
+    """Exports of a sweep, which are fine-tuned and compared."""
+    for name in ("random", "zip_tie"):
+        write_arm(tmp_path / name, name, 0, None, 2, f"org/{name}")
+        place = tmp_path / name / "provenance.json"
+        place.write_text(json.dumps(json.loads(place.read_text()) | {"own_tokenizer": "c" * 64}))
+    found = compare_runs(read([tmp_path]))
+    assert found.unit == "tokens" and check(found, "Same tokenizer").ok
+
+
 @pytest.mark.parametrize(("key", "name"), [("data_order", "Same data order"), ("data_sha256", "Same data")])
 def test_a_run_that_does_not_tell_is_not_taken_to_agree(tmp_path: Path, key: str, name: str) -> None:
     sweep = write_sweep(tmp_path, CURVES)

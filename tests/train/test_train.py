@@ -179,8 +179,9 @@ def test_tying_an_untied_checkpoint_is_measured_apart(bench, tmp_path):
 
 def test_without_an_extension_the_base_is_scored_as_it_is(bench, tmp_path):
     """The no-extension control: at step 0 it must give the base's own bits per byte, on the same bytes."""
-    settings = tiny.settings(bench, tmp_path, tokenizer=Tokenizer(name="none", folder=None))
-    result = train.train(settings, tiny.run(tmp_path))
+    settings, run = tiny.settings(bench, tmp_path, tokenizer=Tokenizer(name="none", folder=None)), tiny.run(tmp_path)
+    result = train.train(settings, run)
+    assert len(json.loads((run.folder / "provenance.json").read_text())["own_tokenizer"]) == 64
     assert result["bpb_step0"] == pytest.approx(result["base"]["bpb_untouched"], rel=1e-6)
     assert result["new_rows"] == 0 and result["rows_sha256"] is None
 
