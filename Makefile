@@ -7,7 +7,7 @@ export TOKENIZERS_PARALLELISM = false
 export OMP_WAIT_POLICY = PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-real test check smollm2
+.PHONY: help setup demo demo-real test check bench smollm2
 
 help:  ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -57,6 +57,14 @@ smollm2: models/smollm2.gguf  ## fetch SmolLM2-135M (93 MB, Apache-2.0) and make
 
 test: $(READY)  ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# each prints its own table and exits with 1 where a goal is missed; the others must not be kept from running by that
+BENCHES := "step.py --pairs 3" memory.py "fused_head.py --steps 5 --repeats 3" initializer_rows.py \
+	"semdedup.py --documents 20000 --clusters 200" pages.py
+
+bench: $(READY)  ## the benchmarks that need no data, small: ratios against their goals (some 10 minutes)
+	@missed=""; for run in $(BENCHES); do echo "== benchmarks/$$run"; $(BIN)/python benchmarks/$$run || missed="$$missed, $$run"; done; \
+	echo "missed: $${missed#, }"; [ -z "$$missed" ]
 
 check: $(READY)  ## ruff and the type checker
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ fork.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -106,7 +107,7 @@ class Forked:
             if first := self.told.readline():
                 self.pid, self.parent.ready = int(first), True
                 if self.asked is not None:
-                    os.kill(self.pid, self.asked)
+                    self._kill(self.asked)
             if last := self.told.readline():
                 self.returncode = int(last)
         self.over = True
@@ -114,7 +115,12 @@ class Forked:
 
     def send_signal(self, number: int) -> None:
         self.asked = number
-        if self.pid is not None and not self.over:
-            os.kill(self.pid, number)
+        if self.pid is not None:
+            self._kill(number)
         elif not self.parent.ready:
             self.parent.process.terminate()  # it is importing, and has forked nothing
+
+    def _kill(self, number: int) -> None:
+        if self.pid is not None and not self.over:
+            with contextlib.suppress(ProcessLookupError):  # it has ended, and its parent has yet to tell
+                os.kill(self.pid, number)

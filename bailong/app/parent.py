@@ -97,6 +97,8 @@ class _Parent:
                 self._tell_ended()
             if self.control.fileno() in came:
                 _, files, _, _ = socket.recv_fds(self.control, 16, 3)
+                for file in files:
+                    os.set_inheritable(file, False)  # what a job starts must not look like the job
                 if self._fork(*files):
                     return True
 

@@ -11,6 +11,7 @@ On CPU the bits are NumPy's SFC64, whose stream its compatibility policy keeps; 
 
 import hashlib
 import weakref
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,6 +31,9 @@ class Masks:
         self.place: tuple[int, ...] = (0,)
         self.shared = shared
         self._last: tuple[weakref.ref[Tensor], int, Tensor] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_last": None}
 
     def at(self, *place: int) -> None:
         """Draw from here on for this place: until the next call a layer's mask of one shape is always the same."""

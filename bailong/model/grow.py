@@ -142,8 +142,14 @@ def _new_rows(
 ) -> torch.Tensor:
     # A copy, so that no rule can write to the model.
     old = weight.detach().to("cpu", copy=True)
-    with torch.no_grad():
-        rows = initializer.rows(old, pieces, stream(seed, side))
+    # By one thread: the last bits of a decomposition depend on how many share it, and rows are known by their hash.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.no_grad():
+            rows = initializer.rows(old, pieces, stream(seed, side))
+    finally:
+        torch.set_num_threads(threads)
     assert rows.shape == (len(pieces), old.shape[1]) and rows.dtype == old.dtype, "rows must look like the old ones"
     bad = ~rows.isfinite().all(1) | (rows == 0).all(1)
     if bad.any():

@@ -40,11 +40,23 @@ def fuse(model: nn.Module, masks: Masks) -> None:
 @cache
 def _fused(cls: type) -> type:
     """A class of PEFT's LoRA layers, with our forward pass before its own."""
-    return type(f"Fused{cls.__name__}", (_Fused, cls), {})
+    return type(f"Fused{cls.__name__}", (_Fused, cls), {"plain": cls})
+
+
+def _again(cls: type, state: Any) -> Any:
+    """A pickled layer: its class is made when it is needed, and has no name to be found by."""
+    layer: Any = object.__new__(_fused(cls))
+    layer.__setstate__(state)
+    return layer
 
 
 class _Fused:
-    """What comes before PEFT's own forward pass."""
+    """What comes before PEFT's own forward pass. `plain`: PEFT's class."""
+
+    plain: type
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return _again, (self.plain, self.__dict__)
 
     def forward(self: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         name = None if args or kwargs or self.disable_adapters or self.merged else _only(self)
@@ -135,4 +147,4 @@ def _plus_product(total: Tensor, one: Tensor, other: Tensor) -> Tensor:
     """total + one @ other, in place where all are of one type."""
     if total.dtype == one.dtype == other.dtype:
         return torch.addmm(total, one, other, out=total)  # counted as a product, which addmm_ is not
-    return total + (one @ other).to(total.dtype)
+    return (total + one @ other).to(total.dtype)  # in the wider type, and rounded once

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -229,3 +230,17 @@ def _is_parent_of(process, sweep):
     except OSError:
         return False
     return b"bailong.app.parent" in words and f"PPid:\t{sweep}\n" in status
+
+
+def test_a_signal_to_a_job_that_has_just_ended_is_no_fault():
+    """Between its end and the word of it, its process is nobody's."""
+    over = subprocess.Popen([sys.executable, "-c", ""])
+    over.wait()
+    told, tells = os.pipe()
+    os.write(tells, f"{over.pid}\n0\n".encode())
+    os.close(tells)
+    job = forked.Forked(SimpleNamespace(ready=False), os.open(os.devnull, os.O_WRONLY), told)  # type: ignore[arg-type]
+    job.pid = over.pid
+    job.send_signal(signal.SIGTERM)
+    assert job.wait() == 0
+    job.stdin.close()

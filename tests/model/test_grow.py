@@ -162,6 +162,24 @@ def test_embedding_and_head_have_their_own_streams() -> None:
     assert len(draws) == 100
 
 
+def test_rows_are_made_by_one_thread_whatever_the_machine_has() -> None:
+    """The last bits of a QR decomposition depend on their number: a run could not be rebuilt elsewhere."""
+    seen = []
+
+    class Watched(Random):
+        def rows(self, *asked: Any) -> torch.Tensor:
+            seen.append(torch.get_num_threads())
+            return super().rows(*asked)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        grow(llama(tied=False), PIECES, Watched(), seed=0)
+        assert seen == [1, 1] and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
 @pytest.mark.parametrize("name", NAMES)
 def test_same_seed_same_hash(name: str, tied: bool) -> None:
