@@ -137,6 +137,8 @@ def _repeat(settings: Audit, train: Train, report: Report, place: Path) -> None:
     finally:
         reporter.close()
         silent.close()
+    if made is not None:
+        report.findings += _length(made, found)
     if found.result is None:
         report.not_checked.append("a result: the run is not finished")
     elif made is None or any(finding.where == "metrics.jsonl" for finding in report.findings):
@@ -148,6 +150,17 @@ def _repeat(settings: Audit, train: Train, report: Report, place: Path) -> None:
         report.not_checked.append(f"steps up to {first:,}, which {train.extend_run} made: audit that run")
     if beyond := [line for line in found.lines if line.step > found.last]:
         report.not_checked.append(f"{len(beyond)} rows of metrics.jsonl behind the last checkpoint")
+
+
+def _length(made: Any, found: Record) -> list[Finding]:
+    """The steps of the last checkpoint against those that the settings ask for: a run that is presented as finished
+    must not end where its figures look best."""
+    total, last = made.total, found.last
+    if last == total or (last < total and found.result is None):
+        return []
+    counted = made.settings.stage.max_steps is None  # from tokens, which other code may count otherwise
+    name = found.checkpoints[-1].name
+    return [Finding(name, "step of the last checkpoint, by the settings", total, last, counted)]
 
 
 def _result(made: Any, found: Record) -> list[Finding]:

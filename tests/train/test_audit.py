@@ -255,6 +255,45 @@ def test_an_altered_record_is_caught(run: Path, file: str, key: str, named: str)
     assert "no machine or version explains" in report(run)["verdict"]
 
 
+def test_a_run_that_ends_before_its_end_is_caught(run: Path) -> None:
+    """Cut short behind step 4, with a result that fits: it would be another run's, and the best step of this one."""
+    places = run / "checkpoints"
+    (places / "step-000004.ckpt").replace(places / "last.ckpt")
+    told = [row for row in rows(run) if row["step"] <= 4]
+    content = checkpoint.read(places / "last.ckpt")
+    (run / "metrics.jsonl").write_bytes((run / "metrics.jsonl").read_bytes()[: content["counters"]["metrics_bytes"]])
+    assert rows(run) == told
+    path = run / "result.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | forged(run)))
+    (said,) = findings(run)
+    assert said == "checkpoints/last.ckpt: step of the last checkpoint, by the settings: expected 6, found 4"
+    assert "no machine or version explains" in report(run)["verdict"]
+    path.unlink()
+    assert findings(run) == [] and not report(run)["finished"]
+
+
+def forged(run: Path) -> dict[str, Any]:
+    """The figures that `result.json` has to hold for the record and the last checkpoint that are there."""
+    content, evaluated = (
+        checkpoint.read(run / "checkpoints" / "last.ckpt"),
+        [row for row in rows(run) if "eval/bpb" in row],
+    )
+    counters, last = content["counters"], evaluated[-1]
+    return {
+        "bpb_final": last["eval/bpb"],
+        "loss_final": last["eval/loss"],
+        "steps": counters["step"],
+        "tokens": counters["tokens"],
+        "bytes": counters["text_bytes"],
+        "data_tokens": counters["tokens"],
+        "data_bytes": counters["text_bytes"],
+        "seconds": round(counters["seconds"], 3),
+        "tokens_per_second": round(counters["tokens"] / counters["seconds"], 1),
+        "data_order": counters["digest"],
+        "parameters_sha256": content["sha256"],
+    }
+
+
 def test_another_base_model_under_the_run_is_caught(run: Path, made: Path) -> None:
     config = made.parents[2] / "base" / "config.json"
     before = config.read_text()
