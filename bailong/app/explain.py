@@ -285,7 +285,10 @@ def guarded(work: Callable[[], Any], command: str = "train") -> None:
         stop(" ".join(str(error).split()))
     except KeyboardInterrupt as error:
         number = error.number if isinstance(error, Interrupted) else signal.SIGINT
-        stop("interrupted; the same command goes on, and loses nothing that was finished", 128 + number)
+        goes_on = "goes on, and loses nothing that was finished"
+        if command == "audit":  # what it had compared lies in a temporary folder
+            goes_on = "begins the audit anew; the run is as it was"
+        stop(f"interrupted; the same command {goes_on}", 128 + number)
 
 
 def stop(message: str, code: int = 2) -> NoReturn:

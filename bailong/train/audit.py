@@ -188,15 +188,15 @@ def elsewhere(made: dict[str, Any], diff: str, now: dict[str, Any], diff_now: st
     """In what code, packages and machine differ from those that a run wrote down (provenance.json, git.diff)."""
     if not made:
         return ["the run has no provenance.json: by what code and on which machine it was made is not known"]
-    before, here = made.get("git", {}).get("commit"), now["git"]["commit"]
+    before, here = _part(made, "git").get("commit"), now["git"]["commit"]
     told = []
     if before != here:
         told.append(f"code: commit {str(before)[:12]} then, {str(here)[:12]} now")
     elif diff.strip() != diff_now.strip():
         told.append(f"code: commit {str(here)[:12]} with other uncommitted changes")
     pairs = [("python", made.get("python"), now["python"])]
-    pairs += [(name, made.get("packages", {}).get(name), version) for name, version in now["packages"].items()]
-    hardware = made.get("hardware", {})
+    packages, hardware = _part(made, "packages"), _part(made, "hardware")
+    pairs += [(name, packages.get(name), version) for name, version in now["packages"].items()]
     pairs += [(name, hardware.get(name), now["hardware"].get(name)) for name in ("cpu", "gpu", "cuda")]
     return told + [f"{name}: {then} then, {today} now" for name, then, today in pairs if then != today]
 
@@ -209,10 +209,16 @@ def _row(stretch: Stretch) -> dict[str, Any]:
 
 def _by(provenance: dict[str, Any]) -> str:
     """Code, packages and machine in one line."""
-    git, hardware = provenance.get("git", {}), provenance.get("hardware", {})
+    git, hardware = _part(provenance, "git"), _part(provenance, "hardware")
     commit = f"commit {str(git.get('commit'))[:12]}{' with changes' if git.get('dirty') else ''}"
-    torch = f"torch {provenance.get('packages', {}).get('torch')}"
+    torch = f"torch {_part(provenance, 'packages').get('torch')}"
     return ", ".join(map(str, (commit, torch, hardware.get("gpu") or hardware.get("cpu"), provenance.get("host"))))
+
+
+def _part(provenance: dict[str, Any], key: str) -> dict[str, Any]:
+    """A table of what a run wrote down; without rows where somebody put something else there."""
+    value = provenance.get(key)
+    return value if isinstance(value, dict) else {}
 
 
 def _say_record(report: Report) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 
+from bailong.app.explain import guarded
 from bailong.app.workspace import longer
 from bailong.data.settings import Data, Replay, Source
 from bailong.model.settings import Adapter, Model
@@ -320,6 +321,26 @@ def test_other_code_or_another_machine_is_said_and_is_no_fraud(run: Path) -> Non
     assert findings(run) and "This proves nothing against the run" in report(run)["verdict"]
     forge(last, a_parameter, honest=False)
     assert findings(run) and "no machine or version explains" in report(run)["verdict"]
+
+
+def test_a_damaged_provenance_is_borne(run: Path) -> None:
+    path = run / "provenance.json"
+    for part, value in (("git", None), ("packages", ["torch"]), ("hardware", "a GPU")):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {part: value}))
+    assert findings(run, segments=1) == []
+    told = report(run)["elsewhere"]
+    assert f"torch: None then, {torch.__version__} now" in told and any(said.startswith("cpu: None") for said in told)
+
+
+def test_a_stopped_audit_says_that_it_begins_anew(capsys: pytest.CaptureFixture[str]) -> None:
+    def work() -> None:
+        raise Interrupted(signal.SIGTERM)
+
+    with pytest.raises(SystemExit) as caught:
+        guarded(work, "audit")
+    assert caught.value.code == 143
+    said = "error: interrupted; the same command begins the audit anew; the run is as it was\n"
+    assert capsys.readouterr().err == said
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, None])
