@@ -145,8 +145,7 @@ def _repeat(settings: Audit, train: Train, report: Report, place: Path) -> None:
         report.not_checked.append("result.json: what it is made from is not certain")
     else:
         report.findings += _result(made, found)
-    if train.extend_run is not None:
-        first = found.stretches[0].first
+    if first := found.stretches[0].first:
         report.not_checked.append(f"steps up to {first:,}, which {train.extend_run} made: audit that run")
     if beyond := [line for line in found.lines if line.step > found.last]:
         report.not_checked.append(f"{len(beyond)} rows of metrics.jsonl behind the last checkpoint")

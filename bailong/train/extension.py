@@ -32,11 +32,7 @@ def extended(asked: Train, keys: list[str]) -> tuple[Train, dict[str, Any]]:
         ValueError: no finished run is there, its steps depend on its end, a setting is given that cannot be changed
             any more, or no end beyond the old one.
     """
-    place = Path(str(asked.extend_run))
-    if not all((place / name).exists() for name in ("run.json", "config.yaml", "result.json")):
-        raise ValueError(
-            f"extend_run={place} holds no finished run (result.json): give a folder that bailong-train made"
-        )
+    place = _require_finished(asked)
     settings = load(place)
     if settings.optimizer.schedule == "cosine":
         raise ValueError(
@@ -79,15 +75,9 @@ def begin(settings: Train, folder: Path, known: dict[str, Any], total: int) -> N
     from bailong.train import checkpoint
 
     place = Path(str(settings.extend_run))
-    before = json.loads((place / "run.json").read_text())["identity"]
-    learned, now = ({key: facts[key] for key in facts if key not in FREE} for facts in (before, known))
-    if differing := difference(learned, now):
+    if differing := unlike(place, known):
         raise ValueError(f"extend_run={place} cannot be made longer: {differing}")
-    last = place / "checkpoints" / "last.ckpt"
-    steps = _steps(place)
-    path = checkpoint.stable(last) if stable_steps(settings.optimizer, steps) < steps else last
-    if not path.exists():
-        raise ValueError(f"extend_run={place} kept no checkpoint before its decay ({path} does not exist)")
+    path = seam(settings)
     step = checkpoint.read(path)["counters"]["step"]
     _require_longer(settings, step, total)
     for name in ("metrics.jsonl", "speed.jsonl"):  # what they hold beyond the checkpoint is cut off on resuming
@@ -97,6 +87,46 @@ def begin(settings: Train, folder: Path, known: dict[str, Any], total: int) -> N
     for copy in [target, *([checkpoint.kept(target, step)] if settings.trainer.keep_checkpoints else [])]:
         with replaced(copy, alone=True) as partial:
             shutil.copyfile(path, partial)
+
+
+def unlike(place: Path, known: dict[str, Any]) -> str:
+    """In what a longer run of the identity `known` is not what the run in `place` is, its end aside; else empty."""
+    before = json.loads((place / "run.json").read_text())["identity"]
+    learned, now = ({key: facts[key] for key in facts if key not in FREE} for facts in (before, known))
+    return difference(learned, now)
+
+
+def seam(settings: Train) -> Path:
+    """The checkpoint of the old run that the longer one goes on from.
+
+    Args:
+        settings: of the longer run.
+
+    Raises:
+        ValueError: the old run is not there or not finished, or kept none before its decay.
+    """
+    from bailong.train import checkpoint
+
+    place = _require_finished(settings)
+    last, steps = place / "checkpoints" / "last.ckpt", _steps(place)
+    path = checkpoint.stable(last) if stable_steps(settings.optimizer, steps) < steps else last
+    if not path.exists():
+        raise ValueError(f"extend_run={place} kept no checkpoint before its decay ({path} does not exist)")
+    return path
+
+
+def _require_finished(settings: Train) -> Path:
+    """The folder that `extend_run` names.
+
+    Raises:
+        ValueError: it holds no finished run.
+    """
+    place = Path(str(settings.extend_run))
+    if not all((place / name).exists() for name in ("run.json", "config.yaml", "result.json")):
+        raise ValueError(
+            f"extend_run={place} holds no finished run (result.json): give a folder that bailong-train made"
+        )
+    return place
 
 
 def _steps(place: Path) -> int:

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from bailong.run.folder import difference
-from bailong.train import identity
+from bailong.train import extension, identity
 from bailong.train.finding import Finding
 from bailong.train.settings import Train
 
 #: hashes in the identity of a run: of what its settings name
 _HASHED = ("data", "tokenizer", "model", "data.replay", "initializer.code")
+#: counters that say how long a machine took, and how long its file is
+_TIMED = ("seconds", "speed_bytes")
 
 
 @dataclass(frozen=True)
@@ -101,14 +103,9 @@ def read(folder: Path, train: Train, facts: dict[str, Any]) -> Record:
     _identity(record, facts)
     _checkpoints(record)
     _lines(record)
-    longer = train.extend_run is not None
-    record.stretches = _stretches(record, longer)
+    record.stretches = _stretches(record, _seam(record, train))
     if not record.stretches:
-        kept = "run it again with trainer.keep_checkpoints=3" if longer else "go on with it first"
-        raise ValueError(
-            f"run={folder} has no stretch to do again: "
-            + (f"it was made longer and kept no checkpoint of where it began ({kept})" if longer else f"{kept}")
-        )
+        raise ValueError(f"run={folder} has no stretch to do again: go on with it first")
     _sizes(record)
     return record
 
@@ -155,23 +152,28 @@ def _checkpoints(record: Record) -> None:
     found = []
     for path in sorted((record.folder / "checkpoints").glob("*.ckpt")):
         try:
-            content = checkpoint.load(path)
-            counters, sha256 = checkpoint.Counters(**content["counters"]), str(content["sha256"])
-            step, size = int(counters.step), int(counters.metrics_bytes)
+            kept = _kept(path)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             place = f"checkpoints/{path.name}"
             record.findings.append(Finding(place, "content", "a readable checkpoint", str(error), False))
             continue
-        kept = Kept(path, step, size, sha256, checkpoint.damaged(content))
         if kept.damaged:
-            what = f"{kept.damaged} of step {step:,}"
+            what = f"{kept.damaged} of step {kept.step:,}"
             record.findings.append(Finding(kept.name, what, "those of its checksum", "others", False))
-        if path.name.startswith("step-") and path != checkpoint.kept(path, step):
-            record.findings.append(Finding(kept.name, "step", path.stem.removeprefix("step-"), step, False))
+        if path.name.startswith("step-") and path != checkpoint.kept(path, kept.step):
+            record.findings.append(Finding(kept.name, "step", path.stem.removeprefix("step-"), kept.step, False))
         found.append(kept)
     if not found:
         raise ValueError(f"run={record.folder} holds no checkpoint that can be read: there is nothing to compare with")
     record.checkpoints = sorted(found, key=lambda kept: (kept.step, kept.path.name == "last.ckpt"))
+
+
+def _kept(path: Path) -> Kept:
+    from bailong.train import checkpoint
+
+    content = checkpoint.load(path)
+    counters, sha256 = checkpoint.Counters(**content["counters"]), str(content["sha256"])
+    return Kept(path, int(counters.step), int(counters.metrics_bytes), sha256, checkpoint.damaged(content))
 
 
 def _lines(record: Record) -> None:
@@ -196,15 +198,70 @@ def _lines(record: Record) -> None:
         record.findings.append(Finding("metrics.jsonl", what, expected, found, False, more))
 
 
-def _stretches(record: Record, longer: bool) -> list[Stretch]:
-    """From each checkpoint to the next; of a run that was made longer, without the steps of the run that it goes on
-    from, whose evaluations stood elsewhere."""
-    steps = sorted({kept.step for kept in record.checkpoints})
-    at = {step: tuple(kept for kept in record.checkpoints if kept.step == step) for step in steps}
-    begins = steps if longer else [0, *(step for step in steps if step > 0)]
-    pairs = zip(begins[:-1], begins[1:], strict=True)
-    # `at[0]` would do as well: made again from the seed, the first stretch proves new rows and adapters too
-    return [Stretch(a, b, at[a][0] if a else None, at[b]) for a, b in pairs]
+def _seam(record: Record, train: Train) -> Kept | None:
+    """Of a run that says that it goes on from another: the checkpoint of that one which it began with, after what the
+    two have in common was compared. None of any other run, which begins with the seed.
+
+    Raises:
+        ValueError: the other run is not there, or its checkpoint cannot be read: where this one began is not known.
+    """
+    if train.extend_run is None:
+        return None
+    place = Path(train.extend_run)
+    if train.optimizer.schedule == "cosine":
+        what = "extend_run under optimizer.schedule=cosine, where no run can be made longer"
+        record.findings.append(Finding("config.yaml", what, None, train.extend_run, False))
+        return None
+    if place.resolve() == record.folder.resolve():
+        record.findings.append(Finding("config.yaml", "extend_run", "another run", "this one", False))
+        return None
+    try:
+        path = extension.seam(train)
+        begin = _kept(path)
+        unlike = extension.unlike(place, record.asked.get("identity") or {})
+        rows = (place / "metrics.jsonl").read_bytes()[: begin.metrics_bytes]
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        raise ValueError(
+            f"run={record.folder} cannot be audited without the run that it goes on from: {error}"
+        ) from None
+    if begin.damaged:
+        raise ValueError(f"run={record.folder} goes on from {path}, which is damaged: its {begin.damaged}")
+    made_anew = f"unless {place} was made anew since"
+    if unlike:
+        record.findings.append(Finding("config.yaml", f"extend_run={place}", "the same settings", unlike, False))
+    for kept in record.checkpoints:
+        if kept.step < begin.step:
+            what = f"checkpoint before step {begin.step:,}, where {place} ends"
+            record.findings.append(Finding(kept.name, what, None, kept.step, False))
+        elif kept.step == begin.step and not kept.damaged and _state(kept) != _state(begin):
+            what = f"step {kept.step:,}, which {place} made"
+            record.findings.append(Finding(kept.name, what, "its checkpoint", "another", False, made_anew))
+    if not (record.folder / "metrics.jsonl").read_bytes().startswith(rows):
+        what = f"rows up to step {begin.step:,}, which {place} made"
+        record.findings.append(Finding("metrics.jsonl", what, "its rows", "others", False, made_anew))
+    return begin
+
+
+def _state(kept: Kept) -> tuple[str, str]:
+    """What a checkpoint holds, but for the time that it took."""
+    from bailong.train import checkpoint
+
+    content = checkpoint.load(kept.path)
+    counters = {key: value for key, value in content["counters"].items() if key not in _TIMED}
+    return kept.sha256, checkpoint.state_digest(content | {"counters": counters})
+
+
+def _stretches(record: Record, begin: Kept | None) -> list[Stretch]:
+    """From each checkpoint to the next. The first one begins with the seed or, of a run that was made longer, with the
+    checkpoint `begin` of the other run, whose steps are not its own."""
+    own = [kept for kept in record.checkpoints if kept.step > (begin.step if begin else 0)]
+    stretches, start = [], begin
+    for step in sorted({kept.step for kept in own}):
+        ends = tuple(kept for kept in own if kept.step == step)
+        # a checkpoint of step 0 would do as well: made again from the seed, the first one proves new rows and adapters
+        stretches.append(Stretch(start.step if start else 0, step, start, ends))
+        start = ends[0]
+    return stretches
 
 
 def _sizes(record: Record) -> None:

@@ -420,28 +420,79 @@ def test_every_kind_of_run_passes(bench: Path, tmp_path: Path, kind: Callable[[P
     assert len(stretches) == settings.trainer.keep_checkpoints + 1 and all(one["checked"] for one in stretches)
 
 
-def test_a_run_that_was_made_longer_passes_from_where_it_began(bench: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def extended(bench: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A run of five steps under `wsd`, and the one of eight that goes on from its third."""
+    outputs = tmp_path_factory.mktemp("longer")
     optimizer = Optimizer(lr=1e-2, warmup_steps=1, schedule="wsd", decay_ratio=0.4)
-    settings = tiny.settings(bench, tmp_path, optimizer=optimizer, trainer=trainer(keep=1))
+    settings = tiny.settings(bench, outputs, optimizer=optimizer, trainer=trainer(keep=1))
     settings.stage.max_steps = 5
-    short = tiny.run(tmp_path, overrides=["stage.max_steps=5"])
+    short = tiny.run(outputs, overrides=["stage.max_steps=5"])
     train.train(settings, short)
-    assert findings(short.folder) == []
-    assert [(one["from"], one["to"]) for one in report(short.folder)["stretches"]] == [(0, 2), (2, 3), (3, 5)]
-
-    request = tiny.settings(bench, tmp_path)
+    request = tiny.settings(bench, outputs)
     request.extend_run, request.stage.max_steps = str(short.folder), 8
     settings, record = extension.extended(request, ["stage.max_steps"])
-    run = longer(tiny.run(tmp_path, "x", overrides=["extend_run=x", "stage.max_steps=8"]), record, str(tmp_path))
+    run = longer(tiny.run(outputs, "x", overrides=["extend_run=x", "stage.max_steps=8"]), record, str(outputs))
     train.train(settings, run)
-    assert findings(run.folder) == []
-    told = report(run.folder)
+    return short.folder, run.folder
+
+
+def test_a_run_that_was_made_longer_passes_from_where_it_began(extended: tuple[Path, Path], tmp_path: Path) -> None:
+    short, run = extended
+    assert findings(short) == []
+    assert [(one["from"], one["to"]) for one in report(short)["stretches"]] == [(0, 2), (2, 3), (3, 5)]
+    run = shutil.copytree(run, tmp_path / "run")
+    assert findings(run) == []
+    told = report(run)
     assert [(one["from"], one["to"]) for one in told["stretches"]] == [(3, 4), (4, 8)]
     assert any(said.startswith("steps up to 3, which ") for said in told["not_checked"])
-    for path in (run.folder / "checkpoints").glob("s*.ckpt"):
+    for path in (run / "checkpoints").glob("s*.ckpt"):  # the older run still has that of where it began
         path.unlink()
-    with pytest.raises(ValueError, match="it was made longer and kept no checkpoint of where it began"):
-        audit(asked(run.folder))
+    assert findings(run) == []
+    assert [(one["from"], one["to"]) for one in report(run)["stretches"]] == [(3, 8)]
+
+
+def test_a_beginning_that_is_not_the_older_runs_is_caught(extended: tuple[Path, Path], tmp_path: Path) -> None:
+    run = shutil.copytree(extended[1], tmp_path / "run")
+    forge(run / "checkpoints" / "step-000003.ckpt", the_optimizer)
+    told = rows(run)
+    told[0]["eval/bpb"] = (
+        9.0 if len(json.dumps(told[0]["eval/bpb"])) == 3 else float("9" + str(told[0]["eval/bpb"])[1:])
+    )
+    write(run, told)
+    first, second = findings(run, segments=1)
+    assert first.startswith("checkpoints/step-000003.ckpt: step 3, which ") and "found another (unless " in first
+    assert second.startswith("metrics.jsonl: rows up to step 3, which ") and "found others (unless " in second
+    shutil.copy(extended[0] / "checkpoints" / "step-000002.ckpt", run / "checkpoints")
+    assert any("checkpoint before step 3, where " in said for said in findings(run, segments=1))
+
+
+def test_a_run_does_not_hide_its_beginning_behind_another(
+    run: Path, extended: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """A plain run that says it goes on from nothing, from itself, from another kind of run."""
+
+    def claim(place: Path, other: object) -> Path:
+        config = place / "config.yaml"
+        lines = [line for line in config.read_text().splitlines() if not line.startswith("extend_run:")]
+        config.write_text("\n".join([*lines, f"extend_run: {other}", ""]))
+        return place
+
+    (said,) = findings(claim(run, "nowhere"))
+    assert said.startswith("config.yaml: extend_run under optimizer.schedule=cosine") and "found nowhere" in said
+    assert report(run)["stretches"][0]["begin"] == "the seed"
+    short = shutil.copytree(extended[0], tmp_path / "short")
+    with pytest.raises(ValueError, match="cannot be audited without .*extend_run=nowhere holds no finished run"):
+        audit(asked(claim(short, "nowhere")))
+    assert "config.yaml: extend_run: expected another run, found this one" in findings(claim(short, short))
+    asked_for = json.loads((short / "run.json").read_text())
+    asked_for["identity"]["optimizer.lr"] = 0.5
+    (short / "run.json").write_text(json.dumps(asked_for))
+    told = findings(claim(shutil.copytree(extended[1], tmp_path / "long"), short), segments=1)
+    assert any(said.startswith(f"config.yaml: extend_run={short}: expected the same settings") for said in told)
+    (short / "checkpoints" / "stable.ckpt").write_bytes(b"")
+    with pytest.raises(ValueError, match="cannot be audited without .*stable.ckpt is not a readable checkpoint"):
+        audit(asked(tmp_path / "long"))
 
 
 def test_what_is_kept_and_that_it_is_no_part_of_a_run(bench: Path, tmp_path: Path) -> None:
