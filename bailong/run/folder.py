@@ -64,6 +64,7 @@ def start(settings: Any, run: Run, facts: dict[str, Any], fingerprint: str) -> N
             "checkpoints/stable.ckpt",
             "metrics.jsonl",
             "speed.jsonl",
+            "starts.jsonl",
             "train.log",
             "audit.json",
         ):

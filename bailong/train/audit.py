@@ -17,7 +17,7 @@ from typing import Any
 from bailong.run import files, folder, provenance
 from bailong.run.process import child_environment, quiet
 from bailong.run.progress import Reporter
-from bailong.train import identity, record
+from bailong.train import identity, record, starts
 from bailong.train.finding import Finding
 from bailong.train.record import Record, Stretch
 from bailong.train.settings import Audit, Train, load
@@ -34,6 +34,7 @@ class Report:
     Attributes:
         stretches: each with `checked`, and of those that were not why.
         elsewhere: in what code, packages and machine of now differ from those of the run's last start.
+        parts: what of the run was made under others than its last start.
     """
 
     record: Record
@@ -41,6 +42,7 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     not_checked: list[str] = field(default_factory=list)
     elsewhere: list[str] = field(default_factory=list)
+    parts: list[starts.Part] = field(default_factory=list)
 
     @property
     def steps(self) -> int:
@@ -62,7 +64,22 @@ class Report:
                 "This proves nothing against the run: code, packages or machine are not those of its last start, and "
                 "others may compute other bits; audit it with those of the run"
             )
+        if self._of_parts():
+            return said + (
+                "This proves nothing against the run: it was made in parts, and what differs was made under other "
+                f"settings, code or machine than its last start, which may compute other bits ({self.parts[0]})"
+            )
         return said + "Code, packages and processor are those of the run: they do not explain it"
+
+    def _of_parts(self) -> bool:
+        """Whether all that differs stands in stretches that were made, in part at least, otherwise than under what
+        they were done again under."""
+        touched = [
+            row
+            for row in self.stretches
+            if any(part.first < row["to"] and row["from"] < part.last for part in self.parts)
+        ]
+        return sum(len(row.get("findings", [])) for row in touched) == len(self.findings) > 0
 
 
 def audit(settings: Audit) -> bool:
@@ -183,23 +200,6 @@ def _result(made: Any, found: Record) -> list[Finding]:
     return [Finding("result.json", key, expected.get(key), told.get(key), scored, of)]
 
 
-def elsewhere(made: dict[str, Any], diff: str, now: dict[str, Any], diff_now: str) -> list[str]:
-    """In what code, packages and machine differ from those that a run wrote down (provenance.json, git.diff)."""
-    if not made:
-        return ["the run has no provenance.json: by what code and on which machine it was made is not known"]
-    before, here = _part(made, "git").get("commit"), now["git"]["commit"]
-    told = []
-    if before != here:
-        told.append(f"code: commit {str(before)[:12]} then, {str(here)[:12]} now")
-    elif diff.strip() != diff_now.strip():
-        told.append(f"code: commit {str(here)[:12]} with other uncommitted changes")
-    pairs = [("python", made.get("python"), now["python"])]
-    packages, hardware = _part(made, "packages"), _part(made, "hardware")
-    pairs += [(name, packages.get(name), version) for name, version in now["packages"].items()]
-    pairs += [(name, hardware.get(name), now["hardware"].get(name)) for name in ("cpu", "gpu", "cuda")]
-    return told + [f"{name}: {then} then, {today} now" for name, then, today in pairs if then != today]
-
-
 def _row(stretch: Stretch) -> dict[str, Any]:
     ends = [kept.name for kept in stretch.ends]
     begin = stretch.start.name if stretch.start else "the seed"
@@ -208,16 +208,10 @@ def _row(stretch: Stretch) -> dict[str, Any]:
 
 def _by(provenance: dict[str, Any]) -> str:
     """Code, packages and machine in one line."""
-    git, hardware = _part(provenance, "git"), _part(provenance, "hardware")
+    git, hardware = starts.part_of(provenance, "git"), starts.part_of(provenance, "hardware")
     commit = f"commit {str(git.get('commit'))[:12]}{' with changes' if git.get('dirty') else ''}"
-    torch = f"torch {_part(provenance, 'packages').get('torch')}"
+    torch = f"torch {starts.part_of(provenance, 'packages').get('torch')}"
     return ", ".join(map(str, (commit, torch, hardware.get("gpu") or hardware.get("cpu"), provenance.get("host"))))
-
-
-def _part(provenance: dict[str, Any], key: str) -> dict[str, Any]:
-    """A table of what a run wrote down; without rows where somebody put something else there."""
-    value = provenance.get(key)
-    return value if isinstance(value, dict) else {}
 
 
 def _say_record(report: Report) -> None:
@@ -246,13 +240,20 @@ def _finish(settings: Audit, report: Report) -> None:
     now, diff_now = provenance.collect(provenance.root())
     diff = found.folder / "git.diff"
     diff = diff.read_text(encoding="utf-8", errors="replace") if diff.exists() else ""
-    report.elsewhere = elsewhere(found.provenance, diff, now, diff_now)
+    made, here = found.provenance, now | {"diff_sha256": starts.digest(diff_now)}
+    report.elsewhere = starts.elsewhere(made | {"diff_sha256": starts.digest(diff)}, here)
+    if not made:
+        nothing = "the run has no provenance.json: by what code and on which machine it was made is not known"
+        report.elsewhere = [nothing]
+    report.parts = starts.parts(found.folder, found.last)
     report.not_checked.append(UNCHECKED)
     if found.provenance:
         print(f"  made by {_by(found.provenance)}")
     print(f"  here is {_by(now)}" if report.elsewhere else "  and so here: code, packages and processor are the same")
     for told in report.elsewhere:
         print(f"  differs: {told}")
+    for part in report.parts:
+        print(f"  made in parts: {part}")
     for told in report.not_checked:
         print(f"  not checked: {told}")
     for finding in report.findings:
@@ -278,6 +279,7 @@ def _finish(settings: Audit, report: Report) -> None:
             "findings": [finding.row() for finding in report.findings],
             "not_checked": report.not_checked,
             "elsewhere": report.elsewhere,
+            "parts": [asdict(part) for part in report.parts],
             "made": found.provenance,
             "here": now,
         },

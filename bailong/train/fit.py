@@ -22,7 +22,7 @@ from bailong.run.folder import Run
 from bailong.run.process import rank
 from bailong.run.progress import Reporter
 from bailong.tokenizer.folder import byte_lengths
-from bailong.train import checkpoint, extension, identity, optim, reading, texts
+from bailong.train import checkpoint, extension, identity, optim, reading, starts, texts
 from bailong.train.assemble import Assembled, assemble, open_tokenizer
 from bailong.train.checkpoint import Counters
 from bailong.train.corpus import prepare, replayed, shown
@@ -136,7 +136,7 @@ def fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) ->
         reporter.say(f"resumed at step {counters.step} of {made.total}")
 
     if rank() == 0:
-        _write_provenance(run, settings, made.built.tokenizer)
+        _write_provenance(run, settings, made.built.tokenizer, counters.step)
     with made.observer(run, counters, reporter) as observer:
         module = Training(settings, made.built, counters, made.total, observer, path, content)
         reporter.begin(made.total, counters.step)
@@ -238,8 +238,9 @@ def _mixture(
     return mixture
 
 
-def _write_provenance(run: Run, settings: Train, tokenizer: Any) -> None:
-    """Which code this is: `provenance.json`, and `git.diff` where it differs from its commit.
+def _write_provenance(run: Run, settings: Train, tokenizer: Any, step: int) -> None:
+    """Which code this is: `provenance.json`, and `git.diff` where it differs from its commit; and a line of
+    `starts.jsonl` that says what goes on behind `step`.
 
     A base's own tokenizer is told by a hash: several bases (exports of one sweep) may share it.
     """
@@ -248,6 +249,7 @@ def _write_provenance(run: Run, settings: Train, tokenizer: Any) -> None:
         origin["own_tokenizer"] = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
     if file := own_file(settings.initializer):
         origin["initializer"] = {"file": str(file), "code": file.read_text(encoding="utf-8")}
+    starts.append(run.folder, settings, origin, diff, step)
     files.write_json(run.folder / "provenance.json", origin)
     (run.folder / "git.diff").unlink(missing_ok=True)
     if diff:

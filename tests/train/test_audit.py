@@ -388,6 +388,39 @@ def test_resumed_and_unfinished_runs_pass(bench: Path, tmp_path: Path) -> None:
         audit(asked(run.folder))
 
 
+def test_a_run_resumed_under_other_settings_is_not_accused(bench: Path, tmp_path: Path) -> None:
+    """Settings outside the identity round otherwise; what differs in the part of the last start is not explained."""
+    settings, run = tiny.settings(bench, tmp_path, trainer=trainer()), tiny.run(tmp_path)
+    with tiny.dying_after(1):  # of which no step is left
+        train.train(replace(settings, trainer=replace(settings.trainer, threads=2)), run)
+    with tiny.dying_after(5):
+        train.train(settings, run)
+    settings.trainer = replace(settings.trainer, head_chunk=7)
+    train.train(settings, run)
+    starts = [json.loads(line) for line in (run.folder / "starts.jsonl").read_text().splitlines()]
+    assert [(one["step"], one["trainer"]["head_chunk"]) for one in starts] == [(0, 64), (0, 64), (4, 7)]
+    said = findings(run.folder)
+    told = report(run.folder)
+    part = {"first": 0, "last": 4, "told": ["trainer.head_chunk: 64 then, 7 at the last start"]}
+    assert told["parts"] == [part]
+    assert said == [] or "it was made in parts" in told["verdict"]
+
+    middle, last = (run.folder / "checkpoints" / name for name in ("step-000002.ckpt", "last.ckpt"))
+    forge(middle, a_parameter)
+    assert findings(run.folder) and "(steps 0 to 4: trainer.head_chunk: 64 then, 7" in report(run.folder)["verdict"]
+    forge(last, the_optimizer)
+    assert findings(run.folder) and "they do not explain it" in report(run.folder)["verdict"]
+
+    with (run.folder / "starts.jsonl").open("a") as stream:
+        stream.write('{"step"')
+    settings.rerun = True
+    train.train(settings, run)
+    assert len((run.folder / "starts.jsonl").read_text().splitlines()) == 1
+    assert findings(run.folder) == [] and report(run.folder)["parts"] == []
+    (run.folder / "starts.jsonl").unlink()
+    assert findings(run.folder, segments=1) == []
+
+
 def sft(bench: Path, outputs: Path) -> dict[str, Any]:
     dialogues = Source(path="sample:dialogues.jsonl", kind="dialogue")
     return {

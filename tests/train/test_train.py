@@ -49,6 +49,7 @@ def test_a_run_leaves_what_the_report_needs(finished):
         "speed.jsonl",
         "result.json",
         "provenance.json",
+        "starts.jsonl",
         "train.log",
     ):
         assert (run.folder / name).exists(), name
