@@ -18,7 +18,7 @@ from omegaconf import MISSING
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from bailong.app import workspace
-from bailong.app.schema import COMMANDS, known_keys
+from bailong.app.schema import known_keys, schema
 from bailong.data.settings import Source
 from bailong.run.checks import did_you_mean
 from bailong.run.process import Interrupted, interruptible
@@ -166,7 +166,7 @@ def explain(error: Exception, keys: set[str], command: str = "train") -> str:
 
 def _null(key: str, command: str) -> str:
     """What to give in place of null where a value is needed."""
-    if key in _needed(COMMANDS[command]):
+    if key in _needed(schema(command).settings):
         word = "model" if (command, key) == ("chat", "path") else key  # as its command line calls it
         return f"{word}=null is not accepted: give it as {word}=..."
     return f"{key}=null is not accepted: it needs a value; --cfg job prints the one that it has"
