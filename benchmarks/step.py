@@ -61,17 +61,27 @@ def base(shape: dict[str, Any]) -> Any:
     )
     model = LlamaForCausalLM(config)
     if shape["nf4"]:
-        import bitsandbytes
-
-        for name, layer in [*model.named_modules()]:
-            if isinstance(layer, torch.nn.Linear) and name != "lm_head":
-                packed = bitsandbytes.nn.Linear4bit(
-                    layer.in_features, layer.out_features, bias=False, compute_dtype=torch.float32, quant_type="nf4"
-                )
-                packed.load_state_dict(layer.state_dict())
-                parent, _, last = name.rpartition(".")
-                setattr(model.get_submodule(parent), last, packed.to("cpu"))
+        four_bit(model)
     return model
+
+
+def four_bit(model: Any) -> None:
+    """Pack the linear layers of a model in NF4, all but its head."""
+    import bitsandbytes
+    import torch
+
+    for name, layer in [*model.named_modules()]:
+        if isinstance(layer, torch.nn.Linear) and name != "lm_head":
+            packed = bitsandbytes.nn.Linear4bit(
+                layer.in_features,
+                layer.out_features,
+                layer.bias is not None,
+                compute_dtype=torch.float32,
+                quant_type="nf4",
+            )
+            packed.load_state_dict(layer.state_dict())
+            parent, _, last = name.rpartition(".")
+            setattr(model.get_submodule(parent), last, packed.to("cpu"))
 
 
 def adapted(arm: str, shape: dict[str, Any], dropout: float) -> tuple[Any, Callable[[Any], Any]]:

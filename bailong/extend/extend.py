@@ -30,7 +30,7 @@ from bailong.run.files import write_json
 from bailong.run.folder import difference
 from bailong.run.provenance import command_line
 from bailong.run.replacing import replacing
-from bailong.text.language import same
+from bailong.text.language import same, written
 from bailong.tokenizer import folder, merge
 from bailong.tokenizer.merge_list import MergeList
 from bailong.tokenizer.settings import Tokenizer
@@ -105,7 +105,7 @@ def sources_of(settings: Extend) -> list[Source]:
     where there are none those whose label names the same language (`zh` for `yue`, `pt-PT` for `pt-BR`)."""
     language = settings.tokenizer.language
     there = prepared.sources_of(settings.data)
-    found = [s for s in there if language is None or _written(s.language) == _written(language)]
+    found = [s for s in there if language is None or written(s.language or "") == written(language)]
     found = found or [s for s in there if language and s.language and same(s.language, language)]
     if not found:
         has = ", ".join(sorted({s.language or "(none)" for s in there}))
@@ -115,15 +115,10 @@ def sources_of(settings: Extend) -> list[Source]:
     return found
 
 
-def _written(label: str | None) -> str:
-    """A label without what is only a way to write it."""
-    return (label or "").strip().lower().replace("_", "-")
-
-
 def taken(language: str | None, sources: list[Source]) -> str | None:
     """A sentence on the labels of the text that is learned, where they are not all the tokenizer's."""
     labels = dict.fromkeys(source.language for source in sources)
-    if language is None or all(_written(label) == _written(language) for label in labels):
+    if language is None or all(written(label or "") == written(language) for label in labels):
         return None
     return (
         f"tokenizer.language={language} is learned on the sources in {', '.join(labels)}: none is labelled {language}"

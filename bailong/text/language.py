@@ -71,7 +71,7 @@ def _known() -> dict[str, Language]:
 @cache
 def language(tag: str) -> Language | None:
     """The language of a tag, or of its English name; None where it is not known here."""
-    whole = _whole(tag)
+    whole = written(tag)
     return _known().get(whole) or _known().get(whole.split("-")[0]) or _known().get(_coded(whole))
 
 
@@ -79,12 +79,12 @@ def code(tag: str) -> str:
     """The code of a tag's language: `tr` for `tr-TR`, `tur` and `Turkish`, `yo` for `yor`; of one that nobody knows,
     its first part."""
     found = language(tag)
-    return found.code if found else _coded(_whole(tag))
+    return found.code if found else _coded(written(tag))
 
 
 def own_code(tag: str) -> str:
     """As `code`, but of Cantonese and Nynorsk themselves, where they are named by their codes."""
-    first = _whole(tag).split("-")[0]
+    first = written(tag).split("-")[0]
     return {"nno": "nn"}.get(first, first) if first in _KIN else code(tag)
 
 
@@ -98,7 +98,8 @@ def bcp47(tag: str) -> str:
     return "-".join([own, *scripts[:1], *regions[:1]])
 
 
-def _whole(tag: str) -> str:
+def written(tag: str) -> str:
+    """A tag without what is only a way to write it: small letters, parts joined by hyphens."""
     return tag.strip().lower().replace("_", "-")
 
 
@@ -137,7 +138,7 @@ def same(one: str, other: str) -> bool:
     Regions do not part a language, and a tag that says less (`zh`) is one with each that says more. An empty one says
     nothing.
     """
-    scripts = {written for tag in (one, other) if (written := _said(tag))}
+    scripts = {script for tag in (one, other) if (script := _said(tag))}
     return bool(code(one)) and code(one) == code(other) and len(scripts) < 2
 
 
@@ -145,7 +146,7 @@ def _said(tag: str) -> str | None:
     """The script that a tag tells: a part of four letters (ISO 15924), of Chinese also what `chinese` reads."""
     if is_chinese(tag):
         return chinese(tag).partition("-")[2].lower() or None
-    further = tag.lower().replace("_", "-").split("-")[1:]
+    further = written(tag).split("-")[1:]
     return next((part for part in further if len(part) == 4 and part.isalpha()), None)
 
 

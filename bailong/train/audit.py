@@ -265,7 +265,7 @@ def _finish(settings: Audit, report: Report) -> None:
             "equal": not report.findings,
             "verdict": report.verdict(),
             "when": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            "asked": asdict(replace(settings)),
+            "asked": asdict(settings),
             "fingerprint": found.asked.get("fingerprint"),
             "finished": found.result is not None,
             "steps": found.last,

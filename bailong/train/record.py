@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bailong.run.files import read_object
 from bailong.run.folder import difference
 from bailong.train import extension, identity
 from bailong.train.finding import Finding
@@ -18,7 +19,7 @@ from bailong.train.settings import Train
 #: hashes in the identity of a run: of what its settings name
 _HASHED = ("data", "tokenizer", "model", "data.replay", "initializer.code")
 #: counters that say how long a machine took, and how long its file is
-_TIMED = ("seconds", "speed_bytes")
+TIMED = ("seconds", "speed_bytes")
 
 
 @dataclass(frozen=True)
@@ -111,18 +112,15 @@ def read(folder: Path, train: Train, facts: dict[str, Any]) -> Record:
 
 
 def json_object(path: Path) -> dict[str, Any]:
-    """The content of a file of the run.
+    """The content of a file that the run itself wrote.
 
     Raises:
-        ValueError: it is no JSON object.
+        ValueError: it is no JSON object any more.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        return read_object(path)
     except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise ValueError(f"{path} is damaged: it holds no JSON object")
-    return value
+        raise ValueError(f"{path} is damaged: it holds no JSON object") from None
 
 
 def _identity(record: Record, facts: dict[str, Any]) -> None:
@@ -247,7 +245,7 @@ def _state(kept: Kept) -> tuple[str, str]:
     from bailong.train import checkpoint
 
     content = checkpoint.load(kept.path)
-    counters = {key: value for key, value in content["counters"].items() if key not in _TIMED}
+    counters = {key: value for key, value in content["counters"].items() if key not in TIMED}
     return kept.sha256, checkpoint.state_digest(content | {"counters": counters})
 
 
@@ -269,7 +267,7 @@ def _sizes(record: Record) -> None:
     for stretch in record.stretches:
         end = stretch.ends[0]
         begin = stretch.start.metrics_bytes if stretch.start else 0
-        now = sum(len(line.content) for line in _within(record.lines, stretch))
+        now = sum(len(line.content) for line in within(record.lines, stretch))
         if end.metrics_bytes - begin != now and not any(
             kept.damaged for kept in (*stretch.ends, stretch.start) if kept
         ):
@@ -283,10 +281,7 @@ def _sizes(record: Record) -> None:
         record.findings.append(Finding("metrics.jsonl", "row behind the last step", None, beyond[0], False))
 
 
-def _within(lines: list[Line], stretch: Stretch) -> list[Line]:
-    return [line for line in lines if covers(stretch, line.step)]
-
-
-def covers(stretch: Stretch, step: int) -> bool:
-    """Whether a row of that step is written within the stretch: the row of step 0 belongs to the first one."""
-    return stretch.first < step <= stretch.last or (step == 0 and stretch.start is None)
+def within(lines: list[Line], stretch: Stretch) -> list[Line]:
+    """The rows that are written within a stretch; that of step 0 belongs to the first one."""
+    zero = stretch.start is None
+    return [line for line in lines if stretch.first < line.step <= stretch.last or (zero and line.step == 0)]

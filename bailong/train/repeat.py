@@ -21,10 +21,10 @@ from bailong.train.checkpoint import Counters
 from bailong.train.finding import Finding
 from bailong.train.fit import Made, loop
 from bailong.train.module import Training
-from bailong.train.record import Kept, Line, Record, Stretch, covers
+from bailong.train.record import TIMED, Kept, Line, Record, Stretch, within
 
 #: counters that say how long a machine took, or how long files are
-_MACHINE = ("seconds", "speed_bytes", "metrics_bytes")
+_MACHINE = (*TIMED, "metrics_bytes")
 
 
 class Again(Training):
@@ -78,8 +78,7 @@ def repeat(made: Made, record: Record, stretch: Stretch, place: Path, reporter: 
     if module.stop_signal is not None:
         raise Interrupted(module.stop_signal)
     new = (place / "metrics.jsonl").read_bytes().splitlines(keepends=True)
-    old = [line for line in record.lines if covers(stretch, line.step)]
-    findings = list(different_rows(new, old))
+    findings = list(different_rows(new, within(record.lines, stretch)))
     for kept in stretch.ends:
         findings += different_state(module, checkpoint.load(kept.path), kept)
     return Outcome(len(new), sum(isinstance(value, torch.Tensor) for value in module.end.values()), findings)

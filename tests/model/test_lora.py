@@ -16,6 +16,7 @@ from bailong.model import adapters
 from bailong.model.dropout import LEVELS, Dropout, Masks, masks_of
 from bailong.model.lora import fuse
 from bailong.model.settings import Adapter
+from benchmarks import step
 
 IDS = torch.randint(0, 97, (3, 11), generator=torch.Generator().manual_seed(1))
 
@@ -36,24 +37,12 @@ def llama(**odd: Any) -> LlamaForCausalLM:
     return LlamaForCausalLM(config)
 
 
-def nf4(model: nn.Module, compute: torch.dtype = torch.float32) -> None:
-    """Its linear layers but the head in 4 bits."""
-    bitsandbytes = pytest.importorskip("bitsandbytes")
-    for name, layer in [*model.named_modules()]:
-        if isinstance(layer, nn.Linear) and name != "lm_head":
-            packed = bitsandbytes.nn.Linear4bit(
-                layer.in_features, layer.out_features, layer.bias is not None, compute_dtype=compute, quant_type="nf4"
-            )
-            packed.load_state_dict(layer.state_dict())
-            parent, _, last = name.rpartition(".")
-            setattr(model.get_submodule(parent), last, packed.to("cpu"))
-
-
 def pair(dropout: float = 0.0, make: Any = llama, four_bit: bool = False, **odd: Any) -> tuple[Any, Any]:
     """The same model with PEFT's own LoRA layers and with ours; adapters that do something."""
     model = make(**odd)
     if four_bit:
-        nf4(model)
+        pytest.importorskip("bitsandbytes")
+        step.four_bit(model)
     targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "embed_tokens", "lm_head"]
     stock = get_peft_model(model, LoraConfig(r=4, lora_alpha=8, lora_dropout=dropout, target_modules=targets))
     generator = torch.Generator().manual_seed(2)
