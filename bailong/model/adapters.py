@@ -47,7 +47,7 @@ def add(model: Any, settings: Adapter, seed: int) -> Any:
         torch.manual_seed(seed)  # PEFT draws from the global generator and takes no other
         adapted = get_peft_model(model, config)
     assert is_tied(adapted) == tied, "adding adapters changed the tie of embedding and head"
-    fuse(adapted, Masks(settings.shared_dropout))
+    fuse(adapted, Masks(), settings.shared_dropout)
     # from_pretrained leaves a model in evaluation mode, where gradient checkpointing is silently off
     return adapted.train()
 

@@ -10,7 +10,6 @@ On CPU the bits are NumPy's SFC64, whose stream its compatibility policy keeps; 
 """
 
 import hashlib
-import weakref
 from typing import Any
 
 import numpy as np
@@ -23,31 +22,53 @@ LEVELS = 1 << 16
 class Masks:
     """The masks of a model's layers, at the place that was last told.
 
-    Args:
-        shared: layers that read one and the same tensor (queries, keys and values; gate and up) share a mask.
+    Attributes:
+        place: int64 on the CPU, seed (as two's complement), step, micro-batch and process. A tensor, because numbers
+            would be taken for constants where a layer is compiled.
     """
 
-    def __init__(self, shared: bool = False) -> None:
-        self.place: tuple[int, ...] = (0,)
-        self.shared = shared
-        self._last: tuple[weakref.ref[Tensor], int, Tensor] | None = None
+    def __init__(self) -> None:
+        self.place = torch.zeros(4, dtype=torch.int64)
+        self._last: tuple[tuple[Any, ...], Tensor] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_last": None}
 
-    def at(self, *place: int) -> None:
+    def at(self, seed: int, step: int, micro: int, process: int) -> None:
         """Draw from here on for this place: until the next call a layer's mask of one shape is always the same."""
-        self.place, self._last = place, None
+        self.place = torch.from_numpy(np.asarray([seed % 2**64, step, micro, process], np.uint64).view(np.int64))
+        self._last = None
 
-    def keep(self, x: Tensor, layer: int, dropped: int) -> Tensor:
-        """uint8 of the shape of `x`: 0 where a number is dropped (with `dropped` / 65,536), else 1."""
-        if self.shared and self._last is not None and self._last[0]() is x and self._last[1] == dropped:
-            return self._last[2]
-        draw = _by_numpy if x.device.type == "cpu" else _by_torch
-        found = draw(x, (*self.place, layer), dropped)
-        if self.shared:
-            self._last = weakref.ref(x), dropped, found
-        return found
+    def keep(self, x: Tensor, layer: Tensor, dropped: int) -> Tensor:
+        """uint8 of the shape of `x`: 0 where a number is dropped (with `dropped` / 65,536), else 1.
+
+        Args:
+            layer: its number, an int64 on the CPU. Of layers with one number that come one after the other, the mask
+                is drawn once.
+        """
+        if torch.compiler.is_compiling():
+            return drawn(x, self.place, layer, dropped)
+        known = (int(layer), dropped, x.shape, x.device)
+        if self._last is None or self._last[0] != known:
+            self._last = known, _draw(x, self.place, layer, dropped)
+        return self._last[1]
+
+
+def _draw(x: Tensor, place: Tensor, layer: Tensor, dropped: int) -> Tensor:
+    seed, *others = place.tolist()
+    draw = _by_numpy if x.device.type == "cpu" else _by_torch
+    return draw(x, (seed % 2**64, *others, int(layer)), dropped)
+
+
+@torch.library.custom_op("bailong::dropout_mask", mutates_args=())
+def drawn(x: Tensor, place: Tensor, layer: Tensor, dropped: int) -> Tensor:
+    """A mask as `Masks.keep` draws it: one operation to a compiler, which cannot look into it."""
+    return _draw(x, place, layer, dropped)
+
+
+@drawn.register_fake
+def _(x: Tensor, place: Tensor, layer: Tensor, dropped: int) -> Tensor:
+    return torch.empty(x.shape, dtype=torch.uint8, device=x.device)
 
 
 def _by_numpy(x: Tensor, place: tuple[int, ...], dropped: int) -> Tensor:
@@ -59,8 +80,9 @@ def _by_numpy(x: Tensor, place: tuple[int, ...], dropped: int) -> Tensor:
 def _by_torch(x: Tensor, place: tuple[int, ...], dropped: int) -> Tensor:
     digest = hashlib.blake2b(repr(place).encode(), digest_size=7).digest()
     generator = torch.Generator(x.device).manual_seed(int.from_bytes(digest, "big"))
-    bits = torch.randint(0, LEVELS, x.shape, generator=generator, device=x.device, dtype=torch.int32)
-    return (bits >= dropped).view(torch.uint8)
+    raw = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device)
+    bits = raw.random_(-(2**63), None, generator=generator).view(torch.int16)[: x.numel()]
+    return (bits >= dropped - LEVELS // 2).view(torch.uint8).view(x.shape)
 
 
 class Dropout(nn.Module):
@@ -72,7 +94,7 @@ class Dropout(nn.Module):
 
     def __init__(self, p: float, masks: Masks, layer: int) -> None:
         super().__init__()
-        self.masks, self.layer = masks, layer
+        self.masks, self.layer = masks, torch.tensor(layer)
         self.dropped = min(round(p * LEVELS), LEVELS - 1)
         self.scale = LEVELS / (LEVELS - self.dropped)
 

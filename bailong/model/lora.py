@@ -22,17 +22,27 @@ from torch import Tensor, nn
 from bailong.model.dropout import Dropout, Masks
 
 
-def fuse(model: nn.Module, masks: Masks) -> None:
+#: linear layers that read the same states, the one that is called first before the others
+READERS = {"k_proj": "q_proj", "v_proj": "q_proj", "up_proj": "gate_proj"}
+
+
+def fuse(model: nn.Module, masks: Masks, shared: bool = False) -> None:
     """Let the LoRA layers of a model compute this way, with dropout from `masks`.
 
     They stay PEFT's layers, with the names of their parameters: merged or disabled ones, and whatever else PEFT can do
     with them, go PEFT's own way. The embedding's adapter has no dropout in PEFT and stays as it is.
+
+    Args:
+        shared: layers that read the same states (queries, keys and values; gate and up) share a mask.
     """
-    adapted = [layer for layer in model.modules() if isinstance(layer, LoraLayer)]
-    for number, layer in enumerate(adapted):
-        for name, dropout in layer.lora_dropout.items():
+    adapted = {name: layer for name, layer in model.named_modules() if isinstance(layer, LoraLayer)}
+    numbers = {name: number for number, name in enumerate(adapted)}
+    for name, layer in adapted.items():
+        parent, _, own = name.rpartition(".")
+        number = numbers[f"{parent}.{READERS[own]}" if shared and own in READERS else name]
+        for adapter, dropout in layer.lora_dropout.items():
             if isinstance(dropout, nn.Dropout):
-                layer.lora_dropout[name] = Dropout(dropout.p, masks, number)
+                layer.lora_dropout[adapter] = Dropout(dropout.p, masks, number)
         if isinstance(layer.get_base_layer(), nn.Linear):
             layer.__class__ = _fused(type(layer))
 
@@ -115,7 +125,7 @@ class _LoraLinear(torch.autograd.Function):
             dx = du @ a.to(inner)
             if mask is not None:
                 dx.mul_(mask)
-            dx = _plus_product(dx, g.to(ctx.product), _dense(ctx.base, ctx.product)).to(x.dtype)
+            dx = _plus_product(dx, g.to(ctx.product), _dense(ctx.base, ctx.product, again=True)).to(x.dtype)
         return dx, da, db, None, None, None
 
 
@@ -124,14 +134,15 @@ def _state(base: Any) -> Any:
     return getattr(base.weight, "quant_state", None)
 
 
-def _dense(base: Any, dtype: torch.dtype) -> Tensor:
-    """[out, in], the frozen weight."""
+def _dense(base: Any, dtype: torch.dtype, again: bool = False) -> Tensor:
+    """[out, in], the frozen weight; `again` in a backward pass."""
     state = _state(base)
     if state is None:
         return base.weight.to(dtype)
     from bitsandbytes.functional import dequantize_4bit
 
-    return dequantize_4bit(base.weight, state).to(dtype)
+    # Of two equal calls a compiler makes one, and keeps its dense result from the forward to the backward pass
+    return dequantize_4bit(base.weight.view(-1) if again else base.weight, state).to(dtype)
 
 
 def _flat(x: Tensor) -> Tensor:
