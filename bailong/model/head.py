@@ -52,6 +52,7 @@ def fused_cross_entropy(
     dropout: Callable[[Tensor], Tensor] | None = None,
     logits: Logits = PLAIN,
     chunk: int = 1024,
+    kept: Tensor | None = None,
 ) -> HeadLoss:
     """Cross-entropy of a (LoRA) head, `chunk` rows of logits at a time.
 
@@ -68,6 +69,8 @@ def fused_cross_entropy(
             numbers that the unfused layer draws.
         logits: what the architecture does to the product.
         chunk: rows of logits held at once, the memory knob: about chunk x V x 4 bytes (6 in bf16; 4 more with a cap).
+        kept: places in the flat `targets` that are not ignored, where the caller knows them; to count them here means
+            to wait for the device.
     """
     assert (lora_a is None) == (lora_b is None), "a LoRA head has both matrices or neither"
     assert hidden.shape[:-1] == targets.shape, f"{tuple(hidden.shape)} does not fit {tuple(targets.shape)}"
@@ -76,7 +79,8 @@ def fused_cross_entropy(
     device = hidden.device.type
     compute = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
 
-    kept = (targets != IGNORE).reshape(-1).nonzero().squeeze(1)
+    if kept is None:
+        kept = (targets != IGNORE).reshape(-1).nonzero().squeeze(1)
     rows, labels = _select(hidden, kept), targets.reshape(-1)[kept]
     u = None
     if lora_a is not None and lora_b is not None:
@@ -215,16 +219,23 @@ def _accumulate(total: Tensor, g: Tensor, x: Tensor) -> None:
         total += g.T @ x
 
 
-def model_loss(model: Any, hidden: Tensor, targets: Tensor, chunk: int = 1024) -> HeadLoss:
+def model_loss(model: Any, hidden: Tensor, targets: Tensor, chunk: int = 1024, kept: Tensor | None = None) -> HeadLoss:
     """The loss that the logits of `model` would give, from the last states of its decoder.
 
     Args:
-        model: a causal language model of transformers, with adapters or without.
+        model: a causal language model of transformers, with adapters or without. kept: as of `fused_cross_entropy`.
     """
-    return head_loss(model.get_output_embeddings(), hidden, targets, chunk, logits_of(model.config))
+    return head_loss(model.get_output_embeddings(), hidden, targets, chunk, logits_of(model.config), kept)
 
 
-def head_loss(head: nn.Module, hidden: Tensor, targets: Tensor, chunk: int = 1024, logits: Logits = PLAIN) -> HeadLoss:
+def head_loss(
+    head: nn.Module,
+    hidden: Tensor,
+    targets: Tensor,
+    chunk: int = 1024,
+    logits: Logits = PLAIN,
+    kept: Tensor | None = None,
+) -> HeadLoss:
     """`fused_cross_entropy` of a head: a plain `nn.Linear`, or one that PEFT wrapped with LoRA.
 
     A merged or disabled adapter counts as PEFT counts it: the base weight alone speaks. Dropout follows
@@ -233,7 +244,7 @@ def head_loss(head: nn.Module, hidden: Tensor, targets: Tensor, chunk: int = 102
     base = head.get_base_layer() if isinstance(head, LoraLayer) else head
     assert isinstance(base, nn.Linear) and base.bias is None, "the head must be a linear layer without bias"
     if not isinstance(head, LoraLayer) or head.disable_adapters or head.merged:
-        return fused_cross_entropy(hidden, base.weight, targets, logits=logits, chunk=chunk)
+        return fused_cross_entropy(hidden, base.weight, targets, logits=logits, chunk=chunk, kept=kept)
     active = [name for name in head.active_adapters if name in head.lora_A]
     assert len(active) == 1, f"one active adapter on the head is supported, not {active}"
     (name,) = active
@@ -250,4 +261,5 @@ def head_loss(head: nn.Module, hidden: Tensor, targets: Tensor, chunk: int = 102
         dropout=head.lora_dropout[name],
         logits=logits,
         chunk=chunk,
+        kept=kept,
     )

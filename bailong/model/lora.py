@@ -21,7 +21,6 @@ from torch import Tensor, nn
 
 from bailong.model.dropout import Dropout, Masks
 
-
 #: linear layers that read the same states, the one that is called first before the others
 READERS = {"k_proj": "q_proj", "v_proj": "q_proj", "up_proj": "gate_proj"}
 

@@ -65,6 +65,7 @@ def start(settings: Any, run: Run, facts: dict[str, Any], fingerprint: str) -> N
             "metrics.jsonl",
             "speed.jsonl",
             "starts.jsonl",
+            "machine.json",
             "train.log",
             "audit.json",
         ):
@@ -195,6 +196,8 @@ IGNORED = (
     "trainer.devices",
     "trainer.threads",
     "trainer.gradient_checkpointing",
+    "trainer.memory_gb",
+    "trainer.compile",
     "trainer.head_chunk",
     "trainer.checkpoint_every_steps",
     "trainer.keep_checkpoints",

@@ -116,8 +116,6 @@ def assemble(settings: Train, measure: Callable[[Any], dict[str, float]] | None 
             f"stage.context={settings.stage.context} is not accepted: the model knows at most {known} positions "
             f"({key} in its config.json)"
         )
-    if settings.trainer.gradient_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     model = adapters.add(model, settings.adapter, settings.seed)
     backbone.protect(model)
     return Assembled(model, tokenizer, new_from, grown, base, backbone.count(model), device, precision)

@@ -141,7 +141,7 @@ def _repeat(settings: Audit, train: Train, report: Report, place: Path) -> None:
             elif stretch.start and stretch.start.damaged:
                 row["why"] = f"it would begin with {stretch.start.name}, which is damaged"
             else:
-                made = make(train, silent if made else reporter)
+                made = make(train, silent if made else reporter, Path(settings.run))
                 try:
                     outcome = repeat(made, found, stretch, place / f"stretch-{number}", reporter)
                 except (ValueError, KeyError) as error:  # a checkpoint of another model, a loss that is not finite

@@ -13,6 +13,7 @@ from bailong.tokenizer.folder import load_tokenizer
 from bailong.train import identity
 from bailong.train.assemble import precision_of
 from bailong.train.corpus import plain, tokenized
+from bailong.train.room import USUAL
 from bailong.train.settings import Train
 from bailong.train.texts import EvaluationText
 
@@ -40,7 +41,7 @@ def evaluate(
         windows(settings, text, bos, packing),
         text.text_bytes,
         new_from=new_from,
-        batch=settings.trainer.micro_batch,
+        batch=USUAL if settings.trainer.micro_batch == "auto" else settings.trainer.micro_batch,
         chunk=settings.trainer.head_chunk,
         precision=precision,
     )

@@ -4,9 +4,11 @@ Text and tokenizer make a corpus; base model, initializer and adapters make a mo
 measurement goes to the run's folder.
 """
 
+import dataclasses
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
@@ -22,11 +24,12 @@ from bailong.run.folder import Run
 from bailong.run.process import rank
 from bailong.run.progress import Reporter
 from bailong.tokenizer.folder import byte_lengths
-from bailong.train import checkpoint, extension, identity, optim, reading, starts, texts
+from bailong.train import checkpoint, extension, identity, machine, optim, reading, starts, texts
 from bailong.train.assemble import Assembled, assemble, open_tokenizer
 from bailong.train.checkpoint import Counters
 from bailong.train.corpus import prepare, replayed, shown
 from bailong.train.evaluation import Evaluated, base_scores, windows
+from bailong.train.machine import Chosen
 from bailong.train.module import Training
 from bailong.train.observer import Observer
 from bailong.train.settings import Train
@@ -39,7 +42,7 @@ class Made:
 
     Attributes:
         beside: the texts that are evaluated beside the held-out one.
-        mixture: what is replayed; None where nothing is. total: optimizer steps.
+        mixture: what is replayed; None where nothing is. total: optimizer steps. chosen: how each is gone through.
     """
 
     settings: Train
@@ -49,16 +52,18 @@ class Made:
     sequences: Sequences
     mixture: Mixture | None
     total: int
+    chosen: Chosen
 
     def facts(self) -> dict[str, Any]:
         """What a resumed run must find as it was when it began."""
         settings, built = self.settings, self.built
+        left = settings.trainer.micro_batch == "auto"
         return {
             "rows_sha256": built.grown.rows_sha256 if built.grown else None,
             "precision": built.precision,
             "optimizer": optim.resolve(settings.optimizer.name, built.device),
             "trainer.devices": settings.trainer.devices,
-        }
+        } | ({"trainer.micro_batch": self.chosen.micro_batch} if left else {})
 
     def observer(self, run: Run, counters: Counters, reporter: Reporter) -> Observer:
         """Who evaluates, and writes into the folder of `run`."""
@@ -71,7 +76,7 @@ class Made:
         return Steps(
             self.sequences,
             stage.batch_size,
-            trainer.micro_batch,
+            self.chosen.micro_batch,
             self.settings.seed,
             last=last,
             byte_lengths=byte_lengths(self.built.tokenizer),
@@ -86,8 +91,11 @@ class Made:
         )
 
 
-def make(settings: Train, reporter: Reporter) -> Made:
+def make(settings: Train, reporter: Reporter, folder: Path | None = None, keep: bool = False) -> Made:
     """Read the text, build the model, and count the steps.
+
+    Args:
+        folder, keep: as of `bailong.train.machine.choose`.
 
     Raises:
         ValueError: what a user can mend.
@@ -114,7 +122,10 @@ def make(settings: Train, reporter: Reporter) -> Made:
     sequences = _sequences(settings, corpus.training, built)
     mixture = _mixture(settings, sequences, built, beside, reporter) if settings.data.replay.share else None
     total = settings.stage.steps(len(sequences), sequences.target_tokens())
-    return Made(settings, corpus, beside, built, sequences, mixture, total)
+    chosen = machine.choose(settings, built, folder, keep)
+    for said in (*chosen.said, str(chosen)):
+        reporter.say(said)
+    return Made(settings, corpus, beside, built, sequences, mixture, total, chosen)
 
 
 def fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) -> dict[str, Any] | None:
@@ -127,7 +138,7 @@ def fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) ->
         ValueError: what a user can mend. SystemExit: the run was asked to stop and has saved itself.
     """
     reporter.say(f"run {run.group}/{run.name}")
-    made = make(settings, reporter)
+    made = make(settings, reporter, run.folder, keep=True)
     path = run.folder / "checkpoints" / "last.ckpt"
     if settings.extend_run is not None and not path.exists():
         extension.begin(settings, run.folder, known, made.total)
@@ -136,7 +147,7 @@ def fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) ->
         reporter.say(f"resumed at step {counters.step} of {made.total}")
 
     if rank() == 0:
-        _write_provenance(run, settings, made.built.tokenizer, counters.step)
+        _write_provenance(run, settings, made, counters.step)
     with made.observer(run, counters, reporter) as observer:
         module = Training(settings, made.built, counters, made.total, observer, path, content)
         reporter.begin(made.total, counters.step)
@@ -238,7 +249,7 @@ def _mixture(
     return mixture
 
 
-def _write_provenance(run: Run, settings: Train, tokenizer: Any, step: int) -> None:
+def _write_provenance(run: Run, settings: Train, made: Made, step: int) -> None:
     """Which code this is: `provenance.json`, and `git.diff` where it differs from its commit; and a line of
     `starts.jsonl` that says what goes on behind `step`.
 
@@ -246,10 +257,11 @@ def _write_provenance(run: Run, settings: Train, tokenizer: Any, step: int) -> N
     """
     origin, diff = provenance.collect(provenance.root())
     if settings.tokenizer.folder is None:
-        origin["own_tokenizer"] = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+        origin["own_tokenizer"] = hashlib.sha256(made.built.tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
     if file := own_file(settings.initializer):
         origin["initializer"] = {"file": str(file), "code": file.read_text(encoding="utf-8")}
-    starts.append(run.folder, settings, origin, diff, step)
+    trainer = dataclasses.asdict(settings.trainer) | dataclasses.asdict(made.chosen)
+    starts.append(run.folder, trainer, origin, diff, step)
     files.write_json(run.folder / "provenance.json", origin)
     (run.folder / "git.diff").unlink(missing_ok=True)
     if diff:
@@ -311,6 +323,7 @@ def result_of(
         "seconds": round(counters.seconds, 3),
         "tokens_per_second": round(counters.tokens / counters.seconds, 1) if counters.seconds else None,
         "peak_memory_gb": max((row["peak_memory_gb"] for row in speeds), default=None),
+        "machine": dataclasses.asdict(made.chosen),
         "trainable": counts["trainable"],
         "parameters_true": counts["true"],
         "parameters_packed": counts["packed"],

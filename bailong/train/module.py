@@ -12,11 +12,10 @@ import torch
 from bailong.data.batches import Batch
 from bailong.model import adapters
 from bailong.model.backbone import assert_unpacked
+from bailong.model.compiled import uncompiled
 from bailong.model.dropout import masks_of
-from bailong.model.head import model_loss
-from bailong.model.score import autocast
 from bailong.run.process import Stopping
-from bailong.train import checkpoint, evaluation, optim, schedule
+from bailong.train import checkpoint, evaluation, forward, optim, schedule
 from bailong.train.assemble import Assembled
 from bailong.train.checkpoint import Counters
 from bailong.train.observer import Observer
@@ -54,6 +53,7 @@ class Training(pl.LightningModule):
         self.stopping = Stopping(self)
         self.masks = masks_of(self.model)
         self.parameters_by_name = adapters.trainable(self.model)
+        self.unread: list[torch.Tensor] = []  # the loss of steps, still on the device
         self.kept_steps = checkpoint.kept_steps(settings.trainer.keep_checkpoints, total_steps)
 
     # --- Lightning's hooks, in the order in which they happen
@@ -87,20 +87,13 @@ class Training(pl.LightningModule):
         nll = torch.zeros((), dtype=torch.float64, device=self.device)
         for number, micro in enumerate(batch.micro_batches):
             self._seed_dropout(batch.number, number)
-            inputs = torch.from_numpy(micro.inputs).to(self.device)
-            targets = torch.from_numpy(micro.targets).flatten().to(self.device)
-            # Where sequences share a row, positions that begin anew tell transformers to keep attention within each
-            places = None if micro.positions is None else torch.from_numpy(micro.positions).to(self.device)
             last = number == len(batch.micro_batches) - 1
             with self._synchronised(last):
-                with autocast(self.device, self.mixed):
-                    decoder = adapters.decoder(self.model)
-                    hidden = decoder(input_ids=inputs, position_ids=places, use_cache=False).last_hidden_state
-                    chunk = self.settings.trainer.head_chunk
-                    total = model_loss(self.model, hidden.flatten(0, 1), targets, chunk=chunk).total
+                chunk = self.settings.trainer.head_chunk
+                total = forward.summed_loss(self.model, micro, self.device, self.mixed, chunk)
                 # DDP averages gradients over devices, and the step's loss is a sum over them
                 self.manual_backward(total * (self.trainer.world_size / batch.targets))
-            nll += total.detach().double()
+            nll += total.detach()
         if self.trainer.world_size > 1:  # the sum, and whether any process was asked to stop: all must stop at once
             asked = torch.tensor(float(self.stop_signal or 0), dtype=torch.float64, device=self.device)
             torch.distributed.all_reduce(asked, torch.distributed.ReduceOp.MAX)
@@ -128,14 +121,16 @@ class Training(pl.LightningModule):
         counters.replay_tokens += batch.replay.targets
         counters.replay_bytes += batch.replay.text_bytes
         counters.replay_digest = batch.replay.digest
-        counters.since_nll += float(nll)
         counters.since_targets += batch.targets
         counters.since_bytes += batch.text_bytes
-        self._demand_finite(counters.since_nll)
+        self.unread.append(nll)
+        if self.device.type == "cpu":
+            self._settle()
         last = counters.step == self.total_steps
         evaluated = last or before // every != (counters.tokens - counters.replay_tokens) // every
         row: dict[str, Any] = {}
         if evaluated or counters.step % self.settings.trainer.log_every_steps == 0:
+            self._settle()
             row = {
                 "train/loss": counters.since_nll / counters.since_targets,
                 "train/bpb": counters.since_nll / math.log(2) / max(counters.since_bytes, 1),
@@ -157,13 +152,21 @@ class Training(pl.LightningModule):
 
     def _evaluate_and_record(self, row: dict[str, Any]) -> None:
         self._count_seconds()
-        scores = self.observer.evaluate()
+        with uncompiled(self.model):
+            scores = self.observer.evaluate()
         assert_unpacked(self.model)
         for score in scores.values():
             self._demand_finite(score.nll)
         self._write(row | evaluation.row(scores))
         self.observer.speed()
         self.clock = time.monotonic()  # evaluation is not training
+
+    def _settle(self) -> None:
+        """Read the loss of the steps since the last time. A GPU is waited for, so it is not done at every step."""
+        for nll in torch.stack(self.unread).tolist() if self.unread else ():
+            self.counters.since_nll += nll
+        self.unread = []
+        self._demand_finite(self.counters.since_nll)
 
     def _count_seconds(self) -> None:
         now = time.monotonic()
@@ -185,6 +188,7 @@ class Training(pl.LightningModule):
     def _save(self, path: Path) -> None:
         if self.trainer.is_global_zero:
             assert_unpacked(self.model)
+            self._settle()
             self._count_seconds()
             self.counters.metrics_bytes, self.counters.speed_bytes = self.observer.sizes()
             checkpoint.save(path, self.parameters_by_name, self._optimizer(), self.counters)

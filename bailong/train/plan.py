@@ -9,6 +9,7 @@ from rich.table import Table
 from bailong.model.body import Body, of_config, of_shape
 from bailong.run.files import read_object
 from bailong.train.budget import Budget
+from bailong.train.room import SHARE, fitting, planned
 from bailong.train.settings import Train
 
 
@@ -23,7 +24,7 @@ def plan(settings: Train) -> tuple[Budget, list[str]]:
     vocabulary = _vocabulary(settings, body, notes)
     if not settings.stage.from_scratch:  # new tokens take the padding of the matrices first
         vocabulary = max(vocabulary, body.vocabulary)
-    stage, model, trainer = settings.stage, settings.model, settings.trainer
+    stage = settings.stage
     tokens, steps = stage.max_tokens, stage.max_steps
     if stage.dialogues and steps is None and tokens is None and settings.data.expected_dialogues is not None:
         steps = stage.steps(settings.data.expected_dialogues, settings.data.expected_dialogues)
@@ -43,29 +44,63 @@ def plan(settings: Train) -> tuple[Budget, list[str]]:
             f"data.replay.share={share} comes on top: {1 / (1 - share):.3g} times the tokens, FLOPs and activations of "
             "a step, which the figures above leave out"
         )
-    cuda = trainer.accelerator != "cpu"
+    tied = body.tied or (settings.model.tie == "input" and not settings.stage.from_scratch)
+    result = budget_of(settings, body, vocabulary, tied, settings.trainer.accelerator != "cpu", steps, tokens)
+    if "auto" in (settings.trainer.micro_batch, settings.trainer.gradient_checkpointing):
+        notes.append(_left_to_the_machine(settings, result))
+    return result, notes
+
+
+def budget_of(
+    settings: Train,
+    body: Body,
+    vocabulary: int,
+    tied: bool,
+    cuda: bool,
+    steps: int | None = None,
+    tokens: int | None = None,
+) -> Budget:
+    """The budget of a run with passes of the size that fits (bailong.train.room) where its settings leave that open.
+
+    Args:
+        vocabulary: rows after extension.
+    """
+    stage, model, trainer = settings.stage, settings.model, settings.trainer
     result = Budget(
         body,
         settings.adapter,
         settings.optimizer,
         vocabulary=vocabulary,
         base_vocabulary=vocabulary if stage.from_scratch else body.vocabulary,
-        tied=body.tied or (model.tie == "input" and not stage.from_scratch),
+        tied=tied,
         context=stage.context,
         batch_size=stage.batch_size,
-        micro_batch=trainer.micro_batch,
+        micro_batch=1,
         steps=steps,
         tokens=tokens,
         quantization=model.quantization,
         double_quantization=model.double_quantization,
         dtype=model.dtype,
-        gradient_checkpointing=trainer.gradient_checkpointing,
         head_chunk=trainer.head_chunk,
         bf16=trainer.precision == "bf16-mixed" or (trainer.precision == "auto" and cuda),
         cuda=cuda,
         checkpoints=1 + trainer.keep_checkpoints + (settings.optimizer.schedule == "wsd"),
     )
-    return result, notes
+    room = None if trainer.memory_gb is None else trainer.memory_gb * 1e9
+    return planned(result, *fitting(result, trainer, room)[0])
+
+
+def _left_to_the_machine(settings: Train, result: Budget) -> str:
+    trainer = settings.trainer
+    keys = ("micro_batch", "gradient_checkpointing")
+    left = " and ".join(f"trainer.{key}=auto" for key in keys if getattr(trainer, key) == "auto")
+    how = "with" if result.gradient_checkpointing else "without"
+    taken = f"{result.micro_batch} sequences a pass, {how} checkpointing"
+    if trainer.memory_gb is None:
+        return f"{left}: a run takes what fits into its device (trainer.memory_gb=24: of 24 GB); here {taken}"
+    fits = result.memory.total <= SHARE * trainer.memory_gb * 1e9
+    word = "fit into" if fits else "are the least there is, and more than fits into"
+    return f"{left}: {taken} {word} trainer.memory_gb={trainer.memory_gb:g}"
 
 
 def show(settings: Train) -> None:
@@ -83,7 +118,7 @@ def rows(budget: Budget) -> list[tuple[str, str, str]]:
     new = budget.vocabulary - budget.base_vocabulary
     trained = (("linear layers", budget.adapter.linears), ("embedding and head, separately", budget.adapter.pair))
     where = " + ".join(what for what, here in trained if here)
-    checkpoints = f"{budget.checkpoints} of {_gigabytes(budget.checkpoint)}" + (
+    checkpoints = f"{budget.checkpoints} of {gigabytes(budget.checkpoint)}" + (
         ": the newest one, and what trainer.keep_checkpoints and wsd keep" if budget.checkpoints > 1 else ""
     )
     every = [
@@ -110,21 +145,21 @@ def rows(budget: Budget) -> list[tuple[str, str, str]]:
         ),
         ("FLOPs of the run", "unknown" if budget.total_flops is None else f"{budget.total_flops:.3g}", ""),
         ("Memory of one device", "", ""),
-        ("base weights", _gigabytes(m.base), "4-bit linear layers" if p.quantized else ""),
-        ("adapters", _gigabytes(m.adapters), "float32"),
-        ("gradients", _gigabytes(m.gradients), ""),
-        ("optimizer", _gigabytes(m.optimizer), ""),
-        ("casts of trained weights", _gigabytes(m.casts), "bf16 autocast"),
+        ("base weights", gigabytes(m.base), "4-bit linear layers" if p.quantized else ""),
+        ("adapters", gigabytes(m.adapters), "float32"),
+        ("gradients", gigabytes(m.gradients), ""),
+        ("optimizer", gigabytes(m.optimizer), ""),
+        ("casts of trained weights", gigabytes(m.casts), "bf16 autocast"),
         (
             "activations",
-            _gigabytes(m.activations),
+            gigabytes(m.activations),
             f"{budget.micro_batch} x {budget.context:,} tokens"
             + (", gradient checkpointing" if budget.gradient_checkpointing else ""),
         ),
-        ("head", _gigabytes(m.head), "one chunk of logits"),
-        ("total", _gigabytes(m.total), "an estimate: plan for 10 to 20 % more"),
+        ("head", gigabytes(m.head), "one chunk of logits"),
+        ("total", gigabytes(m.total), "an estimate: plan for 10 to 20 % more"),
         ("Disk", "", ""),
-        ("checkpoints", _gigabytes(budget.checkpoints * budget.checkpoint), checkpoints),
+        ("checkpoints", gigabytes(budget.checkpoints * budget.checkpoint), checkpoints),
     ]
     return [row for row in every if row[0] != "adapters" or budget.adapter.present]
 
@@ -152,7 +187,8 @@ def _percent(share: float) -> str:
     return f"{100 * share:.2f} %"
 
 
-def _gigabytes(size: float) -> str:
+def gigabytes(size: float) -> str:
+    """Bytes in words."""
     return f"{size / 1e9:,.2f} GB" if size >= 1e7 else f"{size / 1e6:,.2f} MB"
 
 

@@ -19,6 +19,7 @@ from bailong.train import stage
 from bailong.train.stage.base import Stage
 
 OPTIMIZERS = ("auto", "adamw", "adamw_8bit", "paged_adamw_8bit")
+COMPILERS = ("auto", "none", "inductor", "aot_eager")
 SCHEDULES = ("cosine", "constant", "wsd")
 
 
@@ -70,6 +71,10 @@ class Trainer(Knobs, group="trainer"):
     far slower.
     `keep_checkpoints` are kept beside the newest one, evenly spread over the run: `bailong-audit` goes from one to the
     next.
+    Two things can be left to the machine (`auto`): of `micro_batch` as much as fits, and `gradient_checkpointing` only
+    where nothing fits without it, both by the plan and a pass that is tried (bailong.train.machine); `memory_gb` stands
+    for what a device has. `compile` is `inductor` or `aot_eager` (the layers of the decoder are compiled), `none`, or
+    `auto`: inductor on CUDA.
     """
 
     name: str = MISSING
@@ -77,8 +82,10 @@ class Trainer(Knobs, group="trainer"):
     devices: int = 1
     precision: str = "auto"
     threads: int = 1
-    micro_batch: int = 4
-    gradient_checkpointing: bool = False
+    micro_batch: Any = 4  # a number, or a word
+    gradient_checkpointing: Any = "auto"  # yes or no, or a word
+    memory_gb: float | None = None
+    compile: str = "auto"
     head_chunk: int = 1024
     checkpoint_every_steps: int = 200
     keep_checkpoints: int = 0
@@ -88,7 +95,14 @@ class Trainer(Knobs, group="trainer"):
     def __post_init__(self) -> None:
         self.one_of("accelerator", ("auto", "cpu", "cuda"))
         self.one_of("precision", ("auto", "32-true", "bf16-mixed"))
-        self.positive("devices", "threads", "micro_batch", "head_chunk", "checkpoint_every_steps", "log_every_steps")
+        self.positive("devices", "threads", "head_chunk", "checkpoint_every_steps", "log_every_steps")
+        number = self.micro_batch
+        known = number == "auto" or (isinstance(number, int) and not isinstance(number, bool) and number > 0)
+        self.require(known, "micro_batch", "a whole number above 0, or auto")
+        known = self.gradient_checkpointing in (True, False, "auto")
+        self.require(known, "gradient_checkpointing", "true, false or auto")
+        self.require(self.memory_gb is None or self.memory_gb > 0, "memory_gb", "above 0, or null: what the device has")
+        self.one_of("compile", COMPILERS)
         self.require(self.keep_checkpoints >= 0, "keep_checkpoints", "0 or more")
 
 
@@ -145,12 +159,13 @@ class Train:
             raise ValueError(f"stage={self.stage.name} starts from a checkpoint: set model.path")
         if not self.adapter.present and self.model.quantization != "none":
             raise ValueError("adapter=full trains every parameter, which needs model.quantization=none")
+        size, devices = self.stage.batch_size, self.trainer.devices
+        number = 1 if self.trainer.micro_batch == "auto" else self.trainer.micro_batch
         require(
-            self.trainer.micro_batch <= self.stage.batch_size
-            and self.stage.batch_size % (self.trainer.micro_batch * self.trainer.devices) == 0,
+            number <= size and size % (number * devices) == 0,
             "trainer.micro_batch",
             self.trainer.micro_batch,
-            f"a divisor of stage.batch_size / trainer.devices ({self.stage.batch_size} / {self.trainer.devices})",
+            f"a divisor of stage.batch_size / trainer.devices ({size} / {devices})",
         )
         self._check_texts()
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from bailong.run import journal
-from bailong.train.settings import Train
 
 NAME = "starts.jsonl"
 #: settings outside the identity that may change the last bit of a sum
-ROUNDING = ("accelerator", "threads", "gradient_checkpointing", "head_chunk", "deterministic")
+ROUNDING = ("accelerator", "threads", "gradient_checkpointing", "compile", "head_chunk", "deterministic")
+#: what a start meant that was written down before there was such a setting
+WITHOUT = {"compile": "none"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,13 +30,12 @@ class Part:
         return f"steps {self.first:,} to {self.last:,}: {'; '.join(self.told)}"
 
 
-def append(folder: Path, settings: Train, origin: dict[str, Any], diff: str, step: int) -> None:
+def append(folder: Path, trainer: dict[str, Any], origin: dict[str, Any], diff: str, step: int) -> None:
     """Write down a start behind `step`.
 
     Args:
-        origin, diff: as `bailong.run.provenance.collect` gives them.
+        trainer: settings, with what the machine chose. origin, diff: as `bailong.run.provenance.collect` gives them.
     """
-    trainer = dataclasses.asdict(settings.trainer)
     row = {key: origin.get(key) for key in ("when", "git", "python", "packages", "hardware", "host")}
     row |= {"step": step, "trainer": {key: trainer[key] for key in ROUNDING}}
     with journal.Journal(folder / NAME) as rows:  # which cuts off what a killed start left of a line
@@ -91,6 +91,6 @@ def digest(diff: str) -> str:
 
 def _differing(made: dict[str, Any], last: dict[str, Any]) -> list[str]:
     before, after = part_of(made, "trainer"), part_of(last, "trainer")
-    keys = [key for key in ROUNDING if before.get(key) != after.get(key)]
+    keys = [key for key in ROUNDING if before.get(key, WITHOUT.get(key)) != after.get(key, WITHOUT.get(key))]
     settings = [f"trainer.{key}: {before.get(key)} then, {after.get(key)} at the last start" for key in keys]
     return settings + elsewhere(made, last, "at the last start")

@@ -5,8 +5,8 @@ import math
 import pickle
 from typing import Any
 
-import pytest
 import numpy as np
+import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from peft.tuners.lora import LoraLayer

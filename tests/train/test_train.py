@@ -16,7 +16,7 @@ from bailong.model.settings import Adapter, Model
 from bailong.model.tie import is_tied
 from bailong.run import metrics
 from bailong.tokenizer.settings import Tokenizer
-from bailong.train import identity, train
+from bailong.train import identity, machine, train
 from bailong.train.assemble import assemble
 from bailong.train.module import Training
 from bailong.train.stage.cpt import Cpt
@@ -223,6 +223,7 @@ def test_gradient_checkpointing_is_really_on(bench, tmp_path):
     settings = tiny.settings(bench, tmp_path)
     settings.trainer.gradient_checkpointing = True
     built = assemble(settings)
+    assert machine.choose(settings, built).gradient_checkpointing
     calls = 0
 
     def counted(*_):
