@@ -15,6 +15,7 @@ from bailong.model.backbone import assert_unpacked
 from bailong.model.dropout import masks_of
 from bailong.model.head import model_loss
 from bailong.model.score import autocast
+from bailong.model.varlen import within_sequences
 from bailong.run.process import Stopping
 from bailong.train import checkpoint, evaluation, optim, schedule
 from bailong.train.assemble import Assembled
@@ -89,13 +90,12 @@ class Training(pl.LightningModule):
             self._seed_dropout(batch.number, number)
             inputs = torch.from_numpy(micro.inputs).to(self.device)
             targets = torch.from_numpy(micro.targets).flatten().to(self.device)
-            # Where sequences share a row, positions that begin anew tell transformers to keep attention within each
-            places = None if micro.positions is None else torch.from_numpy(micro.positions).to(self.device)
             last = number == len(batch.micro_batches) - 1
-            with self._synchronised(last):
+            within = within_sequences(self.model, micro.positions, self.device, self.mixed)
+            with self._synchronised(last), within as places:
                 with autocast(self.device, self.mixed):
                     decoder = adapters.decoder(self.model)
-                    hidden = decoder(input_ids=inputs, position_ids=places, use_cache=False).last_hidden_state
+                    hidden = decoder(input_ids=inputs, use_cache=False, **places).last_hidden_state
                     chunk = self.settings.trainer.head_chunk
                     total = model_loss(self.model, hidden.flatten(0, 1), targets, chunk=chunk).total
                 # DDP averages gradients over devices, and the step's loss is a sum over them
