@@ -173,8 +173,8 @@ def try_pass(settings: Train, built: Assembled, size: int) -> float | None:
         for _ in range(2):
             if cuda:
                 torch.cuda.reset_peak_memory_stats(device)
-            loss = summed_loss(built.model, micro, device, built.precision, settings.trainer.head_chunk)
-            loss.backward()
+            with summed_loss(built.model, micro, device, built.precision, settings.trainer.head_chunk) as loss:
+                loss.backward()
         return float(torch.cuda.max_memory_allocated(device)) if cuda else None
     finally:
         for parameter in adapters.trainable(built.model).values():

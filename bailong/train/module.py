@@ -88,9 +88,8 @@ class Training(pl.LightningModule):
         for number, micro in enumerate(batch.micro_batches):
             self._seed_dropout(batch.number, number)
             last = number == len(batch.micro_batches) - 1
-            with self._synchronised(last):
-                chunk = self.settings.trainer.head_chunk
-                total = forward.summed_loss(self.model, micro, self.device, self.mixed, chunk)
+            loss = forward.summed_loss(self.model, micro, self.device, self.mixed, self.settings.trainer.head_chunk)
+            with self._synchronised(last), loss as total:
                 # DDP averages gradients over devices, and the step's loss is a sum over them
                 self.manual_backward(total * (self.trainer.world_size / batch.targets))
             nll += total.detach()

@@ -7,19 +7,22 @@ import json
 import numpy as np
 import pytest
 import torch
+from transformers import masking_utils
 
 from bailong.data import sources, tokens
 from bailong.data.batches import Sequences, Steps
 from bailong.data.settings import Data, Source
 from bailong.data.tokens import IGNORE, Encoded
 from bailong.data.turns import Turn, serialised, turns_of
-from bailong.model import adapters
+from bailong.model import adapters, varlen
 from bailong.model.head import head_loss
+from bailong.model.varlen import within_sequences
+from bailong.run import metrics
 from bailong.tokenizer.folder import byte_lengths, load_tokenizer
 from bailong.tokenizer.settings import Tokenizer
-from bailong.train import assemble, evaluation
+from bailong.train import assemble, evaluation, train
 from bailong.train.corpus import prepare, tokenized
-from bailong.train.settings import Train
+from bailong.train.settings import Train, Trainer
 from bailong.train.stage.sft import Sft, truncated
 from tests import tiny
 
@@ -246,13 +249,12 @@ def gradients(model, step):
     model = copy.deepcopy(model)
     loss = 0.0
     for micro in step.micro_batches:
-        places = None if micro.positions is None else torch.from_numpy(micro.positions)
-        hidden = adapters.decoder(model)(
-            input_ids=torch.from_numpy(micro.inputs), position_ids=places, use_cache=False
-        ).last_hidden_state
-        targets = torch.from_numpy(micro.targets).flatten()
-        total = head_loss(adapters.head(model), hidden.flatten(0, 1), targets, chunk=64).total / step.targets
-        total.backward()
+        with within_sequences(model, micro.positions, torch.device("cpu"), "32-true") as places:
+            hidden = adapters.decoder(model)(input_ids=torch.from_numpy(micro.inputs), use_cache=False, **places)
+            targets = torch.from_numpy(micro.targets).flatten()
+            states = hidden.last_hidden_state.flatten(0, 1)
+            total = head_loss(adapters.head(model), states, targets, chunk=64).total / step.targets
+            total.backward()
         loss += float(total.detach())
     return loss, torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
 
@@ -274,6 +276,29 @@ def test_neither_rows_nor_accumulation_change_loss_or_gradients(text, model):
         value, found = gradients(model, other)
         assert value == pytest.approx(loss, rel=1e-6)
         assert (found - gradient).norm() <= 1e-6 * gradient.norm()
+
+
+def test_a_run_makes_no_mask_and_learns_what_it_learned_with_one(bench, tmp_path, monkeypatch):
+    data = Data(name="d", kind="dialogue", sources=[SAMPLE], held_out=0.1, evaluation_bytes=3000)
+    stage = Sft(context=256, batch_size=8, max_steps=3, evaluate_every_tokens=10**6)
+    trainer = Trainer(name="t", micro_batch=2, head_chunk=64, gradient_checkpointing=True)
+    settings = tiny.settings(bench, tmp_path, data=data, stage=stage, trainer=trainer)
+    made = []
+    of_transformers = masking_utils.packed_sequence_compatibility_function
+    monkeypatch.setattr(
+        masking_utils,
+        "packed_sequence_compatibility_function",
+        lambda *given: made.append(1) or of_transformers(*given),
+    )
+    without = train.train(settings, tiny.run(tmp_path, "without"))
+    assert made == []
+    monkeypatch.setattr(varlen, "masked", lambda _: True)
+    within = train.train(settings, tiny.run(tmp_path, "within"))
+    assert made and without is not None and within is not None
+    assert without["data_order"] == within["data_order"]
+    assert without["bpb_final"] == pytest.approx(within["bpb_final"], rel=1e-5)
+    rows = [metrics.read(tiny.run(tmp_path, name).folder / "metrics.jsonl")[-1] for name in ("without", "within")]
+    assert rows[0]["train/grad_norm"] == pytest.approx(rows[1]["train/grad_norm"], rel=1e-4)
 
 
 @pytest.mark.parametrize("world", [2, 4, 16])
