@@ -65,23 +65,24 @@ def base(shape: dict[str, Any]) -> Any:
     return model
 
 
-def four_bit(model: Any) -> None:
-    """Pack the linear layers of a model in NF4, all but its head."""
-    import bitsandbytes
+def four_bit(model: Any, compute_dtype: Any = None) -> None:
+    """Pack the linear layers of a model in NF4 where they stand, all but its head.
+
+    Args:
+        compute_dtype: of the products; None: float32.
+    """
     import torch
+    from bitsandbytes.nn import Linear4bit, Params4bit
 
     for name, layer in [*model.named_modules()]:
         if isinstance(layer, torch.nn.Linear) and name != "lm_head":
-            packed = bitsandbytes.nn.Linear4bit(
-                layer.in_features,
-                layer.out_features,
-                layer.bias is not None,
-                compute_dtype=torch.float32,
-                quant_type="nf4",
+            packed = Linear4bit(
+                layer.in_features, layer.out_features, False, compute_dtype or torch.float32, device="meta"
             )
-            packed.load_state_dict(layer.state_dict())
+            packed.weight = Params4bit(layer.weight.data, requires_grad=False, quant_type="nf4", module=packed)
+            packed.bias = layer.bias
             parent, _, last = name.rpartition(".")
-            setattr(model.get_submodule(parent), last, packed.to("cpu"))
+            setattr(model.get_submodule(parent), last, packed.to(layer.weight.device))
 
 
 def adapted(arm: str, shape: dict[str, Any], dropout: float) -> tuple[Any, Callable[[Any], Any]]:
