@@ -8,8 +8,10 @@ import pytest
 import torch
 from peft.tuners.lora import Linear
 from torch import nn
+from torch._dynamo.utils import counters
 
 from bailong.model import adapters, agreement, backbone, merge, storage
+from bailong.model.compiled import compile_layers
 from bailong.model.dropout import masks_of
 from bailong.model.settings import Adapter, Model
 from bailong.model.storage import Dequantized, Fp8, rounded
@@ -39,7 +41,7 @@ def learned(model: Any, mixed: bool = False) -> dict[str, torch.Tensor]:
     if (masks := masks_of(model)) is not None:
         masks.at(1, 2, 3, 0)
     with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
-        loss = model(input_ids=IDS, labels=IDS).loss
+        loss = model(input_ids=IDS, labels=IDS, use_cache=False).loss
     loss.backward()
     return {name: p.grad for name, p in adapters.trainable(model).items() if p.grad is not None} | {
         "loss": loss.detach()
@@ -161,6 +163,26 @@ def test_the_layer_is_the_product_in_8_bits_and_so_is_its_gradient(bench):
     y = layer(x)  # its B is still 0
     y.backward(g)
     assert torch.equal(y, fp8.product(x.detach())) and torch.equal(x.grad, fp8.product_back(g))
+
+
+@pytest.mark.parametrize("kept", ["bf16", "fp8"])
+def test_a_compiled_layer_is_one_graph_with_the_same_numbers(bench, kept):
+    model = model_of(bench, kept)
+    exact = learned(model)
+    torch._dynamo.reset()
+    counters.clear()
+    compile_layers(model, "aot_eager")
+    fresh = model_of(bench, kept)
+    with torch.no_grad():
+        for parameter, wanted in zip(
+            adapters.trainable(model).values(), adapters.trainable(fresh).values(), strict=True
+        ):
+            parameter.copy_(wanted)
+            parameter.grad = None
+    found = learned(model)
+    assert found.keys() == exact.keys() and counters["stats"]["unique_graphs"] == 1 and not counters["graph_break"]
+    assert all(torch.allclose(found[name], exact[name], rtol=1e-5, atol=1e-7) for name in exact)
+    torch._dynamo.reset()
 
 
 def checked(model: Any) -> dict[str, float]:
