@@ -10,10 +10,11 @@ from torch import nn
 from bailong.model.dropout import Masks
 from bailong.model.lora import fuse
 from bailong.model.settings import Adapter
+from bailong.model.storage import keep
 from bailong.model.tie import is_tied
 
 
-def add(model: Any, settings: Adapter, seed: int) -> Any:
+def add(model: Any, settings: Adapter, seed: int, storage: str = "nf4") -> Any:
     """The model with its base frozen and LoRA added, in training mode; the base model itself without adapters.
 
     PEFT's `prepare_model_for_kbit_training` is not called: it casts embedding, head and norms to float32 and turns
@@ -22,9 +23,10 @@ def add(model: Any, settings: Adapter, seed: int) -> Any:
 
     Args:
         seed: decides the adapters' random halves; they never depend on the initializer.
+        storage: of the 4-bit layers (bailong.model.storage).
 
     Raises:
-        ValueError: a layer that adapters are asked for is not there, or would be left out.
+        ValueError: a layer that adapters are asked for is not there, or would be left out; or as `storage.keep`.
     """
     require_targets(model, settings)
     tied = is_tied(model)
@@ -47,6 +49,7 @@ def add(model: Any, settings: Adapter, seed: int) -> Any:
         torch.manual_seed(seed)  # PEFT draws from the global generator and takes no other
         adapted = get_peft_model(model, config)
     assert is_tied(adapted) == tied, "adding adapters changed the tie of embedding and head"
+    keep(adapted, storage)
     fuse(adapted, Masks(), settings.shared_dropout)
     # from_pretrained leaves a model in evaluation mode, where gradient checkpointing is silently off
     return adapted.train()

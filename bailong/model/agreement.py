@@ -1,12 +1,13 @@
 """How far two models agree on a text, and a model's fused loss with its own logits.
 
 The first is the proof that an exported model is the one that was trained; the second, that it was trained on the loss
-that it has wherever else it is used.
+that it has wherever else it is used. Products in fp8 (bailong.model.storage) are held against exact ones.
 """
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,17 @@ import torch
 import torch.nn.functional as F
 
 from bailong.model import adapters
-from bailong.model.head import IGNORE, model_loss
+from bailong.model.head import IGNORE, HeadLoss, model_loss
 from bailong.model.score import Windows, autocast, pad
+from bailong.model.storage import in_fp8, product_difference
 
 #: of the loss (of 1 nat where it is lower): rounding moved it by less than a tenth of this in the tests
 TOLERANCE, TOLERANCE_BF16 = 1e-4, 2e-2
+#: of loss, product and gradient in fp8, relative. SmolLM2-135M in NF4 has up to 0.65 %, 3.8 % and 31 % (CPU, emulated;
+#: 1,024 tokens of the sample, English and Chinese). Rounding two factors to three bits of mantissa makes 3.7 % of a
+#: product, and twice that is something else; beyond 75 % the cosine of a gradient with the exact one falls below 0.8
+TOLERANCES_FP8 = {"difference": 0.02, "product_difference": 0.075, "gradient_difference": 0.75}
+FP8_WINDOWS = 4  # windows whose beginnings are compared
 ROWS = 256  # tokens whose probabilities over the whole vocabulary are held in float64 at a time
 
 
@@ -95,15 +102,16 @@ def compare(reference: list[torch.Tensor], model: Any, windows: list[tuple[Any, 
 @torch.no_grad()
 def fused_loss(model: Any, windows: list[tuple[Any, Any]], chunk: int, precision: str = "32-true") -> float:
     """Nats per target token as training has them: from the decoder's states and the head (bailong.model.head)."""
+    sums = sum(float(_fused(model, window, chunk, precision).nll.double().sum()) for window in windows)
+    return sums / sum(int((targets >= 0).sum()) for _, targets in windows)
+
+
+def _fused(model: Any, window: tuple[Any, Any], chunk: int, precision: str) -> HeadLoss:
     device = next(model.parameters()).device
-    sums, seen = 0.0, 0
-    for inputs, window_targets in windows:
-        targets = torch.from_numpy(window_targets).to(device)
-        with autocast(device, precision):
-            hidden = adapters.decoder(model)(input_ids=pad([inputs], 0).to(device), use_cache=False).last_hidden_state
-            sums += float(model_loss(model, hidden[0], targets, chunk=chunk).nll.double().sum())
-        seen += int((targets >= 0).sum())
-    return sums / seen
+    inputs, targets = pad([window[0]], 0).to(device), torch.from_numpy(window[1]).to(device)
+    with autocast(device, precision):
+        hidden = adapters.decoder(model)(input_ids=inputs, use_cache=False).last_hidden_state
+        return model_loss(model, hidden[0], targets, chunk=chunk)
 
 
 @torch.no_grad()
@@ -143,8 +151,7 @@ def require_own_loss(what: str, model: Any, windows: Windows, *, chunk: int, pre
     Raises:
         ValueError: as `require_same_loss`.
     """
-    inputs = windows[0][0][:ROWS]
-    window = [(inputs, np.roll(inputs, -1).astype(np.int64))]  # any target serves, and the window's may all be ignored
+    window = _beginnings(windows, 1)
     dtypes = {parameter.dtype for parameter in model.parameters() if parameter.is_floating_point()}
     training = model.training
     model.eval()
@@ -154,3 +161,72 @@ def require_own_loss(what: str, model: Any, windows: Windows, *, chunk: int, pre
         model.train(training)
     if not (math.isnan(fused) and math.isnan(own)):  # training says by itself that a loss is not finite
         require_same_loss(what, fused, own, exact=precision == "32-true" and dtypes == {torch.float32})
+
+
+def require_fp8(what: str, model: Any, windows: Windows, *, chunk: int, precision: str) -> dict[str, float]:
+    """Refuse frozen products in fp8 that are not those of the model: each by itself, then its loss and its gradients.
+
+    Loss and gradients on the beginnings of the first windows and without dropout; the model is left in the mode it was
+    in. The loss alone would not see the products of the backward pass, and moves by less than a hundredth where
+    gradients move by a third.
+
+    Args:
+        model: with adapters, before its first step.
+
+    Returns:
+        `loss` and `loss_fp8`, nats a token; and, relative to the exact ones, `difference` of the loss,
+        `product_difference` of the product that is furthest off, forward or backward, and `gradient_difference`, the
+        median over the trained parameters.
+
+    Raises:
+        ValueError: a difference is larger than rounding to 8 bits explains.
+    """
+    chosen = _beginnings(windows, FP8_WINDOWS)
+    training = model.training
+    model.eval()
+    try:
+        loss, exact = _loss_and_gradients(model, chosen, chunk, precision)
+        for layer in in_fp8(model):
+            layer.train()
+        loss_fp8, rounded = _loss_and_gradients(model, chosen, chunk, precision)
+    finally:
+        model.train(training)
+    pairs = [(one, other) for one, other in zip(exact, rounded, strict=True) if one.any()]
+    found = {
+        "loss": loss,
+        "loss_fp8": loss_fp8,
+        "difference": abs(loss_fp8 - loss) / loss,
+        "product_difference": max(product_difference(layer) for layer in in_fp8(model)),
+        "gradient_difference": median(float((one - other).norm() / one.norm()) for one, other in pairs),
+    }
+    if not all(found[key] <= most for key, most in TOLERANCES_FP8.items()):
+        told = ", ".join(
+            f"{key.partition('_')[0]} {found[key]:.2%} (at most {most:.0%})" for key, most in TOLERANCES_FP8.items()
+        )
+        raise ValueError(
+            f"model.storage=fp8 is not accepted for {what}: with frozen products in 8 bits the loss is {loss_fp8:.5f} "
+            f"nats a token and {loss:.5f} with exact ones; apart are: {told}; accepted: model.storage=nf4, or bf16"
+        )
+    return found
+
+
+def _beginnings(windows: Windows, count: int) -> list[tuple[Any, Any]]:
+    """Of the first windows, each predicting itself: any target serves, and the windows' own may all be ignored."""
+    inputs = [windows[index][0][:ROWS] for index in range(min(count, len(windows)))]
+    return [(each, np.roll(each, -1).astype(np.int64)) for each in inputs]
+
+
+def _loss_and_gradients(
+    model: Any, windows: list[tuple[Any, Any]], chunk: int, precision: str
+) -> tuple[float, list[torch.Tensor]]:
+    """Nats a target token, and the gradient of their sum in every trained parameter."""
+    parameters = adapters.trainable(model).values()
+    sums, seen = 0.0, 0
+    for window in windows:
+        total = _fused(model, window, chunk, precision).total
+        total.backward()
+        sums, seen = sums + float(total.detach()), seen + len(window[1])
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    for parameter in parameters:
+        parameter.grad = None
+    return sums / seen, gradients

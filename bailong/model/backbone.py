@@ -11,6 +11,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, L
 
 from bailong.model.architecture import attention, require_known
 from bailong.model.settings import Model
+from bailong.model.storage import dequantized
 from bailong.model.tie import is_tied, untie
 from bailong.run import hub
 
@@ -190,13 +191,14 @@ def count(model: nn.Module) -> dict[str, int]:
     """Parameters by the two ways of counting, a tied matrix once.
 
     Returns:
-        `true`: every weight. `packed`: 4-bit weights two per byte, as the scripts of 2023 counted them, which
-        is how the paper's 4.6 % comes out. `trainable`: those with a gradient.
+        `true`: every weight. `packed`: weights in NF4 two per byte, however they are kept (bailong.model.storage), as
+        the scripts of 2023 counted them, which is how the paper's 4.6 % comes out. `trainable`: those with a gradient.
     """
     four_bit = {id(layer.weight) for layer in linear4bit(model)}
+    once_four_bit = {id(layer.weight) for layer in dequantized(model)}
     totals = {"true": 0, "packed": 0, "trainable": 0}
     for parameter in {p.data_ptr(): p for p in model.parameters()}.values():
-        totals["packed"] += parameter.numel()
+        totals["packed"] += parameter.numel() // (2 if id(parameter) in once_four_bit else 1)
         totals["true"] += parameter.numel() * (2 if id(parameter) in four_bit else 1)
         totals["trainable"] += parameter.numel() if parameter.requires_grad else 0
     return totals

@@ -8,7 +8,8 @@ numbers a token), and the gradient of x is summed in place:
     dB = gᵀ u     du = (s/(1-p))·g B     dA = duᵀ (m∘x)     dx = g W + m∘(du A)
 
 The frozen W gets no gradient. Without dropout the numbers are those of PEFT up to the order of a sum
-(tests/model/test_lora.py). Of a model in 4 bits W is dequantized where it is needed, as bitsandbytes does.
+(tests/model/test_lora.py). Of a model in 4 bits W is dequantized where it is needed, as bitsandbytes does, or stands as
+bailong.model.storage keeps it.
 """
 
 from functools import cache
@@ -20,6 +21,7 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from bailong.model.dropout import Dropout, Masks
+from bailong.model.storage import in_training
 
 #: linear layers that read the same states, the one that is called first before the others
 READERS = {"k_proj": "q_proj", "v_proj": "q_proj", "up_proj": "gate_proj"}
@@ -98,16 +100,21 @@ class _LoraLinear(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, a: Tensor, b: Tensor, mask: Tensor | None, base: Any, factor: float) -> Tensor:
         device = x.device.type
         cast = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
-        four_bit = _state(base) is not None
+        four_bit = hasattr(base, "compute_dtype")  # in 4 bits, or dequantized once
         product = (base.compute_dtype or x.dtype) if four_bit else cast or x.dtype
+        fp8 = in_training(base)
         inner = cast or a.dtype
         with torch.autocast(device, enabled=False):
             bias = None if base.bias is None else base.bias.to(product)
-            y = F.linear(x.to(product), _dense(base, product), bias)
+            if fp8 is None:
+                y = F.linear(x.to(product), _dense(base, product), bias)
+            else:
+                y = fp8.product(x.to(product))
+                y = y if bias is None else y.add_(bias)
             u = F.linear(_masked(x.to(inner), mask), a.to(inner)).mul_(factor)
             y = _plus_product(y, u, b.to(inner).T)
         ctx.save_for_backward(x, a, b, mask, u)
-        ctx.base, ctx.factor, ctx.product = base, factor, product
+        ctx.base, ctx.factor, ctx.product, ctx.fp8 = base, factor, product, fp8
         return y.to(x.dtype if four_bit else product)
 
     @staticmethod
@@ -124,7 +131,10 @@ class _LoraLinear(torch.autograd.Function):
             dx = du @ a.to(inner)
             if mask is not None:
                 dx.mul_(mask)
-            dx = _plus_product(dx, g.to(ctx.product), _dense(ctx.base, ctx.product, again=True)).to(x.dtype)
+            if ctx.fp8 is None:
+                dx = _plus_product(dx, g.to(ctx.product), _dense(ctx.base, ctx.product, again=True)).to(x.dtype)
+            else:
+                dx = (dx + ctx.fp8.product_back(g.to(ctx.product))).to(x.dtype)
         return dx, da, db, None, None, None
 
 

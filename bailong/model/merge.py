@@ -12,6 +12,7 @@ import torch
 from peft.tuners.lora import LoraLayer
 from torch import nn
 
+from bailong.model import storage
 from bailong.model.backbone import assert_unpacked, linear4bit
 from bailong.model.tie import ends, is_tied, untie
 
@@ -19,9 +20,9 @@ from bailong.model.tie import ends, is_tied, untie
 def to_float32(model: Any) -> None:
     """Make every number of the model, and all arithmetic with them, float32. Widening loses nothing.
 
-    4-bit weights stay packed; their layers compute in float32 from now on, which is what `merge` reproduces. The factor
-    of Gemma's embedding is no parameter: a model that was loaded in bfloat16 has it rounded (59.75 for 59.87), and it
-    is put back to what the same model has when it is loaded in float32.
+    4-bit weights stay packed; their layers, and those that were dequantized once, compute in float32 from now on, which
+    is what `merge` reproduces. The factor of Gemma's embedding is no parameter: a model that was loaded in bfloat16 has
+    it rounded (59.75 for 59.87), and it is put back to what the same model has when it is loaded in float32.
     """
     four_bit = linear4bit(model)
     packed = {id(layer.weight) for layer in four_bit}
@@ -32,6 +33,8 @@ def to_float32(model: Any) -> None:
     for layer in four_bit:
         layer.compute_dtype, layer.compute_type_is_set = torch.float32, True
         layer.weight.quant_state.dtype = torch.float32
+    for layer in storage.dequantized(model):
+        layer.compute_dtype = torch.float32
     embedding, _ = ends(model)
     if isinstance(exact := getattr(embedding, "scalar_embed_scale", None), float):
         embedding.embed_scale = torch.tensor(exact, dtype=torch.float32, device=embedding.weight.device)
@@ -52,7 +55,7 @@ def merge(model: Any) -> Any:
     plain = model.get_base_model() if hasattr(model, "get_base_model") else model
     tied = is_tied(plain)
     adapted = {name for name, module in plain.named_modules() if isinstance(module, LoraLayer)}
-    packed = {id(layer) for layer in linear4bit(plain)}
+    packed = {id(layer) for layer in (*linear4bit(plain), *storage.dequantized(plain))}
     for name, module in list(plain.named_modules()):
         inside = any(name.startswith(f"{outer}.") for outer in adapted)
         if not inside and (name in adapted or id(module) in packed):
@@ -119,13 +122,9 @@ def _plain_layer(name: str, module: Any) -> nn.Module:
 
 
 def _dequantized(layer: Any) -> torch.Tensor:
-    weight = layer.weight
-    state = getattr(weight, "quant_state", None)
-    if state is None:
-        return weight.detach()
-    from bitsandbytes.functional import dequantize_4bit
-
-    return dequantize_4bit(weight.data, state).float()
+    if getattr(layer.weight, "quant_state", None) is None:
+        return layer.weight.detach()
+    return storage.dequantize(layer.weight).float()
 
 
 def _forget(model: Any) -> None:

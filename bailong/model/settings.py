@@ -41,7 +41,8 @@ class Model(Knobs, group="model"):
 
     `path` is a local folder or Hub id of a checkpoint (bailong/model/architecture.py: which), or a GGUF file, which is
     converted to a folder beside it. `quantization` is `nf4` (bitsandbytes, CUDA and CPU) or `none`; `dtype` is what
-    unquantized weights are stored in.
+    unquantized weights are stored in, and what NF4 is dequantized to. `storage` is how NF4 weights stand while training
+    (bailong/model/storage.py): `nf4`, `bf16` or `fp8`.
     `tie` is `input` (embedding and head share the input matrix, as in the paper's pre-training),
     or `keep` (as the checkpoint has it).
     """
@@ -51,6 +52,7 @@ class Model(Knobs, group="model"):
     shape: Shape | None = None
     quantization: str = "nf4"
     double_quantization: bool = True
+    storage: str = "nf4"
     dtype: str = "bfloat16"
     tie: str = "input"
     attention: str = "sdpa"
@@ -58,6 +60,17 @@ class Model(Knobs, group="model"):
     def __post_init__(self) -> None:
         self.one_of("quantization", ("nf4", "none"))
         self.one_of("dtype", ("float32", "bfloat16", "float16"))
+        self.one_of("storage", ("nf4", "bf16", "fp8"))
+        self.require(
+            self.storage == "nf4" or self.quantization == "nf4",
+            "storage",
+            f"nf4 with model.quantization={self.quantization}: bf16 and fp8 say how weights in NF4 are kept",
+        )
+        self.require(
+            self.storage != "bf16" or self.dtype == "bfloat16",
+            "storage",
+            f"nf4 or fp8 with model.dtype={self.dtype}, which NF4 is dequantized to: bf16 needs model.dtype=bfloat16",
+        )
         self.one_of("tie", ("input", "keep"))
         self.one_of("attention", ("sdpa", "eager"))
 

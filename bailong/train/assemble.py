@@ -1,4 +1,4 @@
-"""From settings to the model that is trained: load, tie, grow, adapt. Training and export build it the same way."""
+"""From settings to the model of a run: load, tie, grow, adapt, keep. Training and export build it the same way."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -81,7 +81,7 @@ def assemble(settings: Train, measure: Callable[[Any], dict[str, float]] | None 
             the model, after it, so that the damage of tying is never credited to an initializer.
 
     Raises:
-        ValueError: tokenizer and checkpoint do not belong together.
+        ValueError: tokenizer and checkpoint do not belong together; or model.storage is not for this device or model.
     """
     device = device_of(settings)
     precision = precision_of(settings, device)
@@ -116,6 +116,6 @@ def assemble(settings: Train, measure: Callable[[Any], dict[str, float]] | None 
             f"stage.context={settings.stage.context} is not accepted: the model knows at most {known} positions "
             f"({key} in its config.json)"
         )
-    model = adapters.add(model, settings.adapter, settings.seed)
+    model = adapters.add(model, settings.adapter, settings.seed, settings.model.storage)
     backbone.protect(model)
     return Assembled(model, tokenizer, new_from, grown, base, backbone.count(model), device, precision)

@@ -239,6 +239,7 @@ class Budget:
     tokens: int | None = None
     quantization: str = "nf4"
     double_quantization: bool = True
+    storage: str = "nf4"
     dtype: str = "bfloat16"
     gradient_checkpointing: bool = False
     head_chunk: int = 1024
@@ -274,8 +275,9 @@ class Budget:
         d, layers, adapter, parameters = self.body.hidden, self.body.layers, self.adapter, self.parameters
         tokens, stored = self.micro_batch * self.context, DTYPE_BYTES[self.dtype]
         compute = 2 if self.bf16 else 4
-        nf4 = NF4_DOUBLE if self.double_quantization else NF4
-        base = parameters.linears * (nf4 if parameters.quantized else stored)
+        base = parameters.linears * (self._linear_bytes if parameters.quantized else stored)
+        if self.storage == "fp8":  # fp32 scales: a row of each copy
+            base += 4 * layers * sum(i + o for i, o in self.body.linears())
         base += (parameters.pair + parameters.norms) * stored
 
         layer = activation_bytes(self.body, adapter, compute, self.context)
@@ -302,6 +304,12 @@ class Budget:
             activations=float(tokens * per_token),
             head=float(head),
         )
+
+    @property
+    def _linear_bytes(self) -> float:
+        """Bytes a weight of a linear layer in NF4, as `storage` keeps it."""
+        nf4 = NF4_DOUBLE if self.double_quantization else NF4
+        return {"nf4": nf4, "bf16": 2.0, "fp8": nf4 + 2.0}[self.storage]
 
     @property
     def checkpoint(self) -> float:

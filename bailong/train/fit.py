@@ -18,7 +18,7 @@ from bailong.data.batches import Mixture, Sequences, Steps
 from bailong.data.tokens import Corpus, TokenizedText
 from bailong.initializer import own_file
 from bailong.model import adapters, backbone
-from bailong.model.agreement import require_own_loss
+from bailong.model.agreement import require_fp8, require_own_loss
 from bailong.run import files, metrics, provenance
 from bailong.run.folder import Run
 from bailong.run.process import rank
@@ -112,13 +112,12 @@ def make(settings: Train, reporter: Reporter, folder: Path | None = None, keep: 
     built = assemble(settings, lambda model: base_scores(settings, corpus, beside, model))
     _describe(settings, built, corpus, reporter)
     _describe_texts(settings, built, corpus, beside, reporter)
-    require_own_loss(
-        f"model.path={settings.model.path}",
-        built.model,
-        windows(settings, corpus.evaluation, built.tokenizer.bos_token_id),
-        chunk=settings.trainer.head_chunk,
-        precision=built.precision,
-    )
+    what, text = f"model.path={settings.model.path}", windows(settings, corpus.evaluation, built.tokenizer.bos_token_id)
+    how: dict[str, Any] = {"chunk": settings.trainer.head_chunk, "precision": built.precision}
+    require_own_loss(what, built.model, text, **how)
+    if settings.model.storage == "fp8":
+        built.base["fp8"] = require_fp8(what, built.model, text, **how)
+        _describe_fp8(built, reporter)
     sequences = _sequences(settings, corpus.training, built)
     mixture = _mixture(settings, sequences, built, beside, reporter) if settings.data.replay.share else None
     total = settings.stage.steps(len(sequences), sequences.target_tokens())
@@ -204,6 +203,14 @@ def _describe(settings: Train, built: Assembled, corpus: Corpus, reporter: Repor
         reporter.say(f"base before extension: {built.base['bpb_untouched']:.4f} bits per byte; {tied}")
     if corpus.training.trained is not None:
         reporter.say(f"a dialogue as it is trained on:\n{shown(corpus.training, built.tokenizer)}")
+
+
+def _describe_fp8(built: Assembled, reporter: Reporter) -> None:
+    found = built.base["fp8"]
+    reporter.say(
+        f"products of the frozen base in fp8 while training: loss {found['loss_fp8']:.5f} for {found['loss']:.5f} nats "
+        f"a token, gradients {found['gradient_difference']:.0%} apart (the median); evaluated with the exact ones"
+    )
 
 
 def _describe_texts(

@@ -93,6 +93,8 @@ def identity(settings: Train) -> dict[str, Any]:
         ignored.append("optimizer.schedule")
     if settings.optimizer.schedule != "wsd":
         ignored.append("optimizer.decay_ratio")
+    if settings.model.storage != "fp8":  # the others have equal values
+        ignored.append("model.storage")
     if not settings.adapter.shared_dropout:
         ignored.append("adapter.shared_dropout")
     flat = {

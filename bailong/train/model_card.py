@@ -141,6 +141,7 @@ def _made(train: Train, result: dict[str, Any], sources: list[Source], record: d
         ("base", f"`{wording.base_name(train) or 'none: random weights'}`"),
         ("made of", None if stage.from_scratch else _converted(Path(str(model.path)))),
         ("loaded as", None if stage.from_scratch else f"{model.dtype}, quantization {model.quantization}"),
+        ("products of the frozen base", "fp8 while training" if model.storage == "fp8" else None),
         ("embedding and head while training", None if stage.from_scratch else f"tie: {model.tie}"),
         ("data", f"{train.data.name}: {'; '.join(map(_source, sources))}"),
         ("SHA-256 of the data", f"`{result['data_sha256']}`"),

@@ -12,6 +12,13 @@ from bailong.train.budget import Budget
 from bailong.train.room import SHARE, fitting, planned
 from bailong.train.settings import Train
 
+#: the linear layers of a base in NF4, by model.storage
+KEPT = {
+    "nf4": "4-bit linear layers",
+    "bf16": "4-bit linear layers, dequantized once",
+    "fp8": "4-bit linear layers, and two copies of each in 8 bits",
+}
+
 
 def plan(settings: Train) -> tuple[Budget, list[str]]:
     """The budget of a run, and a note for every figure that is not from an artefact at hand.
@@ -80,6 +87,7 @@ def budget_of(
         tokens=tokens,
         quantization=model.quantization,
         double_quantization=model.double_quantization,
+        storage=model.storage,
         dtype=model.dtype,
         head_chunk=trainer.head_chunk,
         bf16=trainer.precision == "bf16-mixed" or (trainer.precision == "auto" and cuda),
@@ -145,7 +153,7 @@ def rows(budget: Budget) -> list[tuple[str, str, str]]:
         ),
         ("FLOPs of the run", "unknown" if budget.total_flops is None else f"{budget.total_flops:.3g}", ""),
         ("Memory of one device", "", ""),
-        ("base weights", gigabytes(m.base), "4-bit linear layers" if p.quantized else ""),
+        ("base weights", gigabytes(m.base), KEPT[budget.storage] if p.quantized else ""),
         ("adapters", gigabytes(m.adapters), "float32"),
         ("gradients", gigabytes(m.gradients), ""),
         ("optimizer", gigabytes(m.optimizer), ""),

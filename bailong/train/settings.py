@@ -159,6 +159,11 @@ class Train:
             raise ValueError(f"stage={self.stage.name} starts from a checkpoint: set model.path")
         if not self.adapter.present and self.model.quantization != "none":
             raise ValueError("adapter=full trains every parameter, which needs model.quantization=none")
+        if self.model.storage == "fp8" and not self.adapter.linears:
+            raise ValueError(
+                f"model.storage=fp8 is not accepted with adapter={self.adapter.name}: products in 8 bits are part of "
+                "LoRA on the linear layers; accepted: adapter=all, or linears"
+            )
         size, devices = self.stage.batch_size, self.trainer.devices
         number = 1 if self.trainer.micro_batch == "auto" else self.trainer.micro_batch
         require(
