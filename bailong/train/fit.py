@@ -257,7 +257,8 @@ def _write_provenance(run: Run, settings: Train, tokenizer: Any, step: int) -> N
 
 
 def loop(settings: Train, run: Run, built: Assembled, module: Training, steps: Steps) -> None:
-    """Lightning takes the steps; whatever could depend on the machine or on chance is switched off in it."""
+    """Lightning takes the steps; whatever could depend on the machine or on chance is switched off in it. When this
+    returns, every checkpoint is written."""
     devices = settings.trainer.devices
     lightning = pl.Trainer(
         accelerator="gpu" if built.device.type == "cuda" else "cpu",
@@ -272,7 +273,7 @@ def loop(settings: Train, run: Run, built: Assembled, module: Training, steps: S
         use_distributed_sampler=False,
         default_root_dir=run.folder,
     )
-    with module.stopping:
+    with module.stopping, module.writer:
         if len(steps) > 0:
             lightning.fit(module, train_dataloaders=steps)
 

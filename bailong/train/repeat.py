@@ -36,7 +36,7 @@ class Again(Training):
         self.end: dict[str, Any] = {}
         self.order: list[str] = []
 
-    def _save(self, path: Path) -> None:
+    def _save(self, *paths: Path) -> None:
         """Nothing is saved: the stretch is compared and thrown away."""
 
     def on_train_end(self) -> None:
