@@ -29,6 +29,7 @@ from bailong.train.corpus import prepare, replayed, shown
 from bailong.train.evaluation import Evaluated, base_scores, windows
 from bailong.train.module import Training
 from bailong.train.observer import Observer
+from bailong.train.peak import Peaks
 from bailong.train.settings import Train
 from bailong.train.texts import EvaluationText
 
@@ -60,10 +61,10 @@ class Made:
             "trainer.devices": settings.trainer.devices,
         }
 
-    def observer(self, run: Run, counters: Counters, reporter: Reporter) -> Observer:
+    def observer(self, run: Run, counters: Counters, reporter: Reporter, peaks: Peaks) -> Observer:
         """Who evaluates, and writes into the folder of `run`."""
         evaluated = Evaluated(self.settings, self.built.tokenizer, self.corpus.evaluation, self.beside)
-        return Observer(self.settings, run, self.built, evaluated, counters, self.total, reporter)
+        return Observer(self.settings, run, self.built, evaluated, counters, self.total, reporter, peaks)
 
     def steps(self, counters: Counters, last: int) -> Steps:
         """The steps from where `counters` stand to the `last`."""
@@ -127,6 +128,7 @@ def fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) ->
         ValueError: what a user can mend. SystemExit: the run was asked to stop and has saved itself.
     """
     reporter.say(f"run {run.group}/{run.name}")
+    peaks = Peaks.of(settings)  # before the model takes the memory
     made = make(settings, reporter)
     path = run.folder / "checkpoints" / "last.ckpt"
     if settings.extend_run is not None and not path.exists():
@@ -137,7 +139,7 @@ def fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) ->
 
     if rank() == 0:
         _write_provenance(run, settings, made.built.tokenizer, counters.step)
-    with made.observer(run, counters, reporter) as observer:
+    with made.observer(run, counters, reporter, peaks) as observer:
         module = Training(settings, made.built, counters, made.total, observer, path, content)
         reporter.begin(made.total, counters.step)
         loop(settings, run, made.built, module, made.steps(counters, made.total))
@@ -312,6 +314,7 @@ def result_of(
         "seconds": round(counters.seconds, 3),
         "tokens_per_second": round(counters.tokens / counters.seconds, 1) if counters.seconds else None,
         "peak_memory_gb": max((row["peak_memory_gb"] for row in speeds), default=None),
+        **_used(counters, speeds[-1] if speeds else {}, made.settings.trainer.devices),
         "trainable": counts["trainable"],
         "parameters_true": counts["true"],
         "parameters_packed": counts["packed"],
@@ -328,6 +331,13 @@ def result_of(
         **_texts(run, built, made.beside),
         "parameters_sha256": parameters_sha256,
     }
+
+
+def _used(counters: Counters, speed: dict[str, Any], devices: int) -> dict[str, Any]:
+    """Peaks of the device of a run's last start, by the last row of `speed.jsonl`, and MFU of the whole run."""
+    peaks = Peaks(speed.get("peak_datasheet"), speed.get("peak_measured"), devices)
+    rate = counters.tokens / counters.seconds if counters.seconds else 0.0
+    return peaks.row(rate, speed.get("flops_per_token", 0.0))
 
 
 def _texts(run: Run, built: Assembled, beside: Sequence[EvaluationText]) -> dict[str, Any]:
