@@ -26,7 +26,7 @@ from bailong.train import checkpoint, extension, identity, optim, reading, start
 from bailong.train.assemble import Assembled, assemble, open_tokenizer
 from bailong.train.checkpoint import Counters
 from bailong.train.corpus import prepare, replayed, shown
-from bailong.train.evaluation import Evaluated, base_scores, windows
+from bailong.train.evaluation import HELD_OUT_AT_ENDS, Evaluated, base_scores, windows
 from bailong.train.module import Training
 from bailong.train.observer import Observer
 from bailong.train.peak import Peaks
@@ -63,7 +63,7 @@ class Made:
 
     def observer(self, run: Run, counters: Counters, reporter: Reporter, peaks: Peaks) -> Observer:
         """Who evaluates, and writes into the folder of `run`."""
-        evaluated = Evaluated(self.settings, self.built.tokenizer, self.corpus.evaluation, self.beside)
+        evaluated = Evaluated(self.settings, self.built.tokenizer, self.corpus, self.beside)
         return Observer(self.settings, run, self.built, evaluated, counters, self.total, reporter, peaks)
 
     def steps(self, counters: Counters, last: int) -> Steps:
@@ -151,9 +151,10 @@ def fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) ->
         result = result_of(run, known, made, counters, checkpoint.read(path)["sha256"])
         observer.wandb.summary({key: value for key, value in result.items() if isinstance(value, (int, float, str))})
     files.write_json(run.folder / "result.json", result)
-    untouched = made.built.base.get("bpb_untouched")
+    told = result["ends"] or result | {"bpb_base": made.built.base.get("bpb_untouched")}
+    untouched = told["bpb_base"]
     reporter.say(
-        f"finished: {result['bpb_step0']:.4f} -> {result['bpb_final']:.4f} bits per byte "
+        f"finished: {told['bpb_step0']:.4f} -> {told['bpb_final']:.4f} bits per byte "
         f"{f'(untouched base {untouched:.4f}) ' if untouched else ''}"
         f"in {result['tokens']:,} tokens; data order {result['data_order'][:12]}; {run.folder}"
     )
@@ -203,7 +204,9 @@ def _describe_texts(
     """Say what is evaluated, in which language, and what the base makes of it."""
     spoken = texts.language(settings)
     told = f" in {spoken}" if spoken else ", in a language that no source names"
-    reporter.say(f"evaluated: {corpus.evaluation.text_bytes:,} bytes held out from data={settings.data.name}{told}")
+    longer = f" ({corpus.ends.text_bytes:,} at the ends)" if corpus.ends else ""
+    size = f"{corpus.evaluation.text_bytes:,} bytes{longer}"
+    reporter.say(f"evaluated: {size} held out from data={settings.data.name}{told}")
     for text in beside:
         name, source = text.asked.name, text.asked.source
         size = sum(len(document.encode("utf-8")) for document in text.documents)
@@ -328,7 +331,7 @@ def result_of(
         "evaluation_bytes": corpus.evaluation.text_bytes,
         "base": built.base,
         "language": texts.language(made.settings),
-        **_texts(run, built, made.beside),
+        **_texts(run, built, made.beside, bool(corpus.ends)),
         "parameters_sha256": parameters_sha256,
     }
 
@@ -340,9 +343,9 @@ def _used(counters: Counters, speed: dict[str, Any], devices: int) -> dict[str, 
     return peaks.row(rate, speed.get("flops_per_token", 0.0))
 
 
-def _texts(run: Run, built: Assembled, beside: Sequence[EvaluationText]) -> dict[str, Any]:
+def _texts(run: Run, built: Assembled, beside: Sequence[EvaluationText], ends: bool) -> dict[str, Any]:
     """Of a finished run: the figures of each evaluation text beside the held-out one, by name, and what of the old
-    language is forgotten.
+    language is forgotten; and of the longer part of the held-out one, if it was scored at both `ends`.
 
     The change of a text, which in the old language is forgetting, is the bits per byte at the end less those of the
     untouched base under its own tokenizer, on the longest part that was scored at both; without a base there is none.
@@ -369,4 +372,9 @@ def _texts(run: Run, built: Assembled, beside: Sequence[EvaluationText]) -> dict
             longest = found[name]["ends"] = figures(texts.at_ends(name))
         found[name]["change"] = longest["bpb_final"] - longest["bpb_base"] if base else None
     old = next((text.asked.name for text in beside if text.asked.old), None)
-    return {"texts": found, "old_language": old, "forgetting": found[old]["change"] if old else None}
+    return {
+        "ends": figures(HELD_OUT_AT_ENDS) if ends else None,
+        "texts": found,
+        "old_language": old,
+        "forgetting": found[old]["change"] if old else None,
+    }
