@@ -101,17 +101,20 @@ class Comparison:
 
     @property
     def bases(self) -> list[dict[str, Any]]:
-        """The base models' own scores before extension: one entry unless runs start from different models."""
-        found = [run.result["base"] for run in self.runs.runs if isinstance(run.result.get("base"), dict)]
+        """The base models' own scores before extension, on the text that both ends are measured on: one entry unless
+        runs start from different models."""
+        found = [base for run in self.runs.runs if (base := texts.base(run))]
         return list({(base.get("bpb_untouched"), base.get("bpb_tied")): base for base in found}.values())
 
 
 def measure(run: RunRecord, metric: str, horizon: float) -> float | None:
-    """`metric` of one run, None while it is unknown."""
+    """`metric` of one run, None while it is unknown: of both ends on the longest part of the held-out text that was
+    scored at both, of the run on the text of the curve."""
+    key = "/".join(filter(None, ("eval", texts.held_out(run), "bpb")))
     if metric == "bpb_step0":
-        return run.at_start("eval/bpb")
+        return run.at_start(key)
     if metric == "bpb_final":
-        return run.at_end("eval/bpb")
+        return run.at_end(key)
     return area(*run.curve("eval/bpb"), horizon) if run.finished else None
 
 
@@ -391,10 +394,14 @@ def _digest(value: str) -> str:
 
 
 def _agrees(run: RunRecord) -> bool:
-    for key in ("bpb_step0", "bpb_final"):
-        mine, told = measure(run, key, 0), run.result.get(key)
-        if mine is None or not isinstance(told, int | float) or not math.isclose(mine, told, rel_tol=1e-6):
-            return False
+    written = [("eval/bpb", run.result)]
+    if part := texts.held_out(run):
+        written.append((f"eval/{part}/bpb", run.result.get(part) or {}))
+    for key, result in written:
+        for mine, told in ((run.at_start(key), "bpb_step0"), (run.at_end(key), "bpb_final")):
+            value = result.get(told)
+            if mine is None or not isinstance(value, int | float) or not math.isclose(mine, value, rel_tol=1e-6):
+                return False
     return texts.agrees(run)
 
 

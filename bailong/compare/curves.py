@@ -125,7 +125,9 @@ def zoom(comparison: Comparison) -> float | None:
 
 def evaluation_panels(comparison: Comparison) -> list[Panel]:
     """Figure 1 of the paper: evaluation loss against trained tokens; and bits per byte beside it."""
-    base = comparison.bases[0].get("bpb_untouched") if len(comparison.bases) == 1 else None
+    told = [run.result["base"] for run in comparison.runs.runs if isinstance(run.result.get("base"), dict)]
+    bases = {base.get("bpb_untouched") for base in told}
+    base = bases.pop() if len(bases) == 1 else None
     return [Panel("eval/loss", "Evaluation loss (nats per token)"), Panel("eval/bpb", "Bits per byte", reference=base)]
 
 

@@ -73,7 +73,9 @@ def _language(run: RunRecord) -> str:
 
 def _held_out(run: RunRecord) -> str:
     size, language = run.result.get("evaluation_bytes"), run.result.get("language")
-    return f"{size:,} bytes{f' in {language}' if language else ''}" if isinstance(size, int) else ""
+    whole = run.result.get("ends") or {}
+    longer = f" ({whole['bytes']:,} at the ends)" if isinstance(whole.get("bytes"), int) else ""
+    return f"{size:,} bytes{longer}{f' in {language}' if language else ''}" if isinstance(size, int) else ""
 
 
 def _old_language(run: RunRecord) -> str:

@@ -32,7 +32,8 @@ def names(runs: Sequence[RunRecord]) -> dict[str, bool]:
         for row in run.rows[:1]:
             for key in row:
                 parts = key.split("/")
-                if len(parts) == 3 and parts[0] == "eval" and parts[2] == "bpb" and not parts[1].endswith(".ends"):
+                text = len(parts) == 3 and parts[0] == "eval" and parts[2] == "bpb" and not parts[1].endswith(".ends")
+                if text and parts[1] != held_out(run):
                     found[parts[1]] = found.get(parts[1], False) or parts[1] == old(run)
     return dict(sorted(found.items(), key=lambda item: not item[1]))
 
@@ -42,6 +43,22 @@ def old(run: RunRecord) -> str | None:
     if run.result:
         return run.result.get("old_language")
     return run.config.get("old_language.name") or run.config.get("old_language.language")
+
+
+def held_out(run: RunRecord) -> str:
+    """What the longest part of the held-out text that a run scores at both ends stands under (`eval/<that>/bpb`); empty
+    where it is the text of the curve."""
+    least, ends = (run.config.get(f"data.evaluation_bytes{key}") for key in ("", "_at_ends"))
+    return "ends" if ends not in (None, least) and run.at_start("eval/ends/bpb") is not None else ""
+
+
+def base(run: RunRecord) -> dict[str, Any]:
+    """What the result of a run says of the base before extension, scored on that part; empty where it says nothing."""
+    found = run.result.get("base")
+    if not isinstance(found, dict):
+        return {}
+    longer = (found.get("texts") or {}).get(held_out(run))
+    return found | longer if isinstance(longer, dict) else found
 
 
 def record(run: RunRecord, name: str) -> dict[str, Any]:

@@ -57,6 +57,7 @@ def packed(data: Data, tokenizer_sha256: str | None, markers: list[int]) -> Path
         "held_out": data.held_out,
         "evaluate_on": data.evaluate_on,
         "evaluation_bytes": data.evaluation_bytes,
+        "evaluation_bytes_at_ends": data.bytes_at_ends,
     }
     if not made or any(made.get(key) != value for key, value in asked.items()):
         return None

@@ -97,7 +97,8 @@ class Data(Knobs, group="data"):
     sources as they are. `held_out` is the share of documents kept from training, in every source, chosen by the
     hash of their text: every config that shares a text holds out the same documents; 0 is for a corpus that is only
     prepared, since every run is evaluated. `evaluation_bytes` bounds the
-    evaluation text in bytes, which makes it the same text under any tokenizer; `evaluate_on` is the position of the
+    evaluation text in bytes, which makes it the same text under any tokenizer; at step 0 and at the last step a longer
+    part of up to `evaluation_bytes_at_ends` is scored beside it (null: none). `evaluate_on` is the position of the
     source that is evaluated. `replay` is mixed in when a run trains (`Replay`). `expected_tokens` (of text) and
     `expected_dialogues` serve `plan=true` alone, where no data is read. `kind` is `text`, or `dialogue` for what
     `stage=sft` trains on.
@@ -110,6 +111,7 @@ class Data(Knobs, group="data"):
     held_out: float = 0.05
     evaluate_on: int = 0
     evaluation_bytes: int = 200_000
+    evaluation_bytes_at_ends: int | None = None
     replay: Replay = field(default_factory=Replay)
     expected_tokens: int | None = None
     expected_dialogues: int | None = None
@@ -118,6 +120,9 @@ class Data(Knobs, group="data"):
         self.one_of("kind", ("text", "dialogue"))
         self.require(0 <= self.held_out < 1, "held_out", "at least 0 and below 1")
         self.require(self.evaluation_bytes > 0, "evaluation_bytes", "above 0")
+        least, ends = self.evaluation_bytes, self.evaluation_bytes_at_ends
+        known = ends is None or ends >= least
+        self.require(known, "evaluation_bytes_at_ends", f"at least data.evaluation_bytes={least}, or null")
         if shape := next((s.kind for s in self.sources if self.kind == "text" and s.kind in SHAPES), None):
             raise ValueError(f"data.sources[].kind={shape} is a shape of dialogues, which need data.kind=dialogue")
         if self.replay.share and self.kind == "dialogue":
@@ -131,3 +136,9 @@ class Data(Knobs, group="data"):
                 "evaluate_on",
                 f"a position in data.sources, 0 to {len(self.sources) - 1}",
             )
+
+    @property
+    def bytes_at_ends(self) -> int | None:
+        """Bound of the longer evaluation text; None where there is none, and nothing of a run is decided by it."""
+        ends = self.evaluation_bytes_at_ends
+        return ends if ends != self.evaluation_bytes else None

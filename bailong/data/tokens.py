@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -51,17 +51,23 @@ class TokenizedText:
 
 @dataclass
 class Corpus:
-    """Training text, evaluation text, and the evaluation documents themselves (for other tokenizers)."""
+    """Training text, evaluation text, and the evaluation documents themselves (for other tokenizers).
+
+    `ends` is the longer evaluation text of step 0 and the last step, which begins with the other; None and no documents
+    where there is none.
+    """
 
     folder: Path
     training: TokenizedText
     evaluation: TokenizedText
     evaluation_documents: list[str]
     per_source: list[dict[str, object]]
+    ends: TokenizedText | None = None
+    ends_documents: list[str] = field(default_factory=list)
 
 
-def split(data: Data) -> tuple[Iterator[tuple[int, str]], list[str]]:
-    """Training documents as (source position, text), and the evaluation documents.
+def split(data: Data) -> tuple[Iterator[tuple[int, str]], list[str], list[str]]:
+    """Training documents as (source position, text), and the evaluation documents as `evaluation_parts` has them.
 
     A document is held out if the hash of its text falls below `held_out`, in every source. The evaluation text
     is the held-out documents of source `evaluate_on`, in the order of their hashes, up to `evaluation_bytes`.
@@ -69,7 +75,7 @@ def split(data: Data) -> tuple[Iterator[tuple[int, str]], list[str]]:
     bodies = prepared.sources_of(data)
     texts = sources.documents(bodies[data.evaluate_on])
     held_out = (text for text in texts if sources.share(text, "held_out") < data.held_out)
-    chosen = evaluation_documents(held_out, data.evaluation_bytes)
+    chosen, longer = evaluation_parts(held_out, data.evaluation_bytes, data.bytes_at_ends)
     if not chosen:
         raise ValueError(f"data.held_out={data.held_out} leaves no evaluation text in source {data.evaluate_on}")
 
@@ -79,7 +85,16 @@ def split(data: Data) -> tuple[Iterator[tuple[int, str]], list[str]]:
                 if sources.share(text, "held_out") >= data.held_out:
                     yield position, text
 
-    return training(), chosen
+    return training(), chosen, longer
+
+
+def evaluation_parts(
+    held_out: Iterable[str], most_bytes: int, at_ends: int | None = None
+) -> tuple[list[str], list[str]]:
+    """The evaluation documents, and those of the longer part, the same ones first: none where it would be no longer."""
+    longest = evaluation_documents(held_out, at_ends or most_bytes)
+    documents = evaluation_documents(longest, most_bytes)
+    return documents, longest if len(longest) > len(documents) else []
 
 
 def evaluation_documents(held_out: Iterable[str], most_bytes: int) -> list[str]:
@@ -136,7 +151,11 @@ def load(folder: Path) -> Corpus:
     dtype = np.dtype(facts["dtype"])
     training, evaluation = (_open(folder, name, dtype, facts[name]) for name in ("training", "evaluation"))
     documents = json.loads((folder / "evaluation.json").read_text())
-    return Corpus(folder, training, evaluation, documents, facts["per_source"])
+    corpus = Corpus(folder, training, evaluation, documents, facts["per_source"])
+    if "ends" in facts:
+        corpus.ends = _open(folder, "ends", dtype, facts["ends"])
+        corpus.ends_documents = json.loads((folder / "ends.json").read_text())
+    return corpus
 
 
 def _open(folder: Path, name: str, dtype: np.dtype, facts: dict[str, int]) -> TokenizedText:
@@ -154,7 +173,7 @@ def _dtype(vocabulary: int) -> np.dtype:
 def _write(
     folder: Path, data: Data, dtype: np.dtype, encode: Callable[[list[str]], list[Encoded]], say: Callable[[str], None]
 ) -> None:
-    training, evaluation = split(data)
+    training, evaluation, longer = split(data)
     per_source: list[dict[str, object]] = [
         {"path": s.path, "language": s.language, "documents": 0, "tokens": 0, "bytes": 0}
         for s in prepared.sources_of(data)
@@ -170,6 +189,9 @@ def _write(
         "per_source": per_source,
     }
     (folder / "evaluation.json").write_text(json.dumps(evaluation, ensure_ascii=False))
+    if longer:
+        facts["ends"] = write("ends", ((None, text) for text in longer))
+        (folder / "ends.json").write_text(json.dumps(longer, ensure_ascii=False))
     (folder / "corpus.json").write_text(json.dumps(facts, ensure_ascii=False, indent=2))
 
 

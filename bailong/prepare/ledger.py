@@ -96,6 +96,7 @@ def build(pipeline: Pipeline, identity: dict[str, Any]) -> dict[str, Any]:
             "held_out": data.held_out,
             "evaluate_on": data.evaluate_on,
             "evaluation_bytes": data.evaluation_bytes,
+            "evaluation_bytes_at_ends": data.bytes_at_ends,
         }
     return ledger
 

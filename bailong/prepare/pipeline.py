@@ -132,6 +132,7 @@ class Pipeline:
                     "evaluation_bytes": data.evaluation_bytes,
                     "tokenizer_sha256": self._tokenizer()["sha256"],
                     "markers": self.markers,
+                    **({"evaluation_bytes_at_ends": ends} if (ends := data.bytes_at_ends) else {}),
                 },
                 tuple(t.name for t in self.published),
                 local={"tokenizer": tokenize.tokenizer},
@@ -171,6 +172,8 @@ class Pipeline:
         flat |= {f"{name}: language": source.language for name, source in zip(self.names, self.sources, strict=True)}
         data = self.settings.data
         flat["data.sources"] = self.names  # their order decides which of two duplicates is met first
+        if data.bytes_at_ends:  # left out: corpora that were made before there was any have none
+            flat["data.evaluation_bytes_at_ends"] = data.bytes_at_ends
         return flat | {f"data.{key}": getattr(data, key) for key in ("held_out", "evaluate_on", "evaluation_bytes")}
 
     def _tokenizer(self) -> dict[str, Any]:

@@ -102,6 +102,10 @@ def describe(settings: Prepare, target: Path) -> None:
         "held_out": data.held_out,
         "evaluate_on": data.evaluate_on,
         "evaluation_bytes": data.evaluation_bytes,
-    } | ({"kind": data.kind} if data.kind != "text" else {})
+    }
+    if data.bytes_at_ends:
+        written["evaluation_bytes_at_ends"] = data.bytes_at_ends
+    if data.kind != "text":
+        written["kind"] = data.kind
     text = f"# Made by bailong-prepare: the corpus in {target}.\n" + yaml.safe_dump(written, sort_keys=False)
     files.write(Path(MADE) / f"{data.name}.yaml", text)

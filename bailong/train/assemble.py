@@ -27,7 +27,7 @@ class Assembled:
         grown: what the initializer wrote; None without an extension.
         base: bits per byte of the base on the held-out text before anything was changed and after tying
             (`bpb_untouched`, `bpb_tied`; None when not measured), whether the checkpoint came tied, and under `texts`
-            by name the same two figures of each further evaluation text.
+            by name the same two figures of each further evaluation text, the longer part of the held-out one included.
         counts: parameters `true`, `packed`, `trainable` (bailong.model.backbone.count).
     """
 

@@ -196,7 +196,7 @@ def _result(made: Any, found: Record) -> list[Finding]:
     if not differing:
         return []
     key, of = differing[0], f"{len(differing):,} of {len(expected):,} values differ"
-    scored = key.startswith(("base.", "texts."))
+    scored = key.startswith(("base.", "texts.", "ends."))
     return [Finding("result.json", key, expected.get(key), told.get(key), scored, of)]
 
 

@@ -8,10 +8,11 @@ over the rest travel in the file, so that a damaged adapter is neither trained o
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 
@@ -44,17 +45,88 @@ class Counters:
     seconds: float = 0.0
 
 
-def save(
-    path: Path, parameters: dict[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer, counters: Counters
-) -> None:
-    """Write the whole file or leave the old one."""
-    tensors = {name: parameter.detach().cpu() for name, parameter in parameters.items()}
-    # one writer, which holds the run's lock
-    with replaced(path, alone=True) as partial, partial.open("wb") as stream:
-        content = {"parameters": tensors, "optimizer": optimizer.state_dict(), "counters": asdict(counters)}
-        torch.save(content | {"sha256": digest(tensors), "state_sha256": state_digest(content)}, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
+class Writer:
+    """Writes the checkpoints of a run, one save at a time.
+
+    Args:
+        behind: behind training, in a thread, from a copy on the host: a GPU waits neither for hashes nor for the disk.
+            Else at once and from training's own tensors, without a second copy in memory.
+    """
+
+    def __init__(self, behind: bool) -> None:
+        self.thread = ThreadPoolExecutor(1, "checkpoint") if behind else None
+        self.pending: Future[None] | None = None
+
+    def save(
+        self,
+        paths: Sequence[Path],
+        parameters: dict[str, torch.nn.Parameter],
+        optimizer: torch.optim.Optimizer,
+        counters: Counters,
+    ) -> None:
+        """Keep what the run is at this moment in files of the same content.
+
+        Raises:
+            OSError: a file cannot be written; if that happens behind training, now one of the save before.
+        """
+        self.wait()
+        content = {
+            "parameters": {name: parameter.detach() for name, parameter in parameters.items()},
+            "optimizer": optimizer.state_dict(),
+            "counters": asdict(counters),
+        }
+        if self.thread is None:
+            write(paths, content)
+        else:
+            self.pending = self.thread.submit(write, paths, copied(content, {}))
+
+    def wait(self) -> None:
+        """Return when the files of the last save are there.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        pending, self.pending = self.pending, None
+        if pending is not None:
+            pending.result()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            self.wait()
+        except Exception:
+            if kind is None:  # else what ended training is told
+                raise
+        finally:
+            if self.thread is not None:
+                self.thread.shutdown()
+
+
+def copied(tree: Any, seen: dict[int, torch.Tensor]) -> Any:
+    """Nested dictionaries, lists and tuples whose tensors are copies on the CPU; `seen`: the copies so far, by the id
+    of what they are copies of (an optimizer's parameters may share a table)."""
+    if isinstance(tree, torch.Tensor):
+        if id(tree) not in seen:
+            seen[id(tree)] = tree.detach().to("cpu", copy=True)
+        return seen[id(tree)]
+    if isinstance(tree, dict):
+        return {key: copied(value, seen) for key, value in tree.items()}
+    return type(tree)(copied(value, seen) for value in tree) if isinstance(tree, list | tuple) else tree
+
+
+def write(paths: Sequence[Path], content: dict[str, Any]) -> None:
+    """Write `content` and its checksums to each path: the whole file, or the old one stays."""
+    tensors = {name: tensor.cpu() for name, tensor in content["parameters"].items()}
+    content = content | {"parameters": tensors}
+    whole = content | {"sha256": digest(tensors), "state_sha256": state_digest(content)}
+    for path in paths:
+        # one writer, which holds the run's lock
+        with replaced(path, alone=True) as partial, partial.open("wb") as stream:
+            torch.save(whole, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
 
 
 def stable(path: Path) -> Path:

@@ -77,7 +77,7 @@ def evaluation_text(settings: Train, tokenizer: Any, data_sha256: str) -> tuple[
             return None
     except (ValueError, OSError):
         return None
-    _, documents = tokens.split(settings.data)
+    _, documents, _ = tokens.split(settings.data)
     return tokenized(settings, tokenizer, documents), documents
 
 

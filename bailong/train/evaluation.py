@@ -14,11 +14,11 @@ from bailong.train import identity
 from bailong.train.assemble import precision_of
 from bailong.train.corpus import plain, tokenized
 from bailong.train.room import USUAL
-from bailong.train.settings import Train
+from bailong.train.settings import ENDS, Train
 from bailong.train.texts import EvaluationText
 
-#: the held-out text of `data` among the evaluation texts, whose own names are never empty
-HELD_OUT = ""
+#: the held-out text of `data` among the evaluation texts, whose own names are never empty; and its longer part
+HELD_OUT, HELD_OUT_AT_ENDS = "", ENDS
 
 
 def windows(settings: Train, text: TokenizedText, bos: int, packing: str | None = None) -> Sequences:
@@ -54,8 +54,8 @@ class Evaluated:
         texts: the others, as ids of the run's tokenizer; plain text, whatever the stage trains on.
     """
 
-    def __init__(self, settings: Train, tokenizer: Any, held_out: TokenizedText, texts: Sequence[EvaluationText]):
-        self.settings, self.bos, self.held_out, self.texts = settings, tokenizer.bos_token_id, held_out, texts
+    def __init__(self, settings: Train, tokenizer: Any, corpus: Corpus, texts: Sequence[EvaluationText]):
+        self.settings, self.bos, self.corpus, self.texts = settings, tokenizer.bos_token_id, corpus, texts
         self.ids = {
             name: plain(settings, tokenizer, documents)
             for text in texts
@@ -64,7 +64,12 @@ class Evaluated:
 
     def scores(self, model: Any, new_from: int, precision: str, ends: bool) -> dict[str, Score]:
         """By name, the held-out text first (`HELD_OUT`). `ends`: step 0 or the last step, with the longer parts."""
-        found = {HELD_OUT: evaluate(self.settings, model, self.held_out, self.bos, new_from, precision)}
+        held_out = {HELD_OUT: self.corpus.evaluation}
+        if ends and self.corpus.ends:
+            held_out[HELD_OUT_AT_ENDS] = self.corpus.ends
+        found = {
+            name: evaluate(self.settings, model, text, self.bos, new_from, precision) for name, text in held_out.items()
+        }
         for text in self.texts:
             for name in text.parts(ends):
                 found[name] = evaluate(
@@ -74,8 +79,8 @@ class Evaluated:
 
 
 def row(scores: dict[str, Score]) -> dict[str, float | int | None]:
-    """The measurements as the metrics record names them: `eval/bpb` of the held-out text, `eval/<name>/bpb` of others,
-    whose tokens are targets."""
+    """The measurements as the metrics record names them: `eval/bpb` of the held-out text, `eval/ends/bpb` of its longer
+    part, `eval/<name>/bpb` of others; their tokens are targets."""
     found: dict[str, float | int | None] = dict(scores[HELD_OUT].row())
     for name, one in scores.items():
         if name != HELD_OUT:
@@ -113,14 +118,17 @@ def base_scores(settings: Train, corpus: Corpus, texts: Sequence[EvaluationText]
         with folder.shared(place):
             if not place.exists():
                 tokenizer = tokenizer or load_tokenizer(str(settings.model.path))
-                text = (tokenized if name == HELD_OUT else plain)(settings, tokenizer, documents)
-                packing = None if name == HELD_OUT else "concat"
+                held_out = name in (HELD_OUT, HELD_OUT_AT_ENDS)
+                text = (tokenized if held_out else plain)(settings, tokenizer, documents)
+                packing = None if held_out else "concat"
                 bos, size = tokenizer.bos_token_id, len(tokenizer)
                 found = evaluate(settings, model, text, bos, size, precision, packing)
                 files.write_json(place, {"bits_per_byte": found.bits_per_byte, "facts": [*facts, *what]})
             return json.loads(place.read_text())["bits_per_byte"]
 
     scores = {HELD_OUT: kept(HELD_OUT, corpus.evaluation_documents, own)}
+    if corpus.ends:
+        scores[HELD_OUT_AT_ENDS] = kept(HELD_OUT_AT_ENDS, corpus.ends_documents, [*own, "at the ends"])
     for text in texts:
         for name, documents in text.parts().items():
             content = hashlib.sha256(json.dumps(documents).encode()).hexdigest()

@@ -28,10 +28,11 @@ from bailong.train import checkpoint, extension, identity, machine, optim, readi
 from bailong.train.assemble import Assembled, assemble, open_tokenizer
 from bailong.train.checkpoint import Counters
 from bailong.train.corpus import prepare, replayed, shown
-from bailong.train.evaluation import Evaluated, base_scores, windows
+from bailong.train.evaluation import HELD_OUT_AT_ENDS, Evaluated, base_scores, windows
 from bailong.train.machine import Chosen
 from bailong.train.module import Training
 from bailong.train.observer import Observer
+from bailong.train.peak import Peaks
 from bailong.train.settings import Train
 from bailong.train.texts import EvaluationText
 
@@ -65,10 +66,10 @@ class Made:
             "trainer.devices": settings.trainer.devices,
         } | ({"trainer.micro_batch": self.chosen.micro_batch} if left else {})
 
-    def observer(self, run: Run, counters: Counters, reporter: Reporter) -> Observer:
+    def observer(self, run: Run, counters: Counters, reporter: Reporter, peaks: Peaks) -> Observer:
         """Who evaluates, and writes into the folder of `run`."""
-        evaluated = Evaluated(self.settings, self.built.tokenizer, self.corpus.evaluation, self.beside)
-        return Observer(self.settings, run, self.built, evaluated, counters, self.total, reporter)
+        evaluated = Evaluated(self.settings, self.built.tokenizer, self.corpus, self.beside)
+        return Observer(self.settings, run, self.built, evaluated, counters, self.total, reporter, peaks)
 
     def steps(self, counters: Counters, last: int) -> Steps:
         """The steps from where `counters` stand to the `last`."""
@@ -137,6 +138,7 @@ def fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) ->
         ValueError: what a user can mend. SystemExit: the run was asked to stop and has saved itself.
     """
     reporter.say(f"run {run.group}/{run.name}")
+    peaks = Peaks.of(settings)  # before the model takes the memory
     made = make(settings, reporter, run.folder, keep=True)
     path = run.folder / "checkpoints" / "last.ckpt"
     if settings.extend_run is not None and not path.exists():
@@ -147,7 +149,7 @@ def fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) ->
 
     if rank() == 0:
         _write_provenance(run, settings, made, counters.step)
-    with made.observer(run, counters, reporter) as observer:
+    with made.observer(run, counters, reporter, peaks) as observer:
         module = Training(settings, made.built, counters, made.total, observer, path, content)
         reporter.begin(made.total, counters.step)
         loop(settings, run, made.built, module, made.steps(counters, made.total))
@@ -159,9 +161,10 @@ def fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) ->
         result = result_of(run, known, made, counters, checkpoint.read(path)["sha256"])
         observer.wandb.summary({key: value for key, value in result.items() if isinstance(value, (int, float, str))})
     files.write_json(run.folder / "result.json", result)
-    untouched = made.built.base.get("bpb_untouched")
+    told = result["ends"] or result | {"bpb_base": made.built.base.get("bpb_untouched")}
+    untouched = told["bpb_base"]
     reporter.say(
-        f"finished: {result['bpb_step0']:.4f} -> {result['bpb_final']:.4f} bits per byte "
+        f"finished: {told['bpb_step0']:.4f} -> {told['bpb_final']:.4f} bits per byte "
         f"{f'(untouched base {untouched:.4f}) ' if untouched else ''}"
         f"in {result['tokens']:,} tokens; data order {result['data_order'][:12]}; {run.folder}"
     )
@@ -219,7 +222,9 @@ def _describe_texts(
     """Say what is evaluated, in which language, and what the base makes of it."""
     spoken = texts.language(settings)
     told = f" in {spoken}" if spoken else ", in a language that no source names"
-    reporter.say(f"evaluated: {corpus.evaluation.text_bytes:,} bytes held out from data={settings.data.name}{told}")
+    longer = f" ({corpus.ends.text_bytes:,} at the ends)" if corpus.ends else ""
+    size = f"{corpus.evaluation.text_bytes:,} bytes{longer}"
+    reporter.say(f"evaluated: {size} held out from data={settings.data.name}{told}")
     for text in beside:
         name, source = text.asked.name, text.asked.source
         size = sum(len(document.encode("utf-8")) for document in text.documents)
@@ -276,7 +281,8 @@ def _write_provenance(run: Run, settings: Train, made: Made, step: int) -> None:
 
 
 def loop(settings: Train, run: Run, built: Assembled, module: Training, steps: Steps) -> None:
-    """Lightning takes the steps; whatever could depend on the machine or on chance is switched off in it."""
+    """Lightning takes the steps; whatever could depend on the machine or on chance is switched off in it. When this
+    returns, every checkpoint is written."""
     devices = settings.trainer.devices
     lightning = pl.Trainer(
         accelerator="gpu" if built.device.type == "cuda" else "cpu",
@@ -291,7 +297,7 @@ def loop(settings: Train, run: Run, built: Assembled, module: Training, steps: S
         use_distributed_sampler=False,
         default_root_dir=run.folder,
     )
-    with module.stopping:
+    with module.stopping, module.writer:
         if len(steps) > 0:
             lightning.fit(module, train_dataloaders=steps)
 
@@ -330,6 +336,7 @@ def result_of(
         "seconds": round(counters.seconds, 3),
         "tokens_per_second": round(counters.tokens / counters.seconds, 1) if counters.seconds else None,
         "peak_memory_gb": max((row["peak_memory_gb"] for row in speeds), default=None),
+        **_used(counters, speeds[-1] if speeds else {}, made.settings.trainer.devices),
         "machine": dataclasses.asdict(made.chosen),
         "trainable": counts["trainable"],
         "parameters_true": counts["true"],
@@ -344,14 +351,21 @@ def result_of(
         "evaluation_bytes": corpus.evaluation.text_bytes,
         "base": built.base,
         "language": texts.language(made.settings),
-        **_texts(run, built, made.beside),
+        **_texts(run, built, made.beside, bool(corpus.ends)),
         "parameters_sha256": parameters_sha256,
     }
 
 
-def _texts(run: Run, built: Assembled, beside: Sequence[EvaluationText]) -> dict[str, Any]:
+def _used(counters: Counters, speed: dict[str, Any], devices: int) -> dict[str, Any]:
+    """Peaks of the device of a run's last start, by the last row of `speed.jsonl`, and MFU of the whole run."""
+    peaks = Peaks(speed.get("peak_datasheet"), speed.get("peak_measured"), devices)
+    rate = counters.tokens / counters.seconds if counters.seconds else 0.0
+    return peaks.row(rate, speed.get("flops_per_token", 0.0))
+
+
+def _texts(run: Run, built: Assembled, beside: Sequence[EvaluationText], ends: bool) -> dict[str, Any]:
     """Of a finished run: the figures of each evaluation text beside the held-out one, by name, and what of the old
-    language is forgotten.
+    language is forgotten; and of the longer part of the held-out one, if it was scored at both `ends`.
 
     The change of a text, which in the old language is forgetting, is the bits per byte at the end less those of the
     untouched base under its own tokenizer, on the longest part that was scored at both; without a base there is none.
@@ -378,4 +392,9 @@ def _texts(run: Run, built: Assembled, beside: Sequence[EvaluationText]) -> dict
             longest = found[name]["ends"] = figures(texts.at_ends(name))
         found[name]["change"] = longest["bpb_final"] - longest["bpb_base"] if base else None
     old = next((text.asked.name for text in beside if text.asked.old), None)
-    return {"texts": found, "old_language": old, "forgetting": found[old]["change"] if old else None}
+    return {
+        "ends": figures(HELD_OUT_AT_ENDS) if ends else None,
+        "texts": found,
+        "old_language": old,
+        "forgetting": found[old]["change"] if old else None,
+    }

@@ -28,7 +28,8 @@ def data_digest(settings: Train) -> str:
     """Hash of every source's text and of what is held out."""
     parts = [sources.digest(source, cache(settings)) for source in prepared.sources_of(settings.data)]
     data = settings.data
-    return _sha256([*parts, data.held_out, data.evaluate_on, data.evaluation_bytes])
+    ends = [data.bytes_at_ends] if data.bytes_at_ends else []
+    return _sha256([*parts, data.held_out, data.evaluate_on, data.evaluation_bytes, *ends])
 
 
 def tokenizer_digest(settings: Train) -> str | None:
@@ -95,6 +96,8 @@ def identity(settings: Train) -> dict[str, Any]:
         ignored.append("optimizer.decay_ratio")
     if settings.model.storage != "fp8":  # the others have equal values
         ignored.append("model.storage")
+    if not settings.data.bytes_at_ends:
+        ignored.append("data.evaluation_bytes_at_ends")
     if not settings.adapter.shared_dropout:
         ignored.append("adapter.shared_dropout")
     flat = {

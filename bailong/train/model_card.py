@@ -194,6 +194,9 @@ def _scores(result: dict[str, Any], record: dict[str, Any], spoken: str) -> list
             *map(_bits, (result["base"]["bpb_untouched"], result["bpb_step0"], result["bpb_final"], stored)),
         )
     ]
+    if whole := result.get("ends"):
+        figures = map(_bits, (whole["bpb_base"], whole["bpb_step0"], whole["bpb_final"], None))
+        rows.append(("a longer part of it", f"{whole['bytes']:,}", *figures))
     for name, text in result.get("texts", {}).items():
         old = ", the old language" if name == result.get("old_language") else ""
         figures = map(_bits, (text["bpb_base"], text["bpb_step0"], text["bpb_final"], None))

@@ -51,6 +51,7 @@ class Training(pl.LightningModule):
         self.observer, self.path, self.resumed = observer, path, resumed
         self.stop_signal: int | None = None
         self.stopping = Stopping(self)
+        self.writer = checkpoint.Writer(behind=built.device.type == "cuda")
         self.masks = masks_of(self.model)
         self.parameters_by_name = adapters.trainable(self.model)
         self.unread: list[torch.Tensor] = []  # the loss of steps, still on the device
@@ -142,12 +143,13 @@ class Training(pl.LightningModule):
         elif row:
             self._write(row)
         self.observer.progress(f"loss {row['train/loss']:.3f}" if row else "")
-        if last or counters.step % self.settings.trainer.checkpoint_every_steps == 0:
-            self._save(self.path)
+        due = [self.path] if last or counters.step % self.settings.trainer.checkpoint_every_steps == 0 else []
         if counters.step == schedule.stable_steps(self.settings.optimizer, self.total_steps) < self.total_steps:
-            self._save(checkpoint.stable(self.path))
+            due.append(checkpoint.stable(self.path))
         if counters.step in self.kept_steps:
-            self._save(checkpoint.kept(self.path, counters.step))
+            due.append(checkpoint.kept(self.path, counters.step))
+        if due:
+            self._save(*due)
 
     def _evaluate_and_record(self, row: dict[str, Any]) -> None:
         self._count_seconds()
@@ -184,13 +186,13 @@ class Training(pl.LightningModule):
             place |= {"replay/tokens": c.replay_tokens, "replay/bytes": c.replay_bytes}
         self.observer.row(place | row)
 
-    def _save(self, path: Path) -> None:
+    def _save(self, *paths: Path) -> None:
         if self.trainer.is_global_zero:
             assert_unpacked(self.model)
             self._settle()
             self._count_seconds()
             self.counters.metrics_bytes, self.counters.speed_bytes = self.observer.sizes()
-            checkpoint.save(path, self.parameters_by_name, self._optimizer(), self.counters)
+            self.writer.save(paths, self.parameters_by_name, self._optimizer(), self.counters)
 
     def _optimizer(self) -> torch.optim.Optimizer:
         optimizer = self.optimizers(use_pl_optimizer=False)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import torch
-
 from bailong.model.body import of_config
 from bailong.model.score import Score
 from bailong.run.folder import Run
@@ -18,6 +16,7 @@ from bailong.train import budget
 from bailong.train.assemble import Assembled
 from bailong.train.checkpoint import Counters
 from bailong.train.evaluation import Evaluated
+from bailong.train.peak import Peaks
 from bailong.train.settings import Train
 
 
@@ -27,7 +26,7 @@ class Observer:
     Args:
         texts: what is evaluated.
         counters: where the run stands; what the files hold beyond the bytes that it remembers is cut off.
-        total: optimizer steps of the run.
+        total: optimizer steps of the run. peaks: of the device, on which MFU rests.
     """
 
     def __init__(
@@ -39,14 +38,12 @@ class Observer:
         counters: Counters,
         total: int,
         reporter: Reporter,
+        peaks: Peaks,
     ) -> None:
-        self.settings, self.built, self.texts = settings, built, texts
+        self.settings, self.built, self.texts, self.peaks = settings, built, texts, peaks
         self.counters, self.total, self.reporter = counters, total, reporter
         body = of_config(built.model.config.to_dict())
         self.flops = budget.flops_per_token(body, body.vocabulary, settings.adapter, settings.stage.context).model
-        products = "bfloat16" if built.precision == "bf16-mixed" else "float32"
-        on_cuda = built.device.type == "cuda"
-        self.peak = budget.peak_flops(torch.cuda.get_device_name(), products) if on_cuda else None
         self.seconds, self.tokens = counters.seconds, counters.tokens
         first = rank() == 0
         self.metrics = MetricsWriter(run.folder / "metrics.jsonl" if first else None, counters.metrics_bytes)
@@ -92,8 +89,7 @@ class Observer:
             "tokens_per_second": round(rate, 1),
             "peak_memory_gb": round(peak_memory_gb(self.built.device.type), 3),
             "flops_per_token": self.flops,
-            "mfu": round(rate * self.flops / self.peak, 4) if self.peak else None,
-        }
+        } | self.peaks.row(rate, self.flops)
         self.speeds.write({"step": self.counters.step, "tokens": self.counters.tokens} | figures)
         self.wandb.summary({f"speed/{key}": value for key, value in figures.items()})
 

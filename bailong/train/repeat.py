@@ -21,6 +21,7 @@ from bailong.train.checkpoint import Counters
 from bailong.train.finding import Finding
 from bailong.train.fit import Made, loop
 from bailong.train.module import Training
+from bailong.train.peak import Peaks
 from bailong.train.record import TIMED, Kept, Line, Record, Stretch, within
 
 #: counters that say how long a machine took, or how long files are
@@ -36,7 +37,7 @@ class Again(Training):
         self.end: dict[str, Any] = {}
         self.order: list[str] = []
 
-    def _save(self, path: Path) -> None:
+    def _save(self, *paths: Path) -> None:
         """Nothing is saved: the stretch is compared and thrown away."""
 
     def on_train_end(self) -> None:
@@ -70,7 +71,7 @@ def repeat(made: Made, record: Record, stretch: Stretch, place: Path, reporter: 
         return Outcome(0, 0, [found])
     run = Run(place, place.name, None, None)
     path = stretch.start.path if stretch.start else place / "none.ckpt"
-    with made.observer(run, counters, reporter) as observer:
+    with made.observer(run, counters, reporter, Peaks()) as observer:
         module = Again(made.settings, made.built, counters, made.total, observer, path, content)
         reporter.begin(stretch.last, counters.step)
         loop(made.settings, run, made.built, module, made.steps(counters, stretch.last))

@@ -21,6 +21,8 @@ from bailong.train.stage.base import Stage
 OPTIMIZERS = ("auto", "adamw", "adamw_8bit", "paged_adamw_8bit")
 COMPILERS = ("auto", "none", "inductor", "aot_eager")
 SCHEDULES = ("cosine", "constant", "wsd")
+#: what the figures of the longer part of the held-out text stand under, beside the names of further texts
+ENDS = "ends"
 
 
 @dataclass
@@ -189,6 +191,10 @@ class Train:
             name = text_name(source)
             plain = re.fullmatch(r"[\w-]+", name) is not None
             require(plain, f"{place}.name", name, "letters, digits, '_' and '-': its figures are eval/<name>/bpb")
+            free = name != ENDS or not self.data.bytes_at_ends
+            require(
+                free, f"{place}.name", name, "another: data.evaluation_bytes_at_ends has its figures under that one"
+            )
             other = seen.setdefault(name, place)
             require(other == place, f"{place}.name", name, f"another than that of {other}: give each a name of its own")
 

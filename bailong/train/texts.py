@@ -216,5 +216,6 @@ def told(settings: Train, cache: Path) -> dict[str, Any]:
         )
     where = dataclasses.asdict(data)
     keys = ("name", "folder", "sources", "held_out", "evaluate_on", "evaluation_bytes")
+    where["evaluation_bytes"] = data.bytes_at_ends or data.evaluation_bytes  # all of what the run was evaluated on
     held_out = {key: where[key] for key in keys} if data.kind == "text" else None
     return {"language": language(settings), "data": held_out, "texts": found}

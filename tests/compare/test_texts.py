@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,51 @@ def test_it_stands_in_terminal_page_table_and_curves(tmp_path: Path) -> None:
     assert facts.shared(comparison)["old language"] == "en, 12,000 bytes of sample:corpus.jsonl"
     assert facts.shared(comparison)["held-out text"] == "31,381 bytes in zh-Hant"
     assert not comparison.warnings
+
+
+def whole(folder: Path, at_ends: int | None = 90_000) -> Comparison:
+    """Three seeds of two choices, whose held-out text has a longer part with 0.25 bits more at both ends."""
+    for initializer, low in (("random", 2.0), ("zip_tie", 1.9)):
+        for seed in range(3):
+            place = folder / f"initializer={initializer},seed={seed}"
+            tree = config(initializer, seed, data__evaluation_bytes=31_381, data__evaluation_bytes_at_ends=at_ends)
+            base = {"bpb_untouched": 2.5, "bpb_tied": 2.75, "tied_checkpoint": False}
+            longer = {"bpb_untouched": 2.625, "bpb_tied": 2.875}
+            ends = {"bytes": 90_000, "tokens": 9, "bpb_step0": 3.25, "bpb_final": low + 0.25 + seed / 100}
+            result = {"base": base | {"texts": {"ends": longer}}, "ends": ends}
+            write_run(place, [3.0, 2.5, low + seed / 100], initializer, seed, settings=tree, result=result)
+            file = place / "metrics.jsonl"
+            rows = [json.loads(line) for line in file.read_text().splitlines()]
+            for row in (rows[0], rows[-1]):
+                row["eval/ends/bpb"] = row["eval/bpb"] + 0.25
+            file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return compare_runs(runs.read([folder]))
+
+
+def test_both_ends_are_of_the_longest_part_of_the_held_out_text(tmp_path: Path) -> None:
+    comparison = whole(tmp_path)
+    assert comparison.texts == {} and not comparison.warnings
+    random = comparison.choices[0]
+    step0, final, auc = (random.metrics[key] for key in ("bpb_step0", "bpb_final", "auc"))
+    assert step0 and final and auc
+    assert (step0.mean, final.mean) == pytest.approx((3.25, 2.26)) and auc.mean < 2.6
+    assert [base["bpb_untouched"] for base in comparison.bases] == [2.625]
+    assert curves.evaluation_panels(comparison)[1].reference == 2.5
+    assert facts.shared(comparison)["held-out text"] == "31,381 bytes (90,000 at the ends)"
+    said, html = shown(comparison, tmp_path)
+    assert "3.250" in said and "2.260" in said and "2.625" in html and "2.875" in html and "Another text" not in html
+    file = next(tmp_path.glob("initializer=zip_tie,seed=1/result.json"))
+    result = json.loads(file.read_text())
+    result["ends"]["bpb_final"] += 0.01
+    file.write_text(json.dumps(result))
+    assert [check.name for check in compare_runs(runs.read([tmp_path])).warnings] == ["Results match the record"]
+
+
+def test_a_text_that_was_named_ends_before_is_a_further_text(tmp_path: Path) -> None:
+    comparison = whole(tmp_path, None)
+    assert comparison.texts == {"ends": False}
+    final = comparison.choices[0].metrics["bpb_final"]
+    assert final and final.mean == pytest.approx(2.01)
 
 
 def test_runs_of_before_are_read_and_say_nothing_of_it(tmp_path: Path) -> None:

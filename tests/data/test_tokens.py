@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,24 @@ def test_build_keeps_every_training_document_and_holds_out_the_rest(data, tmp_pa
     assert set(corpus.evaluation_documents) <= set(held_out)
     assert corpus.evaluation.text_bytes == sum(len(t.encode()) for t in corpus.evaluation_documents) <= 400
     assert corpus.training.ids.dtype == np.uint16
+
+
+def test_a_longer_evaluation_text_begins_with_the_other_one(data, tmp_path):
+    short = tokens.build(tmp_path / "short", data, 300, encode)
+    assert short.ends is None and short.ends_documents == []
+    assert not (tmp_path / "short" / "ends.ids").exists()
+    longer = replace(data, evaluation_bytes_at_ends=900)
+    both = tokens.build(tmp_path / "both", longer, 300, encode)
+    first = short.evaluation_documents
+    assert both.evaluation_documents == first == both.ends_documents[: len(first)]
+    assert len(both.ends_documents) > len(first) and both.ends is not None
+    whole = tokens.build(tmp_path / "whole", replace(data, evaluation_bytes=900), 300, encode)
+    assert both.ends_documents == whole.evaluation_documents
+    assert np.array_equal(both.ends.ids, whole.evaluation.ids)
+    assert np.array_equal(both.ends.starts, whole.evaluation.starts)
+    assert both.ends.text_bytes == whole.evaluation.text_bytes <= 900
+    assert np.array_equal(both.training.ids, short.training.ids)
+    assert np.array_equal(both.evaluation.ids, short.evaluation.ids)
 
 
 def test_held_out_does_not_depend_on_order_or_config(data, tmp_path):

@@ -8,9 +8,11 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import yaml
 
 from bailong.data import prepared, tokens
 from bailong.data.settings import Data, Source
@@ -212,13 +214,23 @@ def test_plan_says_what_it_would_take_and_leaves_nothing(tmp_path):
     assert not any(tmp_path.iterdir())
 
 
-def test_training_reads_the_packed_ids_which_are_those_it_would_make_itself(bench, tmp_path):
+def packed_by(pack):
+    return pack["tokenizer"], pack["markers"]
+
+
+@pytest.mark.parametrize("at_ends", [None, 6000])
+def test_training_reads_the_packed_ids_which_are_those_it_would_make_itself(bench, tmp_path, at_ends):
     tokenizer = bench / "tokenizers" / "extended"
-    done = prepare(tmp_path, "data=sample", f"tokenize.tokenizer={tokenizer}", "data.evaluation_bytes=1500")
+    size = ["data.evaluation_bytes=1500", f"data.evaluation_bytes_at_ends={at_ends or 'null'}"]
+    done = prepare(tmp_path, "data=sample", f"tokenize.tokenizer={tokenizer}", *size)
     assert done.returncode == 0, done.stderr
     settings = tiny.settings(bench, tmp_path / "outputs")
     data = settings.data.__class__(
-        name="sample", folder=str(tmp_path / "data/sample"), held_out=0.1, evaluation_bytes=1500
+        name="sample",
+        folder=str(tmp_path / "data/sample"),
+        held_out=0.1,
+        evaluation_bytes=1500,
+        evaluation_bytes_at_ends=at_ends,
     )
     settings.data = data
     from bailong.train.assemble import open_tokenizer
@@ -231,7 +243,19 @@ def test_training_reads_the_packed_ids_which_are_those_it_would_make_itself(benc
     for mine, theirs in ((own.training, corpus.training), (own.evaluation, corpus.evaluation)):
         assert np.array_equal(mine.ids, theirs.ids) and np.array_equal(mine.starts, theirs.starts)
         assert mine.text_bytes == theirs.text_bytes
-    assert own.evaluation_documents == corpus.evaluation_documents
+    assert own.evaluation_documents == corpus.evaluation_documents and own.ends_documents == corpus.ends_documents
+    assert (own.ends is None) == (corpus.ends is None) == (at_ends is None)
+    if own.ends and corpus.ends:
+        assert np.array_equal(own.ends.ids, corpus.ends.ids) and np.array_equal(own.ends.starts, corpus.ends.starts)
+        assert own.ends.text_bytes == corpus.ends.text_bytes > own.evaluation.text_bytes
+    left = yaml.safe_load((tmp_path / "data/sample.yaml").read_text())
+    assert left.get("evaluation_bytes_at_ends") == at_ends and left["evaluation_bytes"] == 1500
+    asked = ledger(tmp_path)["identity"]
+    assert asked.get("data.evaluation_bytes_at_ends") == at_ends
+    assert ("data.evaluation_bytes_at_ends" in asked) == (at_ends is not None)  # corpora of before stay what they are
+    other = replace(data, evaluation_bytes_at_ends=None if at_ends else 6000)
+    assert prepared.packed(other, *packed_by(ledger(tmp_path)["pack"])) is None
+    assert prepared.packed(data, *packed_by(ledger(tmp_path)["pack"])) == corpus.folder
     texts = [text for source in prepared.sources_of(data) for text in documents(source)]
     assert len(texts) == len(corpus.training.starts) - 1 + ledger(tmp_path)["held_out"]["documents"]
 

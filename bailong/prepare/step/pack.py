@@ -35,7 +35,8 @@ def pack(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict[st
     Args:
         inputs: the published shards, in order.
         arguments: `sources` (position of each shard's), `names`, `languages`, `dtype`, `strategy`, `context`,
-            `evaluation_bytes`, and for the evaluation text `tokenizer` (path) and `markers`.
+            `evaluation_bytes`, maybe `evaluation_bytes_at_ends`, and for the evaluation text `tokenizer` (path) and
+            `markers`.
     """
     import numpy as np
 
@@ -67,28 +68,32 @@ def pack(target: Path, inputs: list[Path], arguments: dict[str, Any]) -> dict[st
     starts.close()
 
     held_out = (json.loads(line) for folder in inputs for line in lines(folder / "evaluation.jsonl.zst"))
-    documents = tokens.evaluation_documents(held_out, arguments["evaluation_bytes"])
+    most, at_ends = arguments["evaluation_bytes"], arguments.get("evaluation_bytes_at_ends")
+    documents, longer = tokens.evaluation_parts(held_out, most, at_ends)
     encode, dtype, _ = Tokenize(tokenizer=arguments["tokenizer"]).open()
     first, last = arguments["markers"]
-    ids = [np.concatenate([[first], row, [last]]).astype(dtype) for row in encode(documents)]
-    np.save(target / "evaluation.starts.npy", np.cumsum([0, *map(len, ids)], dtype=np.int64))
-    (target / "evaluation.ids").write_bytes(b"".join(row.tobytes() for row in ids))
-    (target / "evaluation.json").write_text(json.dumps(documents, ensure_ascii=False))
+    evaluated = {}
+    for name, texts in {"evaluation": documents, **({"ends": longer} if longer else {})}.items():
+        ids = [np.concatenate([[first], row, [last]]).astype(dtype) for row in encode(texts)]
+        np.save(target / f"{name}.starts.npy", np.cumsum([0, *map(len, ids)], dtype=np.int64))
+        (target / f"{name}.ids").write_bytes(b"".join(row.tobytes() for row in ids))
+        (target / f"{name}.json").write_text(json.dumps(texts, ensure_ascii=False))
+        evaluated[name] = {
+            "documents": len(texts),
+            "tokens": sum(map(len, ids)),
+            "text_bytes": sum(len(text.encode("utf-8")) for text in texts),
+        }
     whole = np.concatenate(lengths) if lengths else np.empty(0, np.int64)
     written = {
         "dtype": dtype,
         "training": {"documents": len(whole), "tokens": total, "text_bytes": text_bytes},
-        "evaluation": {
-            "documents": len(documents),
-            "tokens": sum(map(len, ids)),
-            "text_bytes": sum(len(text.encode("utf-8")) for text in documents),
-        },
+        **evaluated,
         "per_source": per_source,
     }
     (target / "corpus.json").write_text(json.dumps(written, ensure_ascii=False, indent=2))
     return {
         "training": written["training"],
-        "evaluation": written["evaluation"],
+        **evaluated,
         "strategies": {s: packing.summary(whole, s, arguments["context"]) for s in packing.STRATEGIES},
         "strategy": arguments["strategy"],
         "context": arguments["context"],
