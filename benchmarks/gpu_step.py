@@ -15,8 +15,8 @@ No weights are needed: a Llama 2 7B with 59,271 rows, tied, is drawn on the devi
     stock again       whether the device has slowed down meanwhile
 
 First come the peaks that MFU is taken of, and the losses of two layers, which must agree. All that is known is in the
-JSON after each arm; an arm that fails or takes too long says so in its place. Limits on a GPU: the best arm gives 20,000
-tokens a second and twice those of stock.
+JSON after each arm; an arm that fails or takes too long says so in its place. Limits on a GPU: the best arm gives
+20,000 tokens a second and twice those of stock.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
-import json
 import math
 import signal
 import statistics
@@ -457,7 +456,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     warnings.filterwarnings("ignore")
     measured = Measured(options.out, facts_of(shape, device))
-    print({key: measured.content[key] for key in ("device", "peak_datasheet", "peak_measured", "bandwidth")}, flush=True)
+    print(
+        {key: measured.content[key] for key in ("device", "peak_datasheet", "peak_measured", "bandwidth")}, flush=True
+    )
     wrong = compare_losses(chosen, shape, device, measured)
     run(chosen, shape, device, measured, until, options.arm_seconds)
     Console(width=120).print(table(measured.content))
