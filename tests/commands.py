@@ -22,6 +22,8 @@ SHORT = [
     "trainer.micro_batch=4",
     "tracking=local",
 ]
+#: one whose jobs are still at work when they are stopped; an evaluation costs ten times what a step does, so few of them
+LONG = [*SHORT, "stage.max_steps=40", "stage.evaluate_every_tokens=2000"]
 
 
 def call(command, *arguments, cwd=None, **environment):

@@ -19,7 +19,7 @@ from bailong.app.forked import Parent
 from bailong.run.settings import Tracking
 from bailong.train.settings import Trainer
 from tests import tiny
-from tests.commands import SHORT, call
+from tests.commands import LONG, SHORT, call
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="jobs are forked on Linux alone")
 #: what the jobs of these tests are, in place of `bailong.app.job.main`
@@ -218,7 +218,7 @@ def said(folder: Path) -> list[str]:
 
 def test_jobs_whose_parent_is_killed_are_finished_and_it_is_said(place):
     code = "import sys; sys.argv[0] = 'bailong-train'; from bailong import cli; cli.train()"
-    arguments = [*SHORT, "seed=0,1", "stage.max_steps=60", "outputs=orphans", "hydra.launcher.jobs=2"]
+    arguments = [*LONG, "seed=0,1", "outputs=orphans", "hydra.launcher.jobs=2"]
     sweep = subprocess.Popen([sys.executable, "-c", code, *arguments], cwd=place, stderr=subprocess.PIPE, text=True)
     until(lambda: len(list((place / "orphans").glob("*/*/*/metrics.jsonl"))) == 2, 120)
     (asks,) = [p for p in Path("/proc").glob("[0-9]*") if _is_parent_of(p, sweep.pid)]

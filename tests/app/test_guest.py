@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.commands import SHORT, call
+from tests.commands import LONG, SHORT, call
 
 pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="needs the extra 'cluster'")
 BY_SUBMITIT = ["hydra/launcher=submitit_local", "hydra.launcher.timeout_min=10"]
@@ -45,14 +45,14 @@ def test_a_launcher_that_cannot_start_is_the_reason_of_every_job(place):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_stopped_sweep_by_submitit_is_finished_by_the_same_command(place, number):
-    arguments = [*SHORT, "stage.max_steps=40", f"outputs=submitit_{number}", *BY_SUBMITIT]
+    arguments = [*LONG, f"outputs=submitit_{number}", *BY_SUBMITIT]
     code = "import sys; sys.argv[0] = 'bailong-train'; from bailong import cli; cli.train()"
     sweep = subprocess.Popen(
         [sys.executable, "-c", code, *arguments], cwd=place, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     end = time.monotonic() + 120
     while not list((place / f"submitit_{number}").glob("*/*/*/metrics.jsonl")) and time.monotonic() < end:
-        time.sleep(0.1)
+        time.sleep(0.02)
     os.kill(sweep.pid, number)
     said = sweep.communicate(timeout=120)[1]
     if number == signal.SIGTERM:

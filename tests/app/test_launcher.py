@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bailong.app import launcher, sweep
-from tests.commands import SHORT, call
+from tests.commands import LONG, SHORT, call
 
 
 def test_a_part_run_again_does_not_forget_the_sweep(tmp_path):
@@ -62,7 +62,7 @@ def test_a_signal_interrupts_a_sweep_and_the_same_command_finishes_it(place, num
 
 @pytest.mark.parametrize(("seed", "seconds"), [(21, 0.0), (22, 1.5), (23, 3.0)])
 def test_no_job_outlives_a_killed_sweep_and_the_same_command_goes_on(place, seed, seconds):
-    arguments = [*SHORT, "stage.max_steps=40", f"seed={seed}", "outputs=killed"]
+    arguments = [*LONG, f"seed={seed}", "outputs=killed"]
     code = "import sys; sys.argv[0] = 'bailong-train'; from bailong import cli; cli.train()"
     sweep = subprocess.Popen(
         [sys.executable, "-c", code, *arguments], cwd=place, stderr=subprocess.PIPE, text=True, start_new_session=True
