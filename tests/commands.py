@@ -18,12 +18,13 @@ SHORT = [
     "stage.evaluate_every_tokens=400",
     "data.folder=null",  # the sample as it is
     "data.evaluation_bytes=1500",
+    "evaluation_text_bytes=1500",
     "adapter.rank=4",
     "trainer.micro_batch=4",
     "tracking=local",
 ]
-#: one whose jobs are still at work when they are stopped; an evaluation costs ten times what a step does, so few of them
-LONG = [*SHORT, "stage.max_steps=40", "stage.evaluate_every_tokens=2000"]
+#: one whose jobs are still at work when they are stopped; few evaluations, each of which costs more than a step
+LONG = [*SHORT, "stage.max_steps=60", "stage.evaluate_every_tokens=2000"]
 
 
 def call(command, *arguments, cwd=None, **environment):

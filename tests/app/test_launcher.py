@@ -46,7 +46,7 @@ def test_gpus_are_what_the_environment_shows(monkeypatch):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_interrupts_a_sweep_and_the_same_command_finishes_it(place, number):
-    arguments = [*SHORT, "stage.max_steps=12", f"seed={number}"]
+    arguments = [*LONG, f"seed={number}"]
     code = "import sys; sys.argv[0] = 'bailong-train'; from bailong import cli; cli.train()"
     sweep = subprocess.Popen(
         [sys.executable, "-c", code, *arguments], cwd=place, stderr=subprocess.PIPE, text=True, start_new_session=True
