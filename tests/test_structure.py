@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 
 import pytest
@@ -23,7 +24,12 @@ FILES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
     for path in (ROOT / "bailong").rglob("*.py")
 }
-TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in FILES.items()}
+
+
+@cache
+def trees() -> dict[str, ast.Module]:
+    """Every file of the package as it parses; not when tests are collected, which each worker does."""
+    return {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in FILES.items()}
 
 
 def imported(node: ast.AST, files: set[str]) -> Iterator[str]:
@@ -41,7 +47,10 @@ def imported(node: ast.AST, files: set[str]) -> Iterator[str]:
             yield from imported(child, files)
 
 
-GRAPH = {name: set(imported(tree, set(FILES))) - {name} for name, tree in TREES.items()}
+@cache
+def graph() -> dict[str, set[str]]:
+    """What every file imports of the others."""
+    return {name: set(imported(tree, set(FILES))) - {name} for name, tree in trees().items()}
 
 
 def room(module: str) -> str:
@@ -52,10 +61,10 @@ def floor(name: str) -> int:
     return next(i for i, rooms in enumerate(FLOORS.values()) if name in rooms)
 
 
-def circle(graph: dict[str, set[str]]) -> list[str]:
+def circle(arrows: dict[str, set[str]]) -> list[str]:
     """A circle in a graph, or nothing."""
     try:
-        TopologicalSorter(graph).prepare()
+        TopologicalSorter(arrows).prepare()
     except CycleError as error:
         return error.args[1]
     return []
@@ -63,7 +72,7 @@ def circle(graph: dict[str, set[str]]) -> list[str]:
 
 def between_rooms() -> dict[str, set[str]]:
     arrows: dict[str, set[str]] = {name: set() for rooms in FLOORS.values() for name in rooms}
-    for name, targets in GRAPH.items():
+    for name, targets in graph().items():
         if name != "bailong":
             arrows[room(name)] |= {room(target) for target in targets if target != "bailong"} - {room(name)}
     return arrows
@@ -76,7 +85,7 @@ def test_the_rooms_are_those_listed() -> None:
 
 
 def test_no_files_import_each_other_in_a_circle() -> None:
-    assert circle(GRAPH) == []
+    assert circle(graph()) == []
 
 
 def test_no_rooms_import_each_other_in_a_circle() -> None:
@@ -87,7 +96,7 @@ def test_imports_point_down() -> None:
     """From a wing to the ground floor, never to another wing, and never up: late imports inside functions count too."""
     wrong = {
         (name, target)
-        for name, targets in GRAPH.items()
+        for name, targets in graph().items()
         for target in targets
         if name != "bailong" and target != "bailong" and room(name) != room(target)
         if floor(room(name)) > floor(room(target)) or (floor(room(name)) == floor(room(target)) != len(FLOORS) - 1)
@@ -97,7 +106,7 @@ def test_imports_point_down() -> None:
 
 @pytest.mark.parametrize("settings", [name for name in FILES if name.endswith(".settings")])
 def test_only_the_roof_reads_the_settings_of_a_wing(settings: str) -> None:
-    readers = {room(name) for name, targets in GRAPH.items() if settings in targets}
+    readers = {room(name) for name, targets in graph().items() if settings in targets}
     if room(settings) in FLOORS["wings"]:
         assert readers <= {"app", "cli", room(settings)}
     assert readers, f"nobody reads {settings}"
@@ -111,7 +120,7 @@ def test_files_and_functions_are_short() -> None:
     ]
     long += [
         f"{name}.{node.name}: {lines} lines"
-        for name, tree in TREES.items()
+        for name, tree in trees().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         if (lines := (node.end_lineno or 0) - node.lineno + 1) > LONGEST_FUNCTION
