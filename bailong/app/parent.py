@@ -12,7 +12,6 @@ it, imports the sweep's own main module into each job, and tells its own death a
 """
 
 import contextlib
-import gc
 import importlib
 import os
 import select
@@ -23,7 +22,7 @@ import sys
 import threadpoolctl
 
 from bailong.app import job
-from bailong.run.process import alone, quiet
+from bailong.run.process import alone, importing, quiet
 
 #: OpenBLAS starts its threads when numpy is imported, as many as OMP_NUM_THREADS where this does not say otherwise
 BLAS = "OPENBLAS_NUM_THREADS"
@@ -33,14 +32,13 @@ def main(control: socket.socket, modules: list[str]) -> None:
     """Import, then fork on request until the sweep closes its end or dies; in a job, be the job."""
     asked = os.environ.get(BLAS)
     os.environ[BLAS] = "1"
-    importlib.import_module("bailong.app.explain")
-    quiet()
-    for name in modules:
-        importlib.import_module(name)
+    with importing():  # no job's collector looks through what was imported, and its pages stay shared
+        importlib.import_module("bailong.app.explain")
+        quiet()
+        for name in modules:
+            importlib.import_module(name)
     if why := _unfit():
         raise SystemExit(why)
-    gc.collect()
-    gc.freeze()  # no job's collector looks through what was imported, and its pages stay shared
     if _Parent(control).serve():
         _blas(asked)
         sys.argv[:] = [job.__file__]

@@ -36,6 +36,7 @@ from bailong.evaluate.settings import Generator, Sampling, Subject
 from bailong.run import journal
 from bailong.run.checks import did_you_mean
 from bailong.run.journal import Journal
+from bailong.run.process import importing
 
 #: finish reasons of a question that is asked again next time
 FAILED = ("api_error", "empty")
@@ -69,14 +70,16 @@ class LocalSource:
 
     @functools.cached_property
     def precision(self) -> str:
-        from bailong.evaluate import generate
+        with importing():
+            from bailong.evaluate import generate
 
         return str(generate.dtype(self.generator, generate.device(self.generator))).removeprefix("torch.")
 
     @functools.cached_property
     def local(self) -> Any:
         """The model (`bailong.evaluate.generate.LocalModel`), loaded at the first look."""
-        from bailong.evaluate.generate import LocalModel
+        with importing():
+            from bailong.evaluate.generate import LocalModel
 
         return LocalModel(self.path, self.generator, self.say)
 

@@ -17,6 +17,7 @@ from typing import Any, NoReturn, TextIO
 from bailong.evaluate import model_folder
 from bailong.evaluate.settings import Chat
 from bailong.model.gguf import as_folder
+from bailong.run.process import importing
 
 HELP = """\
 /help        this
@@ -41,7 +42,8 @@ def chat(settings: Chat) -> None:
     if not sys.stdin.isatty():
         sys.stdin.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
     sys.stdout.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
-    from bailong.evaluate.generate import LocalModel
+    with importing():
+        from bailong.evaluate.generate import LocalModel
 
     local = LocalModel(settings.path, settings.generator, lambda line: print(line, file=sys.stderr))
     Conversation(local, settings, sys.stdin, sys.stdout, sys.stderr).run()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bailong.run import files, folder, provenance
-from bailong.run.process import child_environment, quiet
+from bailong.run.process import child_environment, importing, quiet
 from bailong.run.progress import Reporter
 from bailong.train import identity, record, starts
 from bailong.train.finding import Finding
@@ -127,8 +127,9 @@ def chosen(settings: Audit, found: Record) -> list[Stretch]:
 def _repeat(settings: Audit, train: Train, report: Report, place: Path) -> None:
     """Do the chosen stretches again, each with a model of its own."""
     # Imported here, so that an altered record is told without waiting for torch
-    from bailong.train.fit import make
-    from bailong.train.repeat import Outcome, repeat
+    with importing():
+        from bailong.train.fit import make
+        from bailong.train.repeat import Outcome, repeat
 
     found, drawn = report.record, chosen(settings, report.record)
     reporter, silent, made = Reporter(place / "audit.log"), Reporter(None), None

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bailong.run import files, provenance
-from bailong.run.process import quiet
+from bailong.run.process import importing, quiet
 from bailong.run.replacing import replacing
 from bailong.train import identity, texts
 from bailong.train.settings import Export, Train, load
@@ -40,10 +40,11 @@ def export(settings: Export) -> Path:
     if settings.base == "original" and not train.adapter.present:
         raise ValueError(f"base=original is not accepted: {run} trained every parameter, so there is nothing to merge")
     with replacing(to) as partial:
-        quiet()
-        # Imported here, so that an export made before is recognised without waiting for torch
-        from bailong.train import model_card
-        from bailong.train.proof import merge, prove, rebuild
+        with importing():
+            quiet()
+            # Imported here, so that an export made before is recognised without waiting for torch
+            from bailong.train import model_card
+            from bailong.train.proof import merge, prove, rebuild
 
         print(f"rebuilding {run}: its base, new rows and adapters, and its last evaluation", flush=True)
         rebuilt = rebuild(settings, train, run, result)

@@ -6,7 +6,7 @@ from bailong.model.architecture import require_known_at
 from bailong.model.gguf import as_folder
 from bailong.run import folder
 from bailong.run.folder import Run
-from bailong.run.process import quiet, rank
+from bailong.run.process import importing, quiet, rank
 from bailong.run.progress import Reporter
 from bailong.train import identity
 from bailong.train.settings import Train
@@ -57,8 +57,9 @@ def train(settings: Train, run: Run) -> dict[str, Any] | None:
 
 
 def _fit(settings: Train, run: Run, facts: dict[str, Any], reporter: Reporter) -> dict[str, Any] | None:
-    quiet()
-    # Imported here, so that a finished run is recognised without waiting for torch
-    from bailong.train.fit import fit
+    with importing():
+        quiet()
+        # Imported here, so that a finished run is recognised without waiting for torch
+        from bailong.train.fit import fit
 
     return fit(settings, run, facts, reporter)

@@ -1,7 +1,9 @@
 """The process of a run: what it may use of the machine."""
 
+import gc
 import math
 import os
+import sys
 
 import pytest
 
@@ -48,3 +50,19 @@ def test_workers_are_as_many_as_the_quota_is_worth(monkeypatch, quota, cores):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     monkeypatch.setattr(process, "cpu_quota", lambda: quota)
     assert process.usable_cores() == cores
+
+
+def test_the_collector_rests_while_torch_is_imported_and_leaves_that_alone(monkeypatch):
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    try:
+        with pytest.raises(ImportError), process.importing():
+            assert not gc.isenabled()
+            raise ImportError
+        assert gc.isenabled() and gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
+        gc.enable()
+    monkeypatch.setitem(sys.modules, "torch", object())
+    with process.importing():
+        assert gc.isenabled()
+    assert gc.get_freeze_count() == 0
