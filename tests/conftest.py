@@ -1,9 +1,12 @@
 """Fixtures of the whole suite: where real data is, and a bench of tiny tokenizers and models."""
 
+import gc
 import os
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +20,18 @@ os.environ.setdefault("WANDB_MODE", "offline")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[Any]:
+    """The garbage collector rests meanwhile, and leaves alone for good what was imported and collected: it would look
+    through all of it time and again. What tests make is collected as always."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -54,15 +54,14 @@ def test_workers_are_as_many_as_the_quota_is_worth(monkeypatch, quota, cores):
 
 def test_the_collector_rests_while_torch_is_imported_and_leaves_that_alone(monkeypatch):
     monkeypatch.delitem(sys.modules, "torch", raising=False)
-    try:
-        with pytest.raises(ImportError), process.importing():
-            assert not gc.isenabled()
-            raise ImportError
-        assert gc.isenabled() and gc.get_freeze_count() > 0
-    finally:
-        gc.unfreeze()
-        gc.enable()
+    frozen, made = gc.get_freeze_count(), [[]]
+    with pytest.raises(ImportError), process.importing():
+        assert not gc.isenabled()
+        made += [[number] for number in range(100)]
+        raise ImportError
+    assert gc.isenabled() and gc.get_freeze_count() >= frozen + 100
+    frozen = gc.get_freeze_count()
     monkeypatch.setitem(sys.modules, "torch", object())
     with process.importing():
         assert gc.isenabled()
-    assert gc.get_freeze_count() == 0
+    assert gc.get_freeze_count() <= frozen
