@@ -44,18 +44,8 @@ def test_an_arm_that_fails_or_is_late_costs_no_other(tmp_path, monkeypatch, caps
     monkeypatch.setattr(gpu_step, "timed", timed)
     monkeypatch.setattr(gpu_step, "profiled", lambda *_: "")
     out = tmp_path / "gpu.json"
-    told = [
-        "--dry-run",
-        "--out",
-        str(out),
-        "--arm-seconds",
-        "3",
-        "--arms",
-        "stock",
-        "checkpointed",
-        "ours",
-        "stock again",
-    ]
+    some = ["stock", "checkpointed", "ours", "stock again"]
+    told = ["--dry-run", "--out", str(out), "--seconds", "900", "--arm-seconds", "300", "--arms", *some]
     assert gpu_step.main(told) == 1
     found = json.loads(out.read_text())["arms"]
     assert found["checkpointed"] == {"error": "RuntimeError: out of luck"}
