@@ -300,7 +300,7 @@ def _checks(comparison: Comparison, pair: Pair) -> Iterator[Check]:
     # a batch is so many tokens, so each tokenizer has batches of its own
     batches = pair if comparison.unit == "tokens" else lambda run: (*pair(run), run.tokenizer)
     yield _same("Same data order", finished, "data_order", "batches come in another order", batches)
-    yield _same("Same data", finished, "data_sha256", "they were trained on different data")
+    yield _same("Same data", finished, "data_sha256", "they were trained or evaluated on different data")
     for name in comparison.texts:
         yield _same_text(name, finished)
     yield _same("Same tokenizer", finished, "tokenizer", "compare bits per byte only, never the loss")

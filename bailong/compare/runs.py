@@ -198,6 +198,9 @@ def read_run(folder: Path, problems: list[str]) -> RunRecord:
     run.status, run.reason = _status(folder, run.result)
     if run.config.get("adapter.dropout") and (run.config.get("adapter.linears") or run.config.get("adapter.pair")):
         run.config[DROPOUT] = (record.get("identity") or {}).get(DROPOUT, OLD_STREAM)
+    if run.config.get("trainer.micro_batch") == "auto":  # masks are drawn by it, so the number counts, not the word
+        chosen = _bearable(folder / "machine.json", problems).get("micro_batch")
+        run.config["trainer.micro_batch"] = chosen or "auto"
     diverged = [r["step"] for r in run.rows for key in ("train/loss", "eval/loss") if key in r and not _finite(r[key])]
     if diverged:
         problems.append(f"{folder}: the loss is not a number from step {diverged[0]} on; those points are left out")

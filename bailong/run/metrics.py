@@ -24,6 +24,7 @@ class MetricsWriter(journal.RowWriter):
         super().__init__(path or Path(os.devnull))
         if self.path.is_file():
             self.stream.truncate(min(keep_bytes, self.path.stat().st_size))
+            self.stream.seek(0, os.SEEK_END)  # a checkpoint before the next row must not remember the old length
 
     def write(self, row: dict[str, Any]) -> dict[str, Any]:
         """Append a row; returns it as written, with null for what is not finite."""

@@ -1,8 +1,8 @@
 """What a run is: the settings that decide what is learned, and the hashes of what they point to.
 
-Two runs with the same identity must give the same curve. Device, threads, tracking and paths are left out;
-the hashes of data, tokenizer and base model stand in for their paths. Import-light: a finished sweep is
-recognised without torch.
+Two runs with the same identity must give the same curve (where the size of a pass is left to the machine: if that chose
+the same, for masks of dropout are drawn by micro-batch). Device, threads, tracking and paths are left out; the hashes
+of data, tokenizer and base model stand in for their paths. Import-light: a finished sweep is recognised without torch.
 """
 
 import dataclasses

@@ -65,17 +65,20 @@ def choose(settings: Train, built: Assembled, folder: Path | None = None, keep: 
     """How this run goes through a step; the model is made ready for it.
 
     Args:
-        folder: of the run; what stands there was chosen before, and is taken. keep: write down what is chosen now.
+        folder: of the run; what stands there was chosen before, and is taken (of a run that is made longer, what stands
+            in that one's). keep: write down what is chosen now, if nothing was before.
 
     Raises:
         ValueError: nothing fits, or what is asked for cannot be compiled here.
     """
     place = None if folder is None else folder / NAME
-    with shared(place) if place and keep else nullcontext():  # by the processes of one run
-        before = read_object(place) if place and place.exists() else {}
+    old = None if settings.extend_run is None else Path(settings.extend_run) / NAME
+    with shared(place) if place and keep and settings.trainer.devices > 1 else nullcontext():  # one of them chooses
+        known = next((path for path in (place, old) if path and path.exists()), None)
+        before = read_object(known) if known else {}
         left = {key: before[key] for key in KNOBS if getattr(settings.trainer, key) == "auto" and key in before}
         chosen = find(replace(settings.trainer, **left), settings, built)
-        if place and keep and any(before.get(key) != getattr(chosen, key) for key in KNOBS):
+        if place and keep and known != place:
             write_json(place, asdict(chosen))
     return chosen
 
@@ -152,7 +155,7 @@ def ready(model: Any, gradient_checkpointing: bool, backend: str) -> None:
     """Switch checkpointing and compiled layers on or off."""
     if gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    elif model.is_gradient_checkpointing:
+    elif any(getattr(module, "gradient_checkpointing", False) for module in model.modules()):
         model.gradient_checkpointing_disable()
     compiled.compile_layers(model, backend)
 

@@ -38,8 +38,8 @@ def fitting(budget: Budget, trainer: Trainer, room: float | None) -> list[tuple[
     """
     every = candidates(budget, trainer)
     if room is None:
-        usual = [one for one in every if trainer.micro_batch != "auto" or one[0] <= USUAL]
-        return (usual or every)[:1]
+        sizes = [size for size, _ in every if trainer.micro_batch != "auto" or size <= USUAL]
+        return [(max(sizes), trainer.gradient_checkpointing not in ("auto", False))]
     return [one for one in every if planned(budget, *one).memory.total <= SHARE * room] or every[-1:]
 
 

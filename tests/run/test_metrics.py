@@ -9,6 +9,7 @@ def test_a_resumed_record_forgets_what_came_after_its_checkpoint(tmp_path):
     lines.write({"step": 2})
     lines.close()
     again = MetricsWriter(path, kept)
+    assert again.size() == kept == path.stat().st_size, "a checkpoint that is due before the next row remembers this"
     again.write({"step": 2, "again": True})
     again.close()
     assert read(path) == [{"step": 1}, {"step": 2, "again": True}]

@@ -70,6 +70,9 @@ def test_the_order_of_candidates():
 def test_what_is_taken_where_nobody_knows_the_memory():
     assert fitting(SEVEN_B, OPEN, None) == [(4, False)]
     assert fitting(SEVEN_B, Trainer(name="fixed", micro_batch=16), None) == [(16, False)]
+    short = dataclasses.replace(SEVEN_B, context=128)  # so short that four of them are less than the least
+    assert fitting(short, OPEN, None) == [(4, False)]
+    assert fitting(short, dataclasses.replace(OPEN, gradient_checkpointing=True), None) == [(4, True)]
 
 
 # --- by trying
@@ -155,6 +158,61 @@ def test_a_run_keeps_what_it_chose(bench, tmp_path):
     assert audit(Audit(run=str(whole.folder), segments="all"))
     fresh = tiny.run(tmp_path, "fresh")
     assert train.train(large, fresh)["machine"]["micro_batch"] == 4
+
+
+def test_an_audit_does_not_ask_for_the_same_machine(bench, tmp_path):
+    """Nor for what was not written down when the run was made."""
+    run = tiny.run(tmp_path)
+    train.train(settings(bench, tmp_path), run)
+    place = run.folder / "result.json"
+    result = json.loads(place.read_text())
+    result["machine"] |= {"room_gb": 141.0, "tried_gb": 100.0, "said": ["8 sequences a pass do not fit"]}
+    place.write_text(json.dumps(result))
+    assert audit(Audit(run=str(run.folder), segments=1))
+    del result["machine"]
+    (run.folder / machine.NAME).unlink()
+    place.write_text(json.dumps(result))
+    assert audit(Audit(run=str(run.folder), segments=1))
+    place.write_text(json.dumps(result | {"trainable": 1}))
+    assert not audit(Audit(run=str(run.folder), segments=1))
+
+
+def test_a_longer_run_goes_on_as_the_old_one_was_begun(bench, tmp_path):
+    run, longer = tiny.run(tmp_path), tiny.run(tmp_path, "longer")
+    small = settings(bench, tmp_path, micro_batch="auto", memory_gb=0.001)
+    small = dataclasses.replace(small, optimizer=Optimizer(lr=1e-2, schedule="constant"))
+    train.train(small, run)
+    more = dataclasses.replace(
+        small,
+        stage=dataclasses.replace(small.stage, max_steps=8),
+        trainer=dataclasses.replace(small.trainer, memory_gb=100.0),
+        extend_run=str(run.folder),
+    )
+    assert train.train(more, longer)["machine"]["micro_batch"] == 1
+    assert json.loads((longer.folder / machine.NAME).read_text())["micro_batch"] == 1
+
+
+def test_what_was_chosen_first_stands_whatever_a_later_start_asks(bench, tmp_path):
+    run = tiny.run(tmp_path)
+    asked = settings(bench, tmp_path, memory_gb=1.0)
+    with tiny.dying_after(2):
+        train.train(asked, run)
+    first = (run.folder / machine.NAME).read_text()
+    with tiny.dying_after(4):
+        train.train(settings(bench, tmp_path, gradient_checkpointing=True), run)
+    assert (run.folder / machine.NAME).read_text() == first
+    assert not train.train(asked, run)["machine"]["gradient_checkpointing"]
+
+
+def test_runs_that_chose_otherwise_are_no_seeds_of_one_arm(bench, tmp_path):
+    from bailong.compare.runs import read_run
+
+    found = []
+    for name, memory in (("small", 0.001), ("large", 1.0)):
+        run = tiny.run(tmp_path, name)
+        train.train(settings(bench, tmp_path, micro_batch="auto", memory_gb=memory), run)
+        found.append(read_run(run.folder, []).config["trainer.micro_batch"])
+    assert found == [1, 4]
 
 
 def test_compiled_layers_learn_the_same(bench, tmp_path):
