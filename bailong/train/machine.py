@@ -24,7 +24,7 @@ from bailong.train import plan
 from bailong.train.assemble import Assembled
 from bailong.train.budget import Budget
 from bailong.train.forward import summed_loss
-from bailong.train.room import fitting, planned
+from bailong.train.room import TRIED, fitting, planned
 from bailong.train.settings import Train, Trainer
 
 NAME = "machine.json"
@@ -120,7 +120,7 @@ def find(
             found = find(replace(trainer, compile="none"), settings, built, attempt)
             return replace(found, said=[*said, why, *found.said])
         chosen = replace(chosen, tried_gb=None if peak is None else (peak + memory.optimizer) / 1e9)
-        if peak is None or room is None or not _open(trainer) or peak + memory.optimizer <= room:
+        if peak is None or room is None or not _open(trainer) or peak + memory.optimizer <= TRIED * room:
             return chosen
         said.append(f"{size} sequences a pass took {peak / 1e9:.2f} GB, and the optimizer's state comes on top")
     raise ValueError(

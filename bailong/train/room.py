@@ -14,6 +14,8 @@ from bailong.train.settings import Trainer
 LEAST, ENOUGH = 1_024, 16_384
 #: of a device's memory a plan may take so much: it leaves out fragments and short-lived tensors (bailong.train.budget)
 SHARE = 0.85
+#: and so much what was tried: of that the fragments of later passes alone are left out
+TRIED = 0.95
 #: sequences a pass where nothing is known of the memory
 USUAL = 4
 
