@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from peft.tuners.lora import Linear, LoraLayer
 from torch import Tensor, nn
 from torch.nn.functional import ScalingType
 
@@ -102,6 +101,8 @@ def keep(model: nn.Module, storage: str) -> None:
         ValueError: bf16, and a layer without an adapter would have other products; fp8, and the device or a width has
             no kernel.
     """
+    from peft.tuners.lora import Linear, LoraLayer  # those who only read a model need not wait for it
+
     adapted: list[Any] = [layer for layer in model.modules() if isinstance(layer, LoraLayer)]
     if storage == "bf16":
         inside = {id(layer.get_base_layer()) for layer in adapted}
@@ -144,7 +145,8 @@ def product_difference(layer: Any) -> float:
 
 
 def _is_four_bit(layer: Any) -> bool:
-    return getattr(getattr(layer, "weight", None), "quant_state", None) is not None and not isinstance(layer, LoraLayer)
+    own = layer._parameters.get("weight")  # a LoRA layer shows the weight of the layer inside it
+    return getattr(own, "quant_state", None) is not None
 
 
 def _dequantized(layer: Any) -> Dequantized:
