@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from bailong.data import template
 from bailong.model.gguf import as_folder
 from bailong.train import gguf, gguf_proof, gguf_vocabulary, llama_cpp, modelfile
-from tests import bases, families
+from bailong.train.export import export
+from bailong.train.settings import Export
+from bailong.train.stage.cpt import Cpt
+from bailong.train.train import train
+from tests import bases, families, tiny
 from tests.train.test_contract import CHATML, byte_level
 
 reader = pytest.importorskip("gguf", reason="needs the extra 'gguf'")
@@ -261,6 +266,68 @@ def test_the_templates_that_transformers_alone_marks_are_rendered_alike(tmp_path
     (made / "chat_template.jinja").write_text(template.JINJA)
     gguf.write(made, "x", None)
     assert gguf_proof.prove(made, DOCUMENTS, False, 0, "cpu")["chat_template"] is True
+
+
+@pytest.fixture(scope="module")
+def run(bench, tmp_path_factory) -> Path:
+    """A finished run of one step."""
+    outputs = tmp_path_factory.mktemp("outputs")
+    stage = Cpt(context=48, batch_size=2, max_steps=1, evaluate_every_tokens=10**9)
+    made = tiny.run(outputs, command="bailong-train")
+    train(tiny.settings(bench, outputs, stage=stage), made)
+    return made.folder
+
+
+def test_an_export_has_the_file_its_proof_and_a_modelfile(run, tmp_path, capsys):
+    asked = Export(run=str(run), to=str(tmp_path / "x"), dtype="float32", tokens=100, format="gguf", gguf_prompts=2)
+    to = export(asked)
+    record = json.loads((to / "export.json").read_text())
+    assert {"model.gguf", "Modelfile", "model.safetensors"} <= set(record["files"])
+    found = record["gguf"]
+    assert (found["architecture"], found["tokenizer"], found["dtype"]) == ("llama", "llama", "float32")
+    assert found["modelfile"] == {"file": "Modelfile", "template": None, "ollama_run": False}
+    assert found["proved"] is llama_cpp.installed() and record["request"]["gguf_prompts"] == 2
+    if found["proved"]:
+        assert found["text"]["same"] + len(found["text"]["ties"]) == 2
+    assert "`model.gguf` is the same model for llama.cpp" in (to / "README.md").read_text()
+    shown = capsys.readouterr().out
+    assert ("was written and not proved: " in shown) is not found["proved"]
+    export(asked)
+    assert "exported before" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="of other settings: add overwrite=true"):
+        export(replace(asked, format="safetensors"))
+
+
+def test_a_folder_of_safetensors_asks_for_what_it_always_did(run, tmp_path):
+    to = export(Export(run=str(run), to=str(tmp_path / "x"), dtype="float32", tokens=100))
+    record = json.loads((to / "export.json").read_text())
+    assert not {"format", "gguf_prompts"} & set(record["request"]) and "gguf" not in record
+    assert not (to / "model.gguf").exists() and not (to / "Modelfile").exists()
+
+
+def test_nothing_stays_where_llama_cpp_disagrees_or_would(run, tmp_path, monkeypatch):
+    asked = Export(run=str(run), to=str(tmp_path / "x"), dtype="float32", tokens=100, format="gguf")
+
+    def refuse(*_):
+        raise ValueError("llama.cpp reads other ids")
+
+    with monkeypatch.context() as patch, pytest.raises(ValueError, match="llama.cpp reads other ids"):
+        patch.setattr(gguf_proof, "prove", refuse)
+        export(asked)
+    assert list(tmp_path.iterdir()) == []
+
+    def rebuilt(*_):
+        raise AssertionError("the run was rebuilt")
+
+    with monkeypatch.context() as patch, pytest.raises(ValueError, match="model_type=llama.*accepted: qwen2"):
+        patch.setattr("bailong.train.proof.rebuild", rebuilt)
+        patch.setattr(gguf, "ARCHITECTURES", {"qwen2": "qwen2"})
+        export(asked)
+    with monkeypatch.context() as patch, pytest.raises(ModuleNotFoundError, match="format=gguf needs the package gguf"):
+        patch.setattr("bailong.train.proof.rebuild", rebuilt)
+        patch.setitem(sys.modules, "gguf", None)
+        export(asked)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_probability_belongs_to_a_token_where_it_can_be_no_others():
