@@ -89,7 +89,7 @@ def _require_gguf(train: Train) -> None:
 
     gguf.require_package()
     config = Path(str(train.model.path)) / "config.json"
-    if config.is_file():
+    if config.is_file() and not train.stage.from_scratch:
         gguf.require_known(json.loads(config.read_text(encoding="utf-8")))
     tokenizer = Path(str(train.tokenizer.folder or train.model.path)) / "tokenizer.json"
     if tokenizer.is_file():

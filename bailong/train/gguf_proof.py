@@ -170,7 +170,7 @@ def compared(
         if at < len(both):
             a, b = both[at]
             gap = float(one["logprobs"][at, a] - one["logprobs"][at, b])
-            if not gap <= tolerance:
+            if not abs(gap) <= tolerance:
                 raise ValueError(
                     f"llama.cpp writes other text than transformers: after {at} tokens {tokenizer.decode([b])!r}, "
                     f"which is {gap:.2g} nats less likely than {tokenizer.decode([a])!r} "

@@ -12,6 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bailong.data import template
+from bailong.data.turns import Turn, serialised
 from bailong.model.gguf import as_folder
 from bailong.train import gguf, gguf_proof, gguf_vocabulary, llama_cpp, modelfile
 from bailong.train.export import export
@@ -265,7 +266,23 @@ def test_the_templates_that_transformers_alone_marks_are_rendered_alike(tmp_path
     made = folder(tmp_path / "x", "llama", "sentencepiece", bench)
     (made / "chat_template.jinja").write_text(template.JINJA)
     gguf.write(made, "x", None)
-    assert gguf_proof.prove(made, DOCUMENTS, False, 0, "cpu")["chat_template"] is True
+    asked = [serialised([Turn(text, "哈囉"), Turn("Once more", "No.")]) for text in DOCUMENTS]
+    proof = gguf_proof.prove(made, asked, True, 2, "cpu")
+    assert proof["chat_template"] is True and proof["text"]["prompts"] == 2
+
+
+@needs_llama_cpp
+def test_rows_that_stand_for_nothing_are_no_answer_of_llama_cpps(tmp_path, bench):
+    made = folder(tmp_path / "x", "llama", "sentencepiece", bench)
+    prompt = AutoTokenizer.from_pretrained(made)("玉山")["input_ids"]
+    (free,) = gguf_proof._continued(made, [prompt], "cpu")
+    model = AutoModelForCausalLM.from_pretrained(made)
+    model.generation_config.suppress_tokens = free["ids"][:1]
+    model.save_pretrained(made)
+    (ours,) = gguf_proof._continued(made, [prompt], "cpu")
+    gguf.write(made, "x", None)
+    told = llama_cpp.ask(made / "model.gguf", texts=[], prompts=[prompt], new=64, context=200, dialogues=[])
+    assert ours["ids"] == told["continued"][0]["ids"] and free["ids"][0] not in ours["ids"]
 
 
 @pytest.fixture(scope="module")
