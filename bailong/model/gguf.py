@@ -17,13 +17,15 @@ from typing import Any
 from bailong.model.architecture import FAMILIES, require_known
 from bailong.run.files import sha256, write_json
 from bailong.run.replacing import replacing
+from bailong.tokenizer import pre_tokenizer
 
 RECORD = "gguf.json"
 #: of what is asked of a file: a folder that was made under an older one is made again
 VERSION = 2
 #: parameters up to which the folder holds float32, in which 4-bit blocks are exact; larger ones hold bfloat16
 EXACT = 1_000_000_000
-#: names of rules by which byte-level BPE cuts text before it merges; `gpt-2` is what transformers rebuilds
+#: of the rules by which text is cut (bailong.tokenizer.pre_tokenizer) those that are put back here; `gpt-2` is what
+#: transformers rebuilds
 PRE_TOKENIZERS = ("gpt-2", "smollm")
 #: in which the rebuilt and the repaired tokenizer must agree, for the base has no piece of several digits
 PROBE = ("In 1995, 3.14 of 20,000 people", "12345678 0x1F 1e-6", "2024年12月31日", "a1b22c333\n007\t42")
@@ -169,6 +171,7 @@ def isolate_digits(tokenizer: Any) -> None:
     backend.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
     )
+    assert pre_tokenizer.name_of(json.loads(backend.to_str())) == "smollm"
     if several or [backend.encode(text).ids for text in PROBE] != before:
         raise ValueError(
             f"its tokenizer is said to take each digit alone, and has tokens of several: {', '.join(several[:3])}"

@@ -32,6 +32,8 @@ def export(settings: Export) -> Path:
     asked, result = _finished(run)
     facts = dataclasses.asdict(settings)
     request = {key: facts[key] for key in facts if key not in ("run", "to", "overwrite")}
+    if settings.format == "safetensors":  # a folder that was made before there were others is this very export
+        request = {key: value for key, value in request.items() if key not in ("format", "gguf_prompts")}
     request["result"] = files.sha256(run / "result.json")
     if _exported_before(to, request, settings.overwrite):
         print(f"exported before: {to} (overwrite=true exports it again)")
@@ -39,6 +41,8 @@ def export(settings: Export) -> Path:
     train = _recognised(run, asked, result)
     if settings.base == "original" and not train.adapter.present:
         raise ValueError(f"base=original is not accepted: {run} trained every parameter, so there is nothing to merge")
+    if settings.format == "gguf":
+        _require_gguf(train)
     with replacing(to) as partial:
         with importing():
             quiet()
@@ -52,6 +56,8 @@ def export(settings: Export) -> Path:
         merged = merge(settings, rebuilt, partial)
         print("reading the stored model as anyone would, and comparing", flush=True)
         proof = prove(settings, rebuilt, merged, partial)
+        if settings.format == "gguf":
+            proof["gguf"] = _gguf(settings, partial, to.name, rebuilt)
         _show(settings, proof)
         versions, _ = provenance.collect(provenance.root())
         names = ("id", "name", "experiment", "sweep", "command", "fingerprint")
@@ -71,6 +77,37 @@ def export(settings: Export) -> Path:
         files.write_json(partial / "export.json", record)
     print(f"exported: {to}")
     return to
+
+
+def _require_gguf(train: Train) -> None:
+    """Refuse what no GGUF file is made of, before the run is rebuilt, as far as it stands in local files.
+
+    Raises:
+        ValueError, ModuleNotFoundError: with the reason.
+    """
+    from bailong.train import gguf, gguf_vocabulary
+
+    gguf.require_package()
+    config = Path(str(train.model.path)) / "config.json"
+    if config.is_file() and not train.stage.from_scratch:
+        gguf.require_known(json.loads(config.read_text(encoding="utf-8")))
+    tokenizer = Path(str(train.tokenizer.folder or train.model.path)) / "tokenizer.json"
+    if tokenizer.is_file():
+        gguf_vocabulary.require_known(json.loads(tokenizer.read_text(encoding="utf-8")), tokenizer.parent)
+
+
+def _gguf(settings: Export, folder: Path, name: str, rebuilt: Any) -> dict[str, Any]:
+    """The GGUF file and its Modelfile in the folder, and their proof."""
+    from bailong.train import gguf, gguf_proof, model_card, modelfile
+
+    print(f"writing {gguf.FILE}, and asking llama.cpp what it makes of it", flush=True)
+    written = gguf.write(folder, name, model_card.base_card(rebuilt.train).get("license"))
+    proof = gguf_proof.prove(
+        folder, rebuilt.documents, rebuilt.train.stage.dialogues, settings.gguf_prompts, rebuilt.built.device
+    )
+    if not proof["proved"]:
+        print(f"{gguf.FILE} was written and not proved: {proof['why']}, then the same command with overwrite=true")
+    return written | proof | {"modelfile": modelfile.write(folder, rebuilt.train.stage.dialogues)}
 
 
 def _latest(run: Path) -> str:
@@ -165,4 +202,14 @@ def _show(settings: Export, proof: dict[str, Any]) -> None:
         row("rows that stand for nothing", f"{silent:,}")
         row("  their probability", f"{vocabulary['unused_probability']:.1e}")
         row("  tokens after which one is the likeliest", f"{vocabulary['unused_were_largest']:,}")
+    if gguf := proof.get("gguf"):
+        row(f"{gguf['file']}: llama.cpp", "compared" if gguf["proved"] else "not compared")
+    if gguf and gguf["proved"]:
+        text = gguf["text"]
+        row("  texts with the same ids", f"{gguf['ids']['texts']:,} of {gguf['ids']['texts']:,}")
+        row("  greedy texts the same", f"{text['same']} of {text['prompts']}")
+        row("  parted where two tokens are as likely", f"{len(text['ties'])}")
+        row("  a token seen otherwise, nats", f"{text['max_logprob_difference']:.1e}", text["tolerance"])
+        if gguf["chat_template"] is not None:
+            row("  dialogues rendered", "the same" if gguf["chat_template"] else "OTHERWISE: use transformers' own")
     Console().print(table)

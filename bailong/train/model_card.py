@@ -53,7 +53,7 @@ def write(
         "## Vocabulary",
         _table(("", ""), _vocabulary(train, result, record)),
         "## Loading it",
-        _loading(to, name),
+        _loading(to, name, record.get("gguf")),
         "## Commands",
         _code("sh", _commands(train, asked)),
         "## Versions",
@@ -224,7 +224,7 @@ def _vocabulary(train: Train, result: dict[str, Any], record: dict[str, Any]) ->
     return rows
 
 
-def _loading(to: Path, name: str) -> str:
+def _loading(to: Path, name: str, gguf: dict[str, Any] | None) -> str:
     lines = [
         "from transformers import AutoModelForCausalLM, AutoTokenizer",
         "",
@@ -234,6 +234,9 @@ def _loading(to: Path, name: str) -> str:
     said = "It has no chat template: it goes on with a text."
     if (to / "chat_template.jinja").is_file():
         said = "Its chat template says how it is asked (`tokenizer.apply_chat_template`)."
+    if gguf:
+        proved = "compared with it through llama.cpp" if gguf["proved"] else "not yet compared with it"
+        said += f" `{gguf['file']}` is the same model for llama.cpp, {proved}; `Modelfile` is for Ollama."
     return f"{_code('python', lines)}\n\n{said}"
 
 

@@ -209,13 +209,16 @@ class Export:
     (or of 1); stored in `dtype`, their KL by more than `max_kl` nats a token. On the original base the adapters meet
     other weights than they were trained on: there the KL to the run itself may reach `max_kl_original`. A rebuilt run
     must reproduce its last evaluation within `max_bpb_difference` (0 on the same machine; bfloat16 against float32
-    moved the tiny model by 3e-5).
+    moved the tiny model by 3e-5). `format` is `safetensors`, or `gguf`: a GGUF file beside them, for llama.cpp, which
+    continues `gguf_prompts` prompts to prove it (0: reads and renders alone).
     """
 
     run: str = MISSING
     to: str = MISSING
+    format: str = "safetensors"
     base: str = "trained"
     dtype: str = "bfloat16"
+    gguf_prompts: int = 10
     tokens: int = 4096
     max_logit_difference: float = 1e-4
     max_kl: float = 5e-3
@@ -224,7 +227,9 @@ class Export:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
+        one_of("format", self.format, ("safetensors", "gguf"))
         one_of("base", self.base, ("trained", "original"))
+        require(self.gguf_prompts >= 0, "gguf_prompts", self.gguf_prompts, "0 or more")
         one_of("dtype", self.dtype, ("float32", "bfloat16", "float16"))
         for key in ("tokens", "max_logit_difference", "max_kl", "max_kl_original", "max_bpb_difference"):
             require(getattr(self, key) > 0, key, getattr(self, key), "above 0")
