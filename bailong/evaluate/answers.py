@@ -7,8 +7,9 @@ A row is a question with all its turns:
 
 `finish_reason` is `stop` or `length`; `refused` (an endpoint's content filter); `api_error` or `empty`, which are asked
 again next time; null for an answer from elsewhere. A turn may also have `truncated` (something of its prompt was left
-out), `batch` and `error`. `key` stands for all that decides the answer, so what has been answered under the same
-settings is not asked again, whatever its id. The last row of a question is the one that counts.
+out), `batch`, `error`, and of multiple choice `log_likelihoods` of the letters, of which the likeliest is the answer.
+`key` stands for all that decides the answer, so what has been answered under the same settings is not asked again,
+whatever its id. The last row of a question is the one that counts.
 
 Turn k of all questions is asked as one wave. Turns of questions that have more to come wait in `turns.jsonl` beside it.
 """
@@ -54,12 +55,12 @@ class LocalSource:
         self.digest = model_folder.digest(path)
 
     def facts(self, item: Item, sampling: Sampling) -> dict[str, Any]:
-        return {
-            "model": self.digest,
-            "dtype": self.precision,
-            "context": self.generator.context,
+        known = {"model": self.digest, "dtype": self.precision, "context": self.generator.context}
+        known |= {"passage": item.context}
+        if item.choices:
+            return known | {"choices": item.choices}
+        return known | {
             "template": self.generator.template,
-            "passage": item.context,
             **_sampled(sampling, ("temperature", "top_p", "top_k", "seed"), ("repetition_penalty", "max_new_tokens")),
         }
 
@@ -85,18 +86,22 @@ class LocalSource:
 
     def ready(self, items: Sequence[Item], sampling: Sampling) -> bool:
         """Refuse what can be seen of a folder without loading it; whether these items take work."""
-        if items:
+        if not all(item.choices for item in items):
             model_folder.require_template(self.path, self.generator.template)
         return bool(items)
 
     def check(self, items: Sequence[Item], sampling: Sampling) -> None:
         """Refuse now what would be refused in the middle: a question that fills the context all by itself."""
         for item in items:
-            for number, instruction in enumerate(item.prompts):
+            for number, instruction in enumerate([] if item.choices else item.prompts):
                 passage = item.context if number == 0 else ""
                 self.local.fit(_prompt(item, [instruction], [], passage), sampling.max_new_tokens)
 
     def ask(self, wave: Sequence[NextTurn], sampling: Sampling, done: Callable[[int, Turn], None]) -> None:
+        if wave[0][0].choices:  # questions of one benchmark are alike in this
+            self._choose([item for item, _ in wave], done)
+            return
+
         def answered(place: int, answer: Any) -> None:
             turn = {"answer": answer.text, "finish_reason": answer.finish_reason}
             turn |= {"prompt_tokens": answer.prompt_tokens, "answer_tokens": answer.answer_tokens}
@@ -104,6 +109,17 @@ class LocalSource:
 
         prompts = [_prompt(item, item.prompts[: len(said) + 1], said, item.context) for item, said in wave]
         self.local.answers(prompts, sampling, answered)
+
+    def _choose(self, items: Sequence[Item], done: Callable[[int, Turn], None]) -> None:
+        from bailong.evaluate.likelihood import Question, choose
+
+        def chosen(place: int, choice: Any) -> None:
+            turn = {"answer": choice.letter, "finish_reason": "stop", "log_likelihoods": choice.log_likelihoods}
+            turn |= {"prompt_tokens": choice.prompt_tokens, "answer_tokens": 0}
+            done(place, turn | ({"truncated": True} if choice.truncated else {}) | {"batch": choice.batch})
+
+        asked = [Question(item.context, item.prompts[0], item.choices, _name(item)) for item in items]
+        choose(self.local, asked, chosen)
 
 
 class EndpointSource:
@@ -392,7 +408,11 @@ def _failed(turns: Sequence[Turn]) -> bool:
 
 
 def _prompt(item: Item, instructions: Sequence[str], outputs: Sequence[str], passage: str) -> Prompt:
-    return Prompt(list(instructions), list(outputs), passage, f"{item.benchmark}, question {item.id}")
+    return Prompt(list(instructions), list(outputs), passage, _name(item))
+
+
+def _name(item: Item) -> str:
+    return f"{item.benchmark}, question {item.id}"
 
 
 def _turn(reply: Reply, cost: float | None) -> Turn:

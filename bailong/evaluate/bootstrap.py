@@ -7,7 +7,7 @@ interval says nothing about another judge, another day, or questions of another 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -111,6 +111,24 @@ def difference(
     low, high = _middle(drawn)
     beyond = min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0))
     return Difference(mean, low, high, min(1.0, 2 * (int(beyond) + 1) / (resamples + 1)), n)
+
+
+class Resampling(NamedTuple):
+    """How intervals are made; every label has a stream of its own."""
+
+    resamples: int
+    seed: int
+
+    def interval(self, values: Sequence[float], *labels: str) -> tuple[Interval, np.ndarray]:
+        """Of the mean, with the resampled means that it rests on."""
+        draws = means(np.asarray(values, dtype=float), self.resamples, generator(self.seed, *labels))
+        return interval(values, draws), draws
+
+    def difference(self, pairs: Sequence[Sequence[tuple[float, float]]], *labels: str) -> dict[str, Any] | None:
+        """Of paired scores per benchmark; None where one has no pairs."""
+        if not pairs or not all(pairs):
+            return None
+        return difference(pairs, self.resamples, generator(self.seed, *labels)).row()
 
 
 def _middle(drawn: np.ndarray) -> tuple[float, float]:

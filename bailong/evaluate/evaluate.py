@@ -148,7 +148,7 @@ def _checked(
     for model in settings.models:
         source = sources[model.name]
         for name, one in settings.evaluation.items():
-            if one.metric == "bits_per_byte":
+            if one.metric == "bits_per_byte" or _unlikely(source, one):
                 continue
             sampling = _sampling(settings, one)
             waiting = answers.unanswered(source, items[name], sampling, to / model.name / "answers.jsonl")
@@ -164,6 +164,11 @@ def _sampling(settings: Evaluate, one: Benchmark) -> Sampling:
     return dataclasses.replace(settings.sampling, max_new_tokens=most)
 
 
+def _unlikely(source: answers.Source, one: Benchmark) -> bool:
+    """Whether likelihoods are wanted of an endpoint, which tells none of a prompt."""
+    return one.metric == "likelihood" and isinstance(source, answers.EndpointSource)
+
+
 def _answer(
     settings: Evaluate,
     model: Any,
@@ -177,6 +182,9 @@ def _answer(
         if one.metric == "bits_per_byte":
             _measure(settings, source, one, items[name], to / model.name / "measures.json", reporter)
             continue
+        if _unlikely(source, one):
+            reporter.say(f"{name}: likelihoods need the model itself (models[].path), or a file of its letters")
+            continue
         sampling = _sampling(settings, one)
         with _progress(reporter, f"{model.name} answers {name}") as advance:
             rows = answers.collect(source, items[name], sampling, to / model.name / "answers.jsonl", advance)
@@ -185,6 +193,11 @@ def _answer(
             turns = row["turns"]
             if len(turns) == len(item.prompts) and all(turn["finish_reason"] in GIVEN for turn in turns):
                 given.append((item, [spoken(turn["answer"]) for turn in turns]))
+        if cut := one.metric == "likelihood" and sum(bool(row["turns"][0].get("truncated")) for row in rows):
+            reporter.say(
+                f"{model.name}: {cut} of {len(rows)} prompts of {name} are longer than the context: they lack the "
+                f"beginning of their examples (generator.context={settings.generator.context})"
+            )
         if failed := len(rows) - len(given):
             reporter.say(
                 f"{model.name}: {failed} of {len(rows)} questions of {name} have no answer (see answers.jsonl)"

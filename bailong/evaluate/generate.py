@@ -144,7 +144,7 @@ class LocalModel:
                 self.say(f"out of memory with {len(places)} questions at once: going on with {self.batch}")
                 rows = None
             if rows is None:  # outside of `except`: there the failed batch would still be held by the traceback
-                _release(self.device)
+                release(self.device)
                 continue
             waiting = waiting[len(places) :]
             for i, ids in zip(places, rows, strict=True):
@@ -230,6 +230,7 @@ def _ends(*found: int | Iterable[int] | None) -> frozenset[int]:
     return frozenset(ends)
 
 
-def _release(where: torch.device) -> None:
+def release(where: torch.device) -> None:
+    """Give the memory of what failed back to the device."""
     if where.type == "cuda":
         torch.cuda.empty_cache()

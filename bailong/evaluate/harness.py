@@ -1,8 +1,8 @@
 """The same questions as tasks of EleutherAI's lm-evaluation-harness: YAML and JSON lines that need no code of ours.
 
 lm-eval asks one turn and knows no judge. So of a benchmark with a judge it makes the answers (to be looked at, or
-judged elsewhere) and says nothing of their worth; what it can compute are exact match, labels, numbers, and bits per
-byte. Character F1 is only in `bailong-evaluate`. Tried with lm-eval 0.4.13.
+judged elsewhere) and says nothing of their worth; what it can compute are exact match, labels, numbers, multiple
+choice, and bits per byte. Character F1 is only in `bailong-evaluate`. Tried with lm-eval 0.4.13.
 """
 
 import json
@@ -70,7 +70,10 @@ def write(
 
 
 def _row(item: Item) -> dict[str, Any]:
-    return {"id": item.id, "category": item.category, "prompt": item.prompts[0], "golds": item.golds}
+    row = {"id": item.id, "category": item.category, "prompt": item.prompts[0], "golds": item.golds}
+    if item.choices:
+        row |= {"prompt": item.context + item.prompts[0], "gold": item.choices.index(item.golds[0])}
+    return row
 
 
 def _task(task: str, benchmark: Benchmark, items: Sequence[Item], tokens: int) -> dict[str, Any]:
@@ -87,6 +90,15 @@ def _task(task: str, benchmark: Benchmark, items: Sequence[Item], tokens: int) -
             "doc_to_text": "",
             "doc_to_target": "prompt",
             "metric_list": [{"metric": name} for name in ("bits_per_byte", "byte_perplexity")],
+        }
+    if benchmark.metric == "likelihood":
+        return common | {
+            "output_type": "multiple_choice",
+            "doc_to_text": "prompt",  # with its examples
+            "doc_to_choice": items[0].choices,
+            "doc_to_target": "gold",
+            "num_fewshot": 0,
+            "metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": True}],
         }
     metric = metric_of(benchmark)
     exact = metric if metric and all(item.golds for item in items) else None

@@ -87,9 +87,13 @@ def outcome(benchmark: Benchmark, item: Item, answer: Row | None, verdicts: Sequ
     finish = failed or ("length" if "length" in reasons else "stop")
     written = [str(turn["answer"] or "") for turn in answer["turns"]]
     texts = [spoken(text) for text in written]
+    cut_context = ["cut_context"] * any(turn.get("truncated") for turn in answer["turns"])
     if failed:
         flags = ["empty"] * (failed == "empty")
         return replace(blank, status="no_answer", floor=0.0 if judged else None, finish=failed, flags=tuple(flags))
+    if item.choices:  # a letter is in no language, and no echo of the letters in its prompt
+        measured = _measures(benchmark, item, texts[-1])
+        return replace(blank, status="measured", measures=measured, finish=finish, flags=tuple(cut_context))
     spoken_in = language.languages(item, texts)
     ruling = language.verdict(item, texts, spoken_in)
     metrics = _measures(benchmark, item, texts[-1])
@@ -98,7 +102,7 @@ def outcome(benchmark: Benchmark, item: Item, answer: Row | None, verdicts: Sequ
     flags = ["cut"] * ("length" in reasons)
     flags += filter(None, [fault(item, written, "length" in reasons)])
     flags += ["trace"] * bool(ruling.trace and ruling.trace.words)
-    flags += ["cut_context"] * any(turn.get("truncated") for turn in answer["turns"])
+    flags += cut_context
     if not judged:
         return replace(blank, status="measured", measures=metrics, finish=finish, flags=tuple(flags), **known)
     judgement = _judgement(benchmark, verdicts, samples)

@@ -17,16 +17,16 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import yaml
 
-from bailong.evaluate import degenerate
+from bailong.evaluate import degenerate, groups
 from bailong.evaluate.benchmark.item import Item
 from bailong.evaluate.benchmark.metrics import HEADLINE, metric_of
 from bailong.evaluate.benchmark.settings import Benchmark
-from bailong.evaluate.bootstrap import Interval, average, difference, generator, interval, means
+from bailong.evaluate.bootstrap import Interval, Resampling, average
 from bailong.evaluate.judge.pairwise import win_rate
 from bailong.evaluate.judge.rating import STATUSES
 from bailong.evaluate.outcome import PENDING, UNANSWERED, Outcome, current, outcome
@@ -36,6 +36,8 @@ from bailong.run import files, journal
 VERSION = 1
 #: of a benchmark, that scores.json repeats
 FACTS = ("template", "paper", "shape", "language", "path", "revision", "limit", "seed", "expected", "source", "licence")
+#: and of multiple choice
+CHOICE_FACTS = ("shots", "shots_split", "prompt")
 #: the mean that a rule of language makes the headline
 AS_ZERO = {"zero": "language_as_zero", "strict": "traces_as_zero"}
 PAPER = Path(__file__).with_name("paper_scores.yaml")
@@ -146,6 +148,7 @@ def tabulate(
     """
     by_judge = [name for name, one in benchmarks.items() if judged and one.metric == "judge"]
     columns = [name for name in by_judge if benchmarks[name].paper]
+    chosen = [name for name, one in benchmarks.items() if one.metric == "likelihood"]
     resampling = Resampling(resamples, seed)
     models: dict[str, Any] = {}
     for model, of in found.items():
@@ -157,6 +160,8 @@ def tabulate(
             rows[name] |= row
             if draws is not None:
                 drawn[name] = draws
+        for name in chosen:
+            rows[name]["categories"] = groups.accuracy(of[name], (model, name), resampling)
         headlines = {name: Interval(**rows[name]["headline"]) for name in drawn}
         models[model] = {
             "benchmarks": rows,
@@ -168,7 +173,11 @@ def tabulate(
         "models": models,
         "columns": by_judge,
         "paper_columns": columns,
-        "differences": [_difference(found, a, b, by_judge, enforce, resampling) for a, b in pairs],
+        "differences": [
+            _difference(found, a, b, by_judge, enforce, resampling)
+            | {"choices": {name: groups.difference(found, a, b, name, resampling) for name in chosen}}
+            for a, b in pairs
+        ],
     }
 
 
@@ -220,24 +229,6 @@ def paper() -> dict[str, Any]:
 
 
 # --- one benchmark -----------------------------------------------------------------------------------
-
-
-class Resampling(NamedTuple):
-    """How intervals are made; every label has a stream of its own."""
-
-    resamples: int
-    seed: int
-
-    def interval(self, values: Sequence[float], *labels: str) -> tuple[Interval, np.ndarray]:
-        """Of the mean, with the resampled means that it rests on."""
-        draws = means(np.asarray(values, dtype=float), self.resamples, generator(self.seed, *labels))
-        return interval(values, draws), draws
-
-    def difference(self, pairs: Sequence[Sequence[tuple[float, float]]], *labels: str) -> dict[str, Any] | None:
-        """Of paired scores per benchmark; None where one has no pairs."""
-        if not pairs or not all(pairs):
-            return None
-        return difference(pairs, self.resamples, generator(self.seed, *labels)).row()
 
 
 def _benchmark(outcomes: Sequence[Outcome], labels: tuple[str, ...], resampling: Resampling) -> dict[str, Any]:
@@ -364,6 +355,8 @@ def _about(benchmark: Benchmark, items: Sequence[Item], to: Path) -> dict[str, A
         "metric": benchmark.metric,
         "measure": HEADLINE.get(metric_of(benchmark) or ""),
         **{name: getattr(benchmark, name) for name in FACTS},
+        **({name: getattr(benchmark, name) for name in CHOICE_FACTS} if benchmark.metric == "likelihood" else {}),
+        "choices": max((len(item.choices) for item in items), default=0),
         "items": len(items),
         "multi_turn": sum(len(item.prompts) > 1 for item in items),
         "sha256": hashlib.sha256(content).hexdigest(),

@@ -44,3 +44,14 @@ def greedy(**changes) -> Sampling:
 def card(**changes) -> Sampling:
     knobs = {"temperature": 0.6, "top_p": 0.9, "top_k": 40, "repetition_penalty": 1.1, "max_new_tokens": 24}
     return Sampling(**{"name": "card"} | knobs | changes)
+
+
+def turned(folder: Path) -> None:
+    """Let a model choose otherwise: its head's rows in reverse order."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    with torch.no_grad():
+        model.lm_head.weight.copy_(model.lm_head.weight.flip(0))
+    model.save_pretrained(folder)

@@ -12,8 +12,11 @@ import yaml
 from bailong.evaluate.benchmark.extractive import exact_match
 from bailong.evaluate.benchmark.item import Item
 from bailong.evaluate.benchmark.loader import load
+from bailong.evaluate.generate import LocalModel
 from bailong.evaluate.harness import write
+from bailong.evaluate.likelihood import Question, choose
 from bailong.evaluate.settings import Benchmark
+from tests.evaluate import talker
 from tests.evaluate.pages.evaluations import questions
 
 BENCHMARKS = {
@@ -29,7 +32,8 @@ BENCHMARKS = {
         name="text", path="sample:corpus.jsonl", shape="text", columns={"text": "zht"}, metric="bits_per_byte"
     ),
 }
-TASKS = ["standin_bench", "drcd", "xquad_en", "gsm8k", "imdb_tc", "mt_bench_first_turn", "text"]
+BENCHMARKS["cmmlu"] = Benchmark(name="cmmlu", path="x", shape="multiple_choice", metric="likelihood", prompt="cmmlu")
+TASKS = ["standin_bench", "drcd", "xquad_en", "gsm8k", "imdb_tc", "mt_bench_first_turn", "text", "cmmlu"]
 
 
 def items() -> dict[str, list[Item]]:
@@ -43,6 +47,17 @@ def items() -> dict[str, list[Item]]:
         "imdb_tc": [Item(label, "imdb_tc", ["這篇影評如何？"], golds=[label]) for label in ("positive", "negative")],
         "mt_bench": [Item("81", "mt_bench", ["Say hello.", "Again."])],
         "text": load(BENCHMARKS["text"])[:2],
+        "cmmlu": [
+            Item(
+                str(i),
+                "cmmlu",
+                [f"{i}?\nA. x\nB. y\n:"],
+                context="1?\nA. x\nB. y\n: A\n\n",
+                choices=["A", "B"],
+                golds=[gold],
+            )
+            for i, gold in enumerate("AB")
+        ],
     }
 
 
@@ -155,3 +170,10 @@ def test_lm_eval_runs_every_task(folder: Path, bench: Path) -> None:
     results = json.loads(path.read_text(encoding="utf-8"))["results"]
     assert {f"bailong_{name}" for name in TASKS} <= results.keys()
     assert results["bailong_text"]["bits_per_byte,none"] > 0
+    (path,) = (folder / "results").glob("*/samples_bailong_cmmlu_*.jsonl")
+    theirs = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    local = LocalModel(str(model), talker.generator())
+    asked = [Question(one.context, one.prompts[0], one.choices, one.id) for one in items()["cmmlu"]]
+    for found, item, row in zip(choose(local, asked), items()["cmmlu"], theirs, strict=True):
+        assert found.log_likelihoods == pytest.approx([float(likely[0]) for likely in row["filtered_resps"]], abs=1e-4)
+        assert float(found.letter == item.golds[0]) == row["acc"]

@@ -86,7 +86,7 @@ def compare(items: list[Item], against: TrainingData) -> Overlap:
         items[0].benchmark,
         len(items),
         tuple(item.id for item in items if item.paragraph and item.paragraph in against.paragraphs),
-        tuple(item.id for item in items if any(paragraph_digest(turn) in against.prompts for turn in item.prompts)),
+        tuple(item.id for item in items if any(paragraph_digest(text) in against.prompts for text in _asked(item))),
         len(titles & against.articles) if against.articles else None,
     )
 
@@ -100,6 +100,14 @@ def require_clean(overlaps: list[Overlap], against: TrainingData) -> None:
             for overlap in found
         )
         raise ValueError(f"sft={against.folder} trained on test questions: {named}")
+
+
+def _asked(item: Item) -> list[str]:
+    """What may have been trained on as an instruction: the prompts, and of multiple choice the bare question.
+
+    The bare question about a passage (who? when?) is asked of other passages too, and proves nothing.
+    """
+    return [*item.prompts, *([str(item.meta["question"])] if item.choices else [])]
 
 
 def _several(value: Any) -> list[str]:

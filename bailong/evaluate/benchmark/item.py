@@ -14,9 +14,11 @@ class Item:
         id: unique within its benchmark.
         language: of the question (`zh-Hant`, `en`, `tr`, ...); `answer_language` of a good answer.
         prompts: the user turns, in order; never empty.
-        context: the passage inside `prompts[0]`, or empty. Only it may be cut when a prompt is too long.
+        context: the passage inside `prompts[0]`, or empty. Only it may be cut when a prompt is too long. Of multiple
+            choice the examples before it.
         references: what a judge is shown, one per turn or none (empty strings for turns that have none).
         golds: the accepted answers of a metric; the best match counts.
+        choices: letters of which the likeliest is the answer; empty where the model answers in its own words.
         language_free: no rule on the language of the answer applies (a translation, or another one was asked for).
         paragraph: `bailong.data.turns.paragraph_digest` of the passage, or empty.
         meta: what the reader knows beside (title, notes, labels); JSON values.
@@ -32,12 +34,13 @@ class Item:
     references: list[str] = field(default_factory=list)
     golds: list[str] = field(default_factory=list)
     language_free: bool = False
+    choices: list[str] = field(default_factory=list)
     paragraph: str = ""
     meta: dict[str, Any] = field(default_factory=dict)
 
     def row(self) -> dict[str, Any]:
-        """The item as a JSON object."""
-        return asdict(self)
+        """The item as a JSON object; `choices` only where there are some."""
+        return {name: value for name, value in asdict(self).items() if name != "choices" or value}
 
 
 def item_of(benchmark: Benchmark, name: str, prompts: list[str], **facts: Any) -> Item:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
-from bailong.evaluate.benchmark import bench, passages, rows, shapes
+from bailong.evaluate.benchmark import bench, multiple_choice, passages, rows, shapes
 from bailong.evaluate.benchmark.item import Item
 from bailong.evaluate.benchmark.settings import Benchmark
 from bailong.run.checks import one_of
@@ -21,6 +21,7 @@ SHAPES = {
     "text": shapes.text,
     "mt_bench": bench.mt_bench,
     "bench": bench.bench,
+    "multiple_choice": multiple_choice.questions,
 }
 
 
@@ -40,13 +41,14 @@ def load(benchmark: Benchmark, say: Callable[[str], None] = lambda line: None) -
     read: Callable[..., Iterator[Item]] = SHAPES[benchmark.shape]
     if benchmark.shape in ("bench", "text"):
         read = partial(read, say=say)
-    items = list(read(benchmark, rows.read(benchmark)))
+    several = benchmark.shape == "multiple_choice"  # a folder of files
+    items = list(read(benchmark) if several else read(benchmark, rows.read(benchmark)))
     twice = [name for name, count in Counter(item.id for item in items).items() if count > 1]
     if twice:
         raise ValueError(f"{where}: {len(twice)} ids stand for several items ({', '.join(twice[:3])}): columns.id?")
     if not items:
         raise ValueError(f"{where}.path={benchmark.path} holds no items")
-    if benchmark.expected is not None and len(items) != benchmark.expected:
+    if benchmark.expected is not None and len(items) != benchmark.expected and not benchmark.subjects:
         say(f"{where}: {len(items):,} items where {benchmark.expected:,} are expected (evaluation of another split?)")
     return sample(items, benchmark.limit, benchmark.seed)
 

@@ -5,7 +5,7 @@ from bailong.evaluate.benchmark.item import Item
 from bailong.evaluate.benchmark.settings import Benchmark
 
 #: the number of each metric that goes into tables; all are in [0, 1], higher is better
-HEADLINE = {"extractive": "f1", "number": "exact_match", "choice": "accuracy"}
+HEADLINE = {"extractive": "f1", "number": "exact_match", "choice": "accuracy", "likelihood": "accuracy"}
 #: what is measured beside the judge, by the shape of the benchmark
 BESIDE = {"squad": "extractive", "fgc": "extractive", "ttqa": "extractive", "labelled": "choice", "gsm8k": "number"}
 
@@ -27,4 +27,6 @@ def measure(metric: str, item: Item, answer: str) -> dict[str, float]:
         return extractive.score(answer, item.golds, item.answer_language)
     if metric == "number":
         return number.score(answer, item.golds, item.answer_language)
+    if metric == "likelihood":
+        return {"accuracy": float(answer in item.golds)}
     return choice.score(answer, item.golds)

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +41,12 @@ def local(path: str) -> Path:
     return SAMPLE / path.removeprefix("sample:") if path.startswith("sample:") else Path(path).expanduser()
 
 
-def rows_of(path: Path, key: str) -> list[Row]:
+def rows_of(path: Path, key: str, names: Sequence[str] | None = None) -> list[Row]:
     """The rows of a local file.
 
     Args:
         key: the setting that named the file, for messages.
+        names: of the columns of a .csv or .tsv that does not begin with them.
 
     Raises:
         ValueError: it is of no known kind, damaged, or holds no rows.
@@ -68,7 +69,7 @@ def rows_of(path: Path, key: str) -> list[Row]:
         elif kind == ".json":
             found = json.loads(text)
         else:
-            found = list(csv.DictReader(io.StringIO(text), delimiter="\t" if kind == ".tsv" else ","))
+            found = list(csv.DictReader(io.StringIO(text), names, delimiter="\t" if kind == ".tsv" else ","))
     except (Damaged, ValueError, csv.Error) as error:
         raise ValueError(f"{key}={path} cannot be read: {error}") from None
     return table(found, f"{key}={path}")

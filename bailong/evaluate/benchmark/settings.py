@@ -11,7 +11,7 @@ from bailong.text.language import language
 ANY = "any"
 #: a path that stands for the text that each model's run was evaluated on
 MODEL = "model"
-METRICS = ("judge", "extractive", "number", "choice", "bits_per_byte")
+METRICS = ("judge", "extractive", "number", "choice", "likelihood", "bits_per_byte")
 
 
 @dataclass
@@ -28,6 +28,10 @@ class Benchmark:
     turns). `limit` items are drawn with `seed`; `expected` is the size of the whole, for plans without data.
     `max_context` keeps that many characters of a passage, `max_new_tokens` bounds an answer. `paper` is its column of
     Table 6, if it has one.
+
+    Of multiple choice `path` is a folder, `prompt` a file that says how it asks, and the likeliest letter is the answer
+    (`metric: likelihood`). It stands behind the first `shots` rows of `shots_split`; `subjects` chooses some of those
+    that are there (none: all), and `header` says whether .csv files begin with the names of their columns.
     """
 
     name: str = MISSING
@@ -49,6 +53,10 @@ class Benchmark:
     max_context: int | None = None
     old_language: bool = False
     paper: str | None = None
+    shots: int = 5
+    shots_split: str = "dev"
+    subjects: list[str] = field(default_factory=list)
+    header: bool = True
     source: str = ""
     licence: str = ""
 
@@ -60,4 +68,9 @@ class Benchmark:
         accepted = f"a label of a language (tr, zh-Hant, ...), {ANY}, or null for evaluation.{self.name}.language"
         require(known, f"{where}.answer_language", wanted, accepted)
         require(self.limit is None or self.limit > 0, f"{where}.limit", self.limit, "above 0, or null")
+        require(self.shots >= 0, f"{where}.shots", self.shots, "0 or above")
+        chosen = self.metric == "likelihood", self.shape == "multiple_choice"
+        require(
+            chosen[0] == chosen[1], f"{where}.metric", self.metric, "likelihood of multiple_choice, and of it alone"
+        )
         require(self.metric != "judge" or bool(self.template), f"{where}.template", self.template, "a judge template")

@@ -20,6 +20,8 @@ MEANS = {
     "language as 0": "language_as_zero",
     "traces as 0": "traces_as_zero",
 }
+#: of differences in multiple choice
+CHOICES = ["points", "95 % interval", "p", "questions"]
 PAPER_AVERAGE = "average of the columns of Table 6"
 #: of a cell whose benchmark is not finished
 OPEN = "*"
@@ -50,6 +52,8 @@ def markdown(scores: Scores) -> str:
         parts += [_md_table(["model", *head], rows), _failures(scores)]
     if measured := [[_md(model), _md(name), *figures] for model, name, *figures in score_table.measures(scores)]:
         parts.append(_md_table(["model", "benchmark", "measure", "value", "95 % interval", "questions"], measured))
+    if apart := [[*map(_md, row[:3]), *row[3:]] for row in score_table.choices(scores)]:
+        parts.append(_md_table(["first − second", "benchmark", "group", *CHOICES], apart))
     if compared := [[*map(_md, row[:3]), *row[3:]] for row in score_table.duels(scores)]:
         parts.append(_md_table(["model", "benchmark", "against", *DUELS, "rate"], compared))
     lines = [f"- {_md(line)}" for line in [*score_table.warnings(scores), *score_table.notes(scores)]]
@@ -209,6 +213,7 @@ def show(scores: Scores, console: Console) -> None:
     pairs = [[model, name, f"against {against}", *cells] for model, name, against, *cells in score_table.duels(scores)]
     for what, numbers, rows in (
         ("measure", ["value", "95 % interval", "questions"], score_table.measures(scores)),
+        ("difference in accuracy", CHOICES, score_table.choices(scores)),
         ("pair", [*DUELS, "rate"], pairs),
     ):
         if rows:

@@ -228,9 +228,14 @@ def _measures(scores: Scores) -> str:
     rows = [[_ranged(model, label), *cells] for model, label, *cells in score_table.measures(scores)]
     sub = (
         "Exact match, F1 and containment after MLQA’s rules, the best of all accepted answers; numbers as GSM8K "
-        "compares them. <b>read</b>: the share of answers in which a label or number could be found. In no average."
+        "compares them. <b>read</b>: the share of answers in which a label or number could be found. Of multiple "
+        "choice the likeliest letter is the answer. In no average."
     )
     listed = _counts(rows, ["value", "95 % interval", "questions"], "measure")
+    apart = [[_ranged(*row[:2]), *row[2:]] for row in score_table.choices(scores)]
+    if apart:
+        told = "Differences in accuracy on the questions that both models have answered, drawn in pairs; in points."
+        listed += elements.note(told) + _counts(apart, ["points", "95 % interval", "p", "questions"], "group")
     return section("Measured without a judge", listed, sub, "measures")
 
 

@@ -167,16 +167,39 @@ def measures(scores: Scores) -> list[list[str]]:
     rows = []
     for model, of in scores["models"].items():
         for name, row in of["benchmarks"].items():
+            about = scores["benchmarks"][name]
+            chosen = about["metric"] == "likelihood"
+            told = f", {about['shots']}-shot (chance {100 / about['choices']:.0f} %)" if chosen else ""
             for measure, found in row["measures"].items():
-                between = "" if found["low"] is None else f"{100 * found['low']:.1f} to {100 * found['high']:.1f}"
-                figures = [f"{100 * found['mean']:.1f} %", between, f"{found['n']:,}"]
-                rows.append([model, name, measure.replace("_", " "), *figures])
+                rows.append([model, name, measure.replace("_", " ") + told, *_percent(found)])
+            for group, found in row["categories"].items() if chosen else ():
+                rows.append([model, name, f"{about['measure']}, {group}", *_percent(found)])
             if found := of["measured"].get(name):
                 documents = plural(found["documents"], "document")
                 language = scores["benchmarks"][name].get("language")
                 named = not language or name.endswith(language)  # as those of `path: model` are
                 what = "bits per byte" if named else f"bits per byte ({language})"
                 rows.append([model, name, what, f"{found['bits_per_byte']:.4f}", "", documents])
+    return rows
+
+
+def _percent(found: Mapping[str, Any]) -> list[str]:
+    """Mean, interval and number of a measure in [0, 1]."""
+    between = "" if found["low"] is None else f"{100 * found['low']:.1f} to {100 * found['high']:.1f}"
+    return [f"{100 * found['mean']:.1f} %", between, f"{found['n']:,}"]
+
+
+def choices(scores: Scores) -> list[list[str]]:
+    """Differences in multiple choice, a row for each pair of models, benchmark and group; in percentage points."""
+    rows = []
+    for difference in scores["differences"]:
+        pair = f"{difference['first']} − {difference['second']}"
+        for name, groups in difference.get("choices", {}).items():
+            for group, found in groups.items():
+                if found is not None:
+                    ends = [f"{100 * found[key]:+.1f}" for key in ("low", "high") if found[key] is not None]
+                    figures = [f"{100 * found['mean']:+.1f}", " to ".join(ends), probability(found["p"])]
+                    rows.append([pair, name, group or "all", *figures, f"{found['n']:,}"])
     return rows
 
 

@@ -9,7 +9,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
 from bailong.app import schema
-from bailong.evaluate.benchmark import metrics, own_text
+from bailong.evaluate.benchmark import metrics, multiple_choice, own_text
 from bailong.evaluate.benchmark.loader import SHAPES, load
 from bailong.evaluate.benchmark.preface import Preface
 from bailong.evaluate.settings import Benchmark
@@ -52,7 +52,7 @@ def test_every_benchmark_stands_under_its_own_name(name, monkeypatch):
     assert key == found.name == name and isinstance(found, Benchmark)
     assert found.shape in SHAPES and found.source and found.licence
     assert found.metric in (*metrics.HEADLINE, "judge", "bits_per_byte")
-    Preface(found)
+    (multiple_choice.frame if found.shape == "multiple_choice" else Preface)(found)
     text = (FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
     assert text.startswith(f"# @package evaluation.{name}\n# ")
     if name != "text":  # which is this project's own sample
