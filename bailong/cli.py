@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from bailong.app import help, launcher, loader, schema, workspace
 from bailong.app.explain import accepted_keys, guarded, option, refuse_resolvers, stop
 from bailong.run.parse import parse
-from bailong.run.process import child_environment
+from bailong.run.process import child_environment, importing
 
 
 def train() -> None:
@@ -94,7 +94,8 @@ def _export(cfg: DictConfig) -> None:
 
 def _compare(cfg: DictConfig) -> None:
     settings = parse(cfg)
-    from bailong.compare.compare import compare
+    with importing():
+        from bailong.compare.compare import compare
 
     compare(settings)
 

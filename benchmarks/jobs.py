@@ -60,11 +60,13 @@ def main() -> int:
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of the sweep")
     parser.add_argument("--other-metrics", action="store_true", help="the other checkout trains otherwise")
     options = parser.parse_args()
-    place = options.place.resolve()
     arms = {"here": ROOT} | ({"there": options.against.resolve()} if options.against else {})
     sweep = [*SWEEP, *options.set]
     found: dict[str, dict[str, list[float]]] = {}
-    with tempfile.TemporaryDirectory(dir=place, prefix="jobs-") as folder:
+    with tempfile.TemporaryDirectory(prefix="jobs-") as folder:
+        place = Path(folder)  # not in a checkout, whose code Python would import for both
+        for name in ("models", "tokenizers", "data"):
+            (place / name).symlink_to(options.place.resolve() / name)
 
         def measure(what: str, runs: int, one: Callable[[str, int], float]) -> None:
             for run in range(runs):
@@ -78,7 +80,7 @@ def main() -> int:
         measure("help", options.runs, train("--help"))
         measure("cfg", options.runs, train("--cfg", "job"))
         measure("tab", options.runs, train("-sc", "query=bash", COMP_LINE=LINE, COMP_POINT=str(len(LINE))))
-        into = lambda arm, run=0: Path(folder) / f"{arm}-{run}"  # noqa: E731
+        into = lambda arm, run=0: place / f"{arm}-{run}"  # noqa: E731
         measure("sweep", options.pairs, lambda a, i: cost(arms[a], place, "train", *sweep, f"outputs={into(a, i)}"))
         measure("rerun", options.runs, lambda a, _: cost(arms[a], place, "train", *sweep, f"outputs={into(a)}"))
         of = lambda arm: next(into(arm).glob("*/initializers"))  # noqa: E731

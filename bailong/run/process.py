@@ -139,8 +139,8 @@ def forget_peak_memory() -> None:
 
 @contextlib.contextmanager
 def importing() -> Iterator[None]:
-    """For the first import of torch and what stands on it: the garbage collector rests, and leaves alone for good what
-    was imported.
+    """For the first import of torch and what stands on it, or of what draws: the garbage collector rests, and leaves
+    alone for good what was imported.
 
     It would look through every module time and again, a fifth of the CPU time of the imports, and once more at each of
     its full collections afterwards. Where torch is there already nothing is changed.
