@@ -37,7 +37,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from peft import LoraConfig, get_peft_model
 from rich.console import Console
 from rich.table import Table
 from torch.profiler import ProfilerActivity, profile
@@ -53,7 +52,7 @@ from bailong.run.files import write_json
 from bailong.train import budget, optim, peak
 from bailong.train.forward import summed_loss
 from bailong.train.settings import Optimizer
-from benchmarks.step import four_bit
+from benchmarks.step import four_bit, with_peft
 
 #: losses of two layers may differ from stock's by so much of it
 APART, APART_FP8 = 5e-3, 5e-2
@@ -144,7 +143,7 @@ class Step:
         self.arm, self.shape, self.device = arm, shape, device
         self.precision = "bf16-mixed" if device.type == "cuda" else "32-true"
         if arm.stock:
-            self.model = _peft(base, shape.rank, dropout)
+            self.model = with_peft(base, shape.rank, dropout)
         else:
             settings = Adapter(name="all", rank=shape.rank, alpha=16, dropout=dropout)
             self.model = adapters.add(base, settings, 0, arm.storage)
@@ -187,15 +186,6 @@ class Step:
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-
-
-def _peft(base: Any, rank: int, dropout: float) -> Any:
-    linears = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-    targets = [*linears, "embed_tokens", "lm_head"]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Model (with|has) `?tie_word_embeddings")
-        config = LoraConfig(r=rank, lora_alpha=16, lora_dropout=dropout, target_modules=targets)
-        return get_peft_model(base, config).train()
 
 
 def _targets(ids: np.ndarray) -> int:

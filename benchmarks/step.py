@@ -85,17 +85,21 @@ def four_bit(model: Any, compute_dtype: Any = None) -> None:
             setattr(model.get_submodule(parent), last, packed.to(layer.weight.device))
 
 
+def with_peft(model: Any, rank: int, dropout: float) -> Any:
+    """LoRA as a user of PEFT adds it: on the linear layers, embedding and head."""
+    from peft import LoraConfig, get_peft_model
+
+    linears = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    targets = [*linears, "embed_tokens", "lm_head"]
+    config = LoraConfig(r=rank, lora_alpha=16, lora_dropout=dropout, target_modules=targets)
+    return get_peft_model(model, config).train()
+
+
 def adapted(arm: str, shape: dict[str, Any], dropout: float) -> tuple[Any, Callable[[Any], Any]]:
     """The model of an arm, and what makes its loss of token ids."""
     model = base(shape)
     if arm == "stock":
-        from peft import LoraConfig, get_peft_model
-
-        linears = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-        config = LoraConfig(
-            r=shape["rank"], lora_alpha=16, lora_dropout=dropout, target_modules=[*linears, "embed_tokens", "lm_head"]
-        )
-        model = get_peft_model(model, config).train()
+        model = with_peft(model, shape["rank"], dropout)
 
         def loss_of(ids: Any) -> Any:
             return model(input_ids=ids, labels=ids).loss

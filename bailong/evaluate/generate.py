@@ -134,14 +134,8 @@ class LocalModel:
             try:
                 rows = self.generate([fitted[i].ids for i in places], sampling, seeds, fitted[places[0]].room)
             except torch.OutOfMemoryError:
-                if len(places) == 1:
-                    raise ValueError(
-                        f"{self.path}: {questions[places[0]].name} alone does not fit into the memory of "
-                        f"{self.device}: lower generator.context={self.context} or "
-                        f"sampling.max_new_tokens={sampling.max_new_tokens}"
-                    ) from None
-                self.batch = len(places) // 2
-                self.say(f"out of memory with {len(places)} questions at once: going on with {self.batch}")
+                name, bound = questions[places[0]].name, f"sampling.max_new_tokens={sampling.max_new_tokens}"
+                self.halve(len(places), name, f"generator.context={self.context} or {bound}")
                 rows = None
             if rows is None:  # outside of `except`: there the failed batch would still be held by the traceback
                 release(self.device)
@@ -152,6 +146,22 @@ class LocalModel:
                 if done is not None:
                     done(i, found[i])
         return [found[i] for i in range(len(questions))]
+
+    def halve(self, asked: int, name: str, lower: str) -> None:
+        """Half as many questions at once from here on, for `asked` of them did not fit into the memory.
+
+        Args:
+            name: of the first. lower: what to lower, should it be alone.
+
+        Raises:
+            ValueError: it was alone.
+        """
+        if asked == 1:
+            raise ValueError(
+                f"{self.path}: {name} alone does not fit into the memory of {self.device}: lower {lower}"
+            ) from None
+        self.batch = asked // 2
+        self.say(f"out of memory with {asked} questions at once: going on with {self.batch}")
 
     def seed(self, question: Prompt, sampling: Sampling) -> int:
         """What is drawn for a question depends on its words, its place in the dialogue and the sampling seed alone."""

@@ -203,13 +203,7 @@ def _scored(
     try:
         return _log_likelihoods(local, batch, cache)
     except torch.OutOfMemoryError:
-        if len(batch) == 1:
-            raise ValueError(
-                f"{local.path}: {name} alone does not fit into the memory of {local.device}: lower "
-                f"generator.context={local.context}"
-            ) from None
-        local.batch = len(batch) // 2
-        local.say(f"out of memory with {len(batch)} questions at once: going on with {local.batch}")
+        local.halve(len(batch), name, f"generator.context={local.context}")
     release(local.device)  # outside of `except`: there the failed batch would still be held by the traceback
     return None
 

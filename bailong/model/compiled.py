@@ -44,8 +44,9 @@ def compile_layers(model: Any, backend: str) -> None:
         model: with adapters or without. backend: `inductor`, `aot_eager` (the same graphs on torch's own kernels), or
             `none`, which undoes it.
     """
-    # Kinds of layers times one row or more, in training: beyond the limit a layer would not be compiled any more
-    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 64)
+    if backend != "none":
+        # Kinds of layers times one row or more, in training: beyond the limit a layer would not be compiled any more
+        torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 64)
     for layer in decoder(model).layers:
         if backend == "none":
             layer._compiled_call_impl = None

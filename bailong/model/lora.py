@@ -21,7 +21,7 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from bailong.model.dropout import Dropout, Masks
-from bailong.model.storage import in_training
+from bailong.model.storage import dequantize, in_training, is_four_bit
 
 #: linear layers that read the same states, the one that is called first before the others
 READERS = {"k_proj": "q_proj", "v_proj": "q_proj", "up_proj": "gate_proj"}
@@ -138,20 +138,9 @@ class _LoraLinear(torch.autograd.Function):
         return dx, da, db, None, None, None
 
 
-def _state(base: Any) -> Any:
-    """How a linear layer of bitsandbytes is quantized; None of a plain one."""
-    return getattr(base.weight, "quant_state", None)
-
-
 def _dense(base: Any, dtype: torch.dtype, again: bool = False) -> Tensor:
     """[out, in], the frozen weight; `again` in a backward pass."""
-    state = _state(base)
-    if state is None:
-        return base.weight.to(dtype)
-    from bitsandbytes.functional import dequantize_4bit
-
-    # Of two equal calls a compiler makes one, and keeps its dense result from the forward to the backward pass
-    return dequantize_4bit(base.weight.view(-1) if again else base.weight, state).to(dtype)
+    return (dequantize(base.weight, again) if is_four_bit(base) else base.weight).to(dtype)
 
 
 def _flat(x: Tensor) -> Tensor:

@@ -84,11 +84,22 @@ def in_training(base: Any) -> Fp8 | None:
     return getattr(base, "fp8", None) if base.training else None
 
 
-def dequantize(weight: Any) -> Tensor:
-    """[out, in], the numbers that a 4-bit weight stands for, of the type that the model was loaded in."""
+def dequantize(weight: Any, again: bool = False) -> Tensor:
+    """[out, in], the numbers that a 4-bit weight stands for, of the type that the model was loaded in.
+
+    Args:
+        again: in a backward pass. Of two equal calls a compiler makes one, and keeps its dense result from the forward
+            pass to that.
+    """
     from bitsandbytes.functional import dequantize_4bit
 
-    return dequantize_4bit(weight.data, weight.quant_state)
+    return dequantize_4bit(weight.view(-1) if again else weight, weight.quant_state)
+
+
+def is_four_bit(layer: Any) -> bool:
+    """Whether it is a layer of bitsandbytes in 4 bits."""
+    own = layer._parameters.get("weight")  # a LoRA layer shows the weight of the layer inside it
+    return getattr(own, "quant_state", None) is not None
 
 
 def keep(model: nn.Module, storage: str) -> None:
@@ -107,7 +118,7 @@ def keep(model: nn.Module, storage: str) -> None:
     if storage == "bf16":
         inside = {id(layer.get_base_layer()) for layer in adapted}
         for name, layer in list(model.named_modules()):
-            if _is_four_bit(layer):
+            if is_four_bit(layer):
                 if id(layer) not in inside:
                     _require_same_products(layer)
                 model.set_submodule(name, _dequantized(layer))
@@ -115,7 +126,7 @@ def keep(model: nn.Module, storage: str) -> None:
             if isinstance(layer.get_base_layer(), Dequantized):  # PEFT's class for plain layers
                 layer.__class__, layer.is_target_conv_1d_layer = Linear, False
     elif storage == "fp8":
-        for layer in filter(_is_four_bit, [layer.get_base_layer() for layer in adapted]):
+        for layer in filter(is_four_bit, [layer.get_base_layer() for layer in adapted]):
             _require_kernel(layer)
             layer.fp8 = Fp8(dequantize(layer.weight))
 
@@ -142,11 +153,6 @@ def product_difference(layer: Any) -> float:
         wanted = rows @ exact
         found.append(float((product(rows) - wanted).norm() / wanted.norm()))
     return max(found)
-
-
-def _is_four_bit(layer: Any) -> bool:
-    own = layer._parameters.get("weight")  # a LoRA layer shows the weight of the layer inside it
-    return getattr(own, "quant_state", None) is not None
 
 
 def _dequantized(layer: Any) -> Dequantized:

@@ -12,6 +12,7 @@ An architecture whose attention is more than causal, in full or in a window, kee
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -91,13 +92,19 @@ def _has_kernel(config: Any, device: torch.device, precision: str) -> bool:
 
     Only where everything is bfloat16 (mixed precision). torch 2.11 and 2.12 may lack an argument that is needed.
     """
-    known = {"scale", "window_size", "enable_gqa"} <= inspect.signature(varlen_attn).parameters.keys()
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    if device.type != "cuda" or precision != "bf16-mixed" or not known or size % 8:
+    if device.type != "cuda" or precision != "bf16-mixed" or size % 8:
+        return False
+    return _takes(device, config.num_attention_heads, config.num_key_value_heads, size)
+
+
+@cache  # asked at every micro-batch
+def _takes(device: torch.device, queries: int, keys: int, size: int) -> bool:
+    if not {"scale", "window_size", "enable_gqa"} <= inspect.signature(varlen_attn).parameters.keys():
         return False
     query, key = (
         torch.empty(1, heads, 8, size, dtype=torch.bfloat16, device=device, requires_grad=True)
-        for heads in (config.num_attention_heads, config.num_key_value_heads)
+        for heads in (queries, keys)
     )
     return can_use_flash_attention(SDPAParams(query, key, key, None, 0.0, True, query.shape[1] != key.shape[1]))
 

@@ -53,6 +53,8 @@ def plan(settings: Train) -> tuple[Budget, list[str]]:
         )
     tied = body.tied or (settings.model.tie == "input" and not settings.stage.from_scratch)
     result = budget_of(settings, body, vocabulary, tied, settings.trainer.accelerator != "cpu", steps, tokens)
+    room = None if settings.trainer.memory_gb is None else settings.trainer.memory_gb * 1e9
+    result = planned(result, *fitting(result, settings.trainer, room)[0])
     if "auto" in (settings.trainer.micro_batch, settings.trainer.gradient_checkpointing):
         notes.append(_left_to_the_machine(settings, result))
     return result, notes
@@ -67,13 +69,13 @@ def budget_of(
     steps: int | None = None,
     tokens: int | None = None,
 ) -> Budget:
-    """The budget of a run with passes of the size that fits (bailong.train.room) where its settings leave that open.
+    """The budget of a run with passes of a single sequence: of how many is for bailong.train.room to say.
 
     Args:
         vocabulary: rows after extension.
     """
     stage, model, trainer = settings.stage, settings.model, settings.trainer
-    result = Budget(
+    return Budget(
         body,
         settings.adapter,
         settings.optimizer,
@@ -94,8 +96,6 @@ def budget_of(
         cuda=cuda,
         checkpoints=1 + trainer.keep_checkpoints + (settings.optimizer.schedule == "wsd"),
     )
-    room = None if trainer.memory_gb is None else trainer.memory_gb * 1e9
-    return planned(result, *fitting(result, trainer, room)[0])
 
 
 def _left_to_the_machine(settings: Train, result: Budget) -> str:
