@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from peft import LoraConfig, get_peft_model
 from rich.console import Console
 from torch import Tensor
@@ -20,6 +21,7 @@ from bailong.model.dropout import Masks
 from bailong.model.head import head_loss
 from bailong.model.lora import fuse
 from bailong.model.settings import Adapter, Shape
+from bailong.run.provenance import root
 from bailong.train.budget import Budget, activation_bytes, count_parameters, flops_per_token, peak_flops
 from bailong.train.plan import plan_table, rows
 from bailong.train.settings import Optimizer
@@ -90,6 +92,16 @@ def test_the_percentages_of_the_paper(
     console.print(plan_table(budget))
     text = console.export_text()
     assert printed in text and f"{trainable:,}" in text and "27,271 new" in text
+
+
+@pytest.mark.parametrize(("name", "parameters"), [("llama3_8b", 8_030_261_248), ("mistral_7b", 7_241_732_096)])
+def test_the_bases_of_question_answering_are_as_large_as_their_checkpoints(name: str, parameters: int) -> None:
+    """The elements of their safetensors on the Hub (model cards: 8.03B and 7.24B)."""
+    recorded = yaml.safe_load((root() / "tests" / "presets.yaml").read_text())[f"model/{name}"]
+    sizes = {key.removeprefix("shape."): value for key, value in recorded.items() if key.startswith("shape.")}
+    body = of_shape(Shape(**sizes))
+    assert count_parameters(body, body.vocabulary, body.tied, FULL, "none").true == parameters
+    assert recorded["tie"] == "keep"
 
 
 @ADAPTERS
