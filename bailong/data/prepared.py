@@ -24,9 +24,16 @@ def sources_of(data: Data) -> list[Source]:
         )
     folder = Path(data.folder)
     kind = "dialogue" if data.kind == "dialogue" else "auto"
+    shares = [source.held_out for source in data.sources] or [None] * len(there)
     return [
-        Source(path=f"{folder}/documents/{s['name']}-*.jsonl.zst", language=s["language"], name=s["name"], kind=kind)
-        for s in there
+        Source(
+            path=f"{folder}/documents/{s['name']}-*.jsonl.zst",
+            language=s["language"],
+            name=s["name"],
+            kind=kind,
+            held_out=share,
+        )
+        for s, share in zip(there, shares, strict=True)
     ]
 
 

@@ -29,7 +29,9 @@ class Source(Knobs, group="data.sources[]"):
     of names, whatever stands between its columns), `revision` fixes a Hub dataset, `licence` is recorded with
     every document, `url` names the field that holds a document's address, `limit` stops reading after so many
     documents. `process: false` passes the text through every cleaning and deduplication step as it is (the
-    paper's RefinedWeb); `steps` overrides knobs of single steps, as in `{convert: {mode: "off"}}`.
+    paper's RefinedWeb); `steps` overrides knobs of single steps, as in `{convert: {mode: "off"}}`. Of dialogues `columns`
+    says under which names a record has the fields of its kind (`{instruction: inputs, output: targets}`), and `held_out`
+    stands for that of `data` (1: a source that is evaluated on and never trained on; null: as the others).
     """
 
     path: str = MISSING
@@ -43,6 +45,8 @@ class Source(Knobs, group="data.sources[]"):
     licence: str = ""
     url: str = ""
     limit: int | None = None
+    columns: dict[str, str] = field(default_factory=dict)
+    held_out: float | None = None
     process: bool = True
     steps: dict[str, Any] = field(default_factory=dict)
 
@@ -50,6 +54,10 @@ class Source(Knobs, group="data.sources[]"):
         self.require(0 < self.fraction <= 1, "fraction", "in (0, 1]")
         self.one_of("kind", KINDS + SHAPES)
         self.require(self.limit is None or self.limit > 0, "limit", "above 0, or null")
+        dialogues = self.kind in SHAPES
+        self.require(not self.columns or dialogues, "columns", f"left out: kind={self.kind} is no shape of dialogues")
+        self.require(self.held_out is None or 0 <= self.held_out <= 1, "held_out", "in [0, 1], or null")
+        self.require(self.held_out is None or dialogues, "held_out", "null but for dialogues: text has data.held_out")
 
 
 @dataclass
@@ -125,6 +133,10 @@ class Data(Knobs, group="data"):
         self.require(known, "evaluation_bytes_at_ends", f"at least data.evaluation_bytes={least}, or null")
         if shape := next((s.kind for s in self.sources if self.kind == "text" and s.kind in SHAPES), None):
             raise ValueError(f"data.sources[].kind={shape} is a shape of dialogues, which need data.kind=dialogue")
+        if self.replay.share and any(source.held_out is not None for source in self.sources):
+            raise ValueError(
+                "data.replay is not accepted with data.sources[].held_out: what is held out there might be replayed"
+            )
         if self.replay.share and self.kind == "dialogue":
             self.replay.require(self.replay.kind == "dialogue", "kind", "dialogue, as what it is mixed into")
         elif self.replay.share:

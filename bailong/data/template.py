@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from bailong.data.chat import Laid
 from bailong.data.tokens import Encoded
 from bailong.data.turns import Turn
 
@@ -40,7 +41,7 @@ JINJA = """\
 """
 
 
-def encode(tokenizer: Any, dialogues: Sequence[Sequence[Turn]]) -> list[Encoded]:
+def lay(tokenizer: Any, dialogues: Sequence[Sequence[Turn]]) -> list[Laid]:
     """Whole dialogues, closed by `</s>` (equation 8).
 
     Trained on are the tokens of outputs and the `</s>` behind each: the targets of equation 9. Those of a turn that
@@ -54,29 +55,17 @@ def encode(tokenizer: Any, dialogues: Sequence[Sequence[Turn]]) -> list[Encoded]
             f"the tokenizer has one token, {tokenizer.eos_token}, as bos_token and eos_token: equation 8 needs two"
         )
     rendered = [_rendered(tokenizer, [text for turn in turns for text in turn]) for turns in dialogues]
-    encoded = []
-    for turns, ids in zip(dialogues, _ids(tokenizer, rendered), strict=True):
+    laid = []
+    for turns, text, ids in zip(dialogues, rendered, _ids(tokenizer, rendered), strict=True):
         closes = ids == tokenizer.eos_token_id
         # The number of `</s>` before a token says whose it is: even for an instruction, odd for an output.
         before = np.cumsum(closes) - closes
         assert closes.sum() == 2 * len(turns) and closes[-1]
         trained = (before % 2 == 1) & np.asarray([turn.trained for turn in turns])[before // 2]
         size = sum(len(_clean(tokenizer, turn.output).encode("utf-8")) for turn in turns if turn.trained)
-        encoded.append(Encoded(ids, trained, size))
-    return encoded
-
-
-def typed_marks(tokenizer: Any, turns: Sequence[Turn]) -> np.ndarray:
-    """How often each token of a dialogue stands for a `▁` that was typed, [N].
-
-    SentencePiece writes a space as `▁`, so that the ids of the two are the same; only the text tells them apart.
-    """
-    rendered = _rendered(tokenizer, [text for turn in turns for text in turn])
-    counts, seen = [], 0  # the one that is invented before a text stands on the first character as well
-    for start, end in tokenizer.backend_tokenizer.encode(rendered, add_special_tokens=False).offsets:
-        counts.append(rendered[max(start, seen) : end].count("▁"))
-        seen = max(seen, end)
-    return np.asarray(counts, dtype=np.int64)
+        opens = [1, *(np.flatnonzero(closes)[1:-1:2] + 1).tolist()]
+        laid.append(Laid(Encoded(ids, trained, size), opens, opens, text))
+    return laid
 
 
 def prompt_ids(tokenizer: Any, instructions: Sequence[str], outputs: Sequence[str]) -> list[int]:

@@ -69,12 +69,13 @@ class Corpus:
 def split(data: Data) -> tuple[Iterator[tuple[int, str]], list[str], list[str]]:
     """Training documents as (source position, text), and the evaluation documents as `evaluation_parts` has them.
 
-    A document is held out if the hash of its text falls below `held_out`, in every source. The evaluation text
+    A document is held out if the hash of its text falls below `held_out`, in every source that has none of its own. The evaluation text
     is the held-out documents of source `evaluate_on`, in the order of their hashes, up to `evaluation_bytes`.
     """
     bodies = prepared.sources_of(data)
-    texts = sources.documents(bodies[data.evaluate_on])
-    held_out = (text for text in texts if sources.share(text, "held_out") < data.held_out)
+    below = [data.held_out if source.held_out is None else source.held_out for source in bodies]
+    evaluated = sources.documents(bodies[data.evaluate_on])
+    held_out = (text for text in evaluated if sources.share(text, "held_out") < below[data.evaluate_on])
     chosen, longer = evaluation_parts(held_out, data.evaluation_bytes, data.bytes_at_ends)
     if not chosen:
         raise ValueError(f"data.held_out={data.held_out} leaves no evaluation text in source {data.evaluate_on}")
@@ -82,7 +83,7 @@ def split(data: Data) -> tuple[Iterator[tuple[int, str]], list[str], list[str]]:
     def training() -> Iterator[tuple[int, str]]:
         for position, source in enumerate(bodies):
             for text in sources.documents(source):
-                if sources.share(text, "held_out") >= data.held_out:
+                if sources.share(text, "held_out") >= below[position]:
                     yield position, text
 
     return training(), chosen, longer

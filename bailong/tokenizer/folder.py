@@ -24,9 +24,9 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from bailong.run import hub
 from bailong.run.files import write_json
-from bailong.tokenizer import fast, merge, quick
+from bailong.tokenizer import chat_template, fast, merge, quick
 from bailong.tokenizer.merge_list import MergeList
-from bailong.tokenizer.own import TEMPLATE, TEMPLATES, UNUSED, Own
+from bailong.tokenizer.own import UNUSED, Own
 from bailong.tokenizer.pieces import old_ids, piece_bytes
 
 #: what parts documents where no marker begins them
@@ -174,7 +174,7 @@ def write(
     write_json(path / "tokenizer_config.json", made.config)
     templates = made.template if isinstance(made.template, dict) else {"default": made.template}
     for word, template in templates.items():
-        place = path / TEMPLATE if word == "default" else path / TEMPLATES / f"{word}.jinja"
+        place = path / chat_template.FILE if word == "default" else path / chat_template.FOLDER / f"{word}.jinja"
         if template is not None:
             place.parent.mkdir(exist_ok=True)
             place.write_text(template, encoding="utf-8")

@@ -19,9 +19,9 @@ import numpy as np
 from tokenizers import AddedToken, Tokenizer
 from transformers import PreTrainedTokenizerFast
 
-from bailong.tokenizer import tekken, unused
+from bailong.tokenizer import chat_template, tekken, unused
 from bailong.tokenizer.merge import SPACE
-from bailong.tokenizer.own import content, declare, declared_in, template_of
+from bailong.tokenizer.own import content, declare, declared_in
 from bailong.tokenizer.pieces import TO_CHARACTER, piece_bytes, spelled
 
 TO_BYTE = {character: byte for byte, character in TO_CHARACTER.items()}
@@ -71,7 +71,7 @@ class MergeList:
         for part in ("truncation", "padding"):  # of one user's batches; text is read whole here
             data[part] = None
         data, config = unused.released(data, config)
-        base = cls(data, config, template_of(file.parent, config))
+        base = cls(data, config, chat_template.of(file.parent, config))
         problem = base._problem()
         if problem:
             raise ValueError(

@@ -14,14 +14,13 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer
 
 from bailong.run.files import read_object
-from bailong.tokenizer import fast, merge
+from bailong.tokenizer import chat_template, fast, merge
 from bailong.tokenizer.merge import Model, Type
 
 #: a token of this name stands where the base has an id without a token
 UNNAMED = "<unnamed_{}>"
 #: in tokenizer_config.json: rows that no token named until an export did (bailong.tokenizer.unused), as [first, last]
 UNUSED = "unused_rows"
-TEMPLATE, TEMPLATES = "chat_template.jinja", "additional_chat_templates"  #: the last for those with a name
 
 
 #: lines on which tokenizers of one vocabulary are compared
@@ -64,7 +63,7 @@ class Own:
         """
         file = folder / "tokenizer.json"
         config = content(folder / "tokenizer_config.json")
-        declared, template = declared_in(folder, config), template_of(folder, config)
+        declared, template = declared_in(folder, config), chat_template.of(folder, config)
         if not file.is_file() and not declared and template is None:
             return None
         tokenizer = Tokenizer.from_file(str(file)) if file.is_file() else fast.backend(model)
@@ -208,16 +207,3 @@ def declared_in(folder: Path, config: dict[str, Any]) -> dict[int, AddedToken]:
     for i, facts in (config.get("added_tokens_decoder") or {}).items():
         declared[int(i)] = AddedToken(facts["content"], **{flag: bool(facts.get(flag)) for flag in flags})
     return declared
-
-
-def template_of(folder: Path, config: dict[str, Any]) -> Any:
-    """The chat template, or a dict of several by name, as transformers has them."""
-    template = config.get("chat_template")
-    if isinstance(template, list):
-        template = {each["name"]: each["template"] for each in template}
-    if (folder / TEMPLATE).is_file():
-        template = (folder / TEMPLATE).read_text(encoding="utf-8")
-    if more := sorted((folder / TEMPLATES).glob("*.jinja")):
-        several = template if isinstance(template, dict) else {"default": template} if template else {}
-        template = several | {file.stem: file.read_text(encoding="utf-8") for file in more}
-    return template

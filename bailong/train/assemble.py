@@ -13,6 +13,7 @@ from bailong.model.grow import GrowReport, grow
 from bailong.model.tie import is_tied, tie_input
 from bailong.run.process import rank
 from bailong.tokenizer.folder import TokenizerFolder, load_tokenizer
+from bailong.train import dialogues
 from bailong.train.belonging import require_extension, require_rows
 from bailong.train.settings import Train
 
@@ -67,9 +68,13 @@ def open_tokenizer(settings: Train) -> tuple[Any, TokenizerFolder | None]:
         for marker in ("bos_token", "eos_token") if settings.stage.dialogues else ("eos_token",):
             if getattr(own, marker) is None:
                 raise ValueError(f"model.path={settings.model.path} is not accepted: its tokenizer has no {marker}")
-        return own, None
-    folder = TokenizerFolder.open(Path(settings.tokenizer.folder))
-    return folder.tokenizer(), folder
+        folder = None
+    else:
+        folder = TokenizerFolder.open(Path(settings.tokenizer.folder))
+        own = folder.tokenizer()
+    if settings.stage.dialogues:
+        own.chat_template = dialogues.template_of(settings) or own.get_chat_template()
+    return own, folder
 
 
 def assemble(settings: Train, measure: Callable[[Any], dict[str, float]] | None = None) -> Assembled:

@@ -15,7 +15,7 @@ from transformers import GenerationConfig
 from bailong.model.tie import ends
 from bailong.run.files import sha256
 from bailong.tokenizer import unused
-from bailong.train import wording
+from bailong.train import dialogues, wording
 from bailong.train.settings import Train
 
 #: in config.json: where the vocabulary comes from
@@ -35,7 +35,7 @@ def generation(model: Any, train: Train, tokenizer: Any, silent: list[int]) -> G
         tokenizer: of the run. silent: rows that stand for nothing.
     """
     stops = [tokenizer.eos_token_id]
-    if not train.stage.dialogues:  # equation 8, which the others carry, ends every turn with the end marker
+    if not dialogues.in_the_papers_form(train):  # equation 8 ends every turn with the end marker, and never otherwise
         special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
         stops += [i for i in (end_of_turn(tokenizer), *_stops_of(model)) if i in special]
     stops = list(dict.fromkeys(stops))

@@ -12,7 +12,7 @@ import numpy as np
 from bailong.data import prepared, tokens
 from bailong.data.tokens import Corpus, Encoded, TokenizedText
 from bailong.run import folder
-from bailong.train import identity, texts
+from bailong.train import dialogues, identity, texts
 from bailong.train.assemble import open_tokenizer
 from bailong.train.settings import Train
 from bailong.train.texts import EvaluationText
@@ -122,5 +122,7 @@ def _place(settings: Train, data_sha256: str) -> Path:
     stage = settings.stage
     # Dialogues are cut to the context before they are stored, text is not
     kind = f"{stage.name}-{stage.context}-{stage.encoding}" if stage.dialogues else stage.name
+    if form := dialogues.digest(settings):
+        kind += f"-{form}"
     name = hashlib.sha256(f"{data_sha256}|{tokenizer}|{kind}".encode()).hexdigest()[:24]
     return identity.cache(settings) / "tokens" / name

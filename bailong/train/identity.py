@@ -15,7 +15,7 @@ from typing import Any
 from bailong.data import prepared, sources
 from bailong.initializer import own_code
 from bailong.run.folder import IGNORED
-from bailong.train import texts
+from bailong.train import dialogues, texts
 from bailong.train.settings import Train
 
 
@@ -29,7 +29,9 @@ def data_digest(settings: Train) -> str:
     parts = [sources.digest(source, cache(settings)) for source in prepared.sources_of(settings.data)]
     data = settings.data
     ends = [data.bytes_at_ends] if data.bytes_at_ends else []
-    return _sha256([*parts, data.held_out, data.evaluate_on, data.evaluation_bytes, *ends])
+    shares = [source.held_out for source in data.sources]
+    own = [shares] if any(share is not None for share in shares) else []
+    return _sha256([*parts, data.held_out, data.evaluate_on, data.evaluation_bytes, *ends, *own])
 
 
 def tokenizer_digest(settings: Train) -> str | None:
@@ -100,6 +102,9 @@ def identity(settings: Train) -> dict[str, Any]:
         ignored.append("data.evaluation_bytes_at_ends")
     if not settings.adapter.shared_dropout:
         ignored.append("adapter.shared_dropout")
+    form = dialogues.digest(settings)
+    if form is None:  # left out: runs that were made before there was another have none
+        ignored.append("stage.template")
     flat = {
         key: value
         for key, value in _flatten(dataclasses.asdict(settings))
@@ -112,6 +117,8 @@ def identity(settings: Train) -> dict[str, Any]:
     if replay.share:  # left out: runs that were made before there was any have none
         flat |= {"data.replay.share": replay.share, "data.replay": texts.replay_digest(settings, cache(settings))}
     flat |= {f"evaluation_texts.{name}": told for name, told in texts.facts(settings, cache(settings)).items()}
+    if form is not None:
+        flat["stage.template"] = form
     return flat | {
         "data": data_digest(settings),
         "tokenizer": tokenizer_digest(settings),

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from bailong.data import sources, template
+from bailong.data import chat, sources, template
 from bailong.data.settings import Source
 from bailong.data.tokens import TokenizedText
 from bailong.data.turns import messages, turns_of
@@ -19,7 +19,7 @@ from bailong.model.agreement import Agreement
 from bailong.model.score import Score
 from bailong.model.tie import ends, is_tied
 from bailong.tokenizer import unused
-from bailong.train import checkpoint, contract, corpus, identity, reading
+from bailong.train import checkpoint, contract, corpus, dialogues, identity, reading
 from bailong.train.assemble import Assembled, assemble
 from bailong.train.evaluation import evaluate, windows
 from bailong.train.settings import Export, Train
@@ -242,7 +242,7 @@ def _write(model: Any, train: Train, tokenizer: Any, result: dict[str, Any], to:
     for weights in to.glob("*.safetensors"):  # safetensors writes files that only their owner can read
         weights.chmod((to / "config.json").stat().st_mode)
     if train.stage.dialogues:
-        (to / "chat_template.jinja").write_text(template.JINJA, encoding="utf-8")
+        (to / "chat_template.jinja").write_text(tokenizer.chat_template, encoding="utf-8")
 
 
 def _load(path: Path, dtype: str, device: Any) -> Any:
@@ -271,9 +271,11 @@ def _require_same_reading(train: Train, path: Path, tokenizer: Any, documents: l
         if stored.chat_template != tokenizer.chat_template:
             raise ValueError("the stored tokenizer has another chat template than the run's: the base's must be kept")
         return stored
-    dialogues = [turns_of(text) for text in documents]
-    for turns, trained in zip(dialogues, template.encode(tokenizer, dialogues), strict=True):
-        if stored.apply_chat_template(messages(turns))["input_ids"] != list(trained.ids):
+    form, spoken = template, [turns_of(text) for text in documents]
+    if not dialogues.in_the_papers_form(train):  # whose template takes names of control tokens out itself
+        form, spoken = chat, [chat.cleaned(tokenizer, turns) for turns in spoken]
+    for turns, trained in zip(spoken, form.lay(tokenizer, spoken), strict=True):
+        if stored.apply_chat_template(messages(turns))["input_ids"] != list(trained.encoded.ids):
             raise ValueError(
                 f"the chat template gives other ids than training had with this tokenizer ({type(stored).__name__}), "
                 f"for the dialogue that begins {turns[0].instruction[:40]!r}"

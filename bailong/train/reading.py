@@ -13,9 +13,9 @@ from typing import Any
 
 from transformers import AutoTokenizer
 
-from bailong.tokenizer import unused
+from bailong.tokenizer import chat_template, unused
 from bailong.tokenizer.folder import FILES, MODEL, encode_documents
-from bailong.tokenizer.own import PROSE, TEMPLATE, TEMPLATES
+from bailong.tokenizer.own import PROSE
 from bailong.train.settings import Train
 
 #: lines on which tokenizers that look alike tend to differ
@@ -39,10 +39,10 @@ def _copy(settings: Train, tokenizer: Any, to: Path) -> None:
         for name in (*FILES, MODEL):  # so that the model can be extended and trained on in turn
             if (source / name).exists():
                 shutil.copyfile(source / name, to / name)
-        if (source / TEMPLATE).exists():
-            shutil.copyfile(source / TEMPLATE, to / TEMPLATE)
-        if (source / TEMPLATES).exists():
-            shutil.copytree(source / TEMPLATES, to / TEMPLATES, dirs_exist_ok=True)
+        if (source / chat_template.FILE).exists():
+            shutil.copyfile(source / chat_template.FILE, to / chat_template.FILE)
+        if (source / chat_template.FOLDER).exists():
+            shutil.copytree(source / chat_template.FOLDER, to / chat_template.FOLDER, dirs_exist_ok=True)
         return
     tokenizer.save_pretrained(to)
     if (source / MODEL).exists():

@@ -22,6 +22,10 @@ ODD = (
 )
 
 
+def encode(tokenizer, dialogues):
+    return [laid.encoded for laid in template.lay(tokenizer, dialogues)]
+
+
 @pytest.fixture(scope="module", params=["base", "extended", "llama2", "stored"])
 def tokenizer(request, bench, tmp_path_factory):
     """Our own tokenizers, Llama 2's, and one that transformers has read back from an exported folder."""
@@ -42,7 +46,7 @@ def test_the_chat_template_gives_the_ids_of_training(tokenizer):
     tokenizer.chat_template = template.JINJA
     assert len(DIALOGUES) == 120
     for turns in [*DIALOGUES, ODD]:
-        (encoded,) = template.encode(tokenizer, [turns])
+        (encoded,) = encode(tokenizer, [turns])
         given = tokenizer.apply_chat_template(
             messages(turns), tokenize=True, return_dict=True, return_assistant_tokens_mask=True
         )
@@ -53,14 +57,14 @@ def test_the_chat_template_gives_the_ids_of_training(tokenizer):
 
 
 def test_a_dialogue_has_one_bos_and_an_eos_after_every_turn(tokenizer):
-    for turns, encoded in zip(DIALOGUES, template.encode(tokenizer, DIALOGUES), strict=True):
+    for turns, encoded in zip(DIALOGUES, encode(tokenizer, DIALOGUES), strict=True):
         ids = encoded.ids.tolist()
         assert ids.count(tokenizer.bos_token_id) == 1 and ids[0] == tokenizer.bos_token_id
         assert ids.count(tokenizer.eos_token_id) == 2 * len(turns) and ids[-1] == tokenizer.eos_token_id
 
 
 def test_only_outputs_and_the_eos_behind_them_are_trained_on(tokenizer):
-    for turns, encoded in zip(DIALOGUES, template.encode(tokenizer, DIALOGUES), strict=True):
+    for turns, encoded in zip(DIALOGUES, encode(tokenizer, DIALOGUES), strict=True):
         runs, current = [], []
         for i, trained in zip(encoded.ids.tolist(), encoded.trained.tolist(), strict=True):
             if trained:
@@ -75,7 +79,7 @@ def test_only_outputs_and_the_eos_behind_them_are_trained_on(tokenizer):
 
 
 def test_the_prompt_of_a_turn_is_the_beginning_of_the_dialogue(tokenizer):
-    for turns, encoded in zip(DIALOGUES, template.encode(tokenizer, DIALOGUES), strict=True):
+    for turns, encoded in zip(DIALOGUES, encode(tokenizer, DIALOGUES), strict=True):
         ids = encoded.ids.tolist()
         for n in range(1, len(turns) + 1):
             prompt = template.prompt_ids(
@@ -86,7 +90,7 @@ def test_the_prompt_of_a_turn_is_the_beginning_of_the_dialogue(tokenizer):
 
 
 def test_control_tokens_in_a_text_end_no_turn(tokenizer):
-    (encoded,) = template.encode(tokenizer, [ODD])
+    (encoded,) = encode(tokenizer, [ODD])
     ids = encoded.ids.tolist()
     assert ids.count(tokenizer.bos_token_id) == 1
     assert ids.count(tokenizer.eos_token_id) == 2 * len(ODD)
@@ -96,7 +100,7 @@ def test_one_token_for_both_ends_is_refused(bench):
     tokenizer = load_tokenizer(bench / "tokenizers" / "base")
     tokenizer.bos_token = tokenizer.eos_token
     with pytest.raises(ValueError, match="one token, </s>, as bos_token and eos_token"):
-        template.encode(tokenizer, DIALOGUES[:1])
+        encode(tokenizer, DIALOGUES[:1])
 
 
 def test_a_system_message_opens_the_first_instruction(tokenizer):

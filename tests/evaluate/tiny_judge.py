@@ -41,9 +41,9 @@ def build(folder: Path, tokenizer: Path, steps: int = 120) -> Path:
     optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3)
     rates = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
     for _ in range(steps):
-        (encoded,) = template.encode(words, [(_example(generator, texts),)])
-        inputs = torch.tensor(encoded.ids)[None]
-        labels = inputs.masked_fill(~torch.tensor(encoded.trained)[None], -100)
+        (laid,) = template.lay(words, [(_example(generator, texts),)])
+        inputs = torch.tensor(laid.encoded.ids)[None]
+        labels = inputs.masked_fill(~torch.tensor(laid.encoded.trained)[None], -100)
         loss = model(input_ids=inputs, labels=labels).loss
         optimizer.zero_grad()
         loss.backward()

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from bailong.data.sources import share
 from bailong.data.turns import paragraph_digest
 from bailong.evaluate.benchmark.columns import Columns
 from bailong.evaluate.benchmark.item import Item, item_of
@@ -25,6 +26,7 @@ def questions(benchmark: Benchmark, rows: list[Row]) -> Iterator[Item]:
     if unfolded := [question for row in rows for question in documents(row)]:
         benchmark, rows = dataclasses.replace(benchmark, columns={}), unfolded
     needed = ("context", "question", "answers")
+    rows = _of_articles(benchmark, rows)
     columns = Columns(benchmark, rows, ("id", "title", *needed), needed)
     prompt = Preface(benchmark)
     for number, row in enumerate(rows, 1):
@@ -46,6 +48,20 @@ def questions(benchmark: Benchmark, rows: list[Row]) -> Iterator[Item]:
             paragraph=paragraph_digest(passage),
             meta={"question": question, "title": columns.text(row, "title")},
         )
+
+
+def _of_articles(benchmark: Benchmark, rows: list[Row]) -> list[Row]:
+    """The questions about a part of the articles, if only a part is wanted."""
+    if not benchmark.articles:
+        return rows
+    name = benchmark.columns.get("title", "title")
+    if not all(row.get(name) for row in rows):
+        raise ValueError(
+            f"evaluation.{benchmark.name}.articles is not accepted: {benchmark.path} has questions without a title "
+            f"({name}), so it is not known which article they are about"
+        )
+    first, last = benchmark.articles
+    return [row for row in rows if first <= share(str(row[name]), "article") < last]
 
 
 def documents(row: Row) -> Iterator[Row]:

@@ -26,6 +26,8 @@ class Benchmark:
     questions, and `answer_language` the one that answers must be in: null is the same, `any` leaves it free. `metric`
     is one of METRICS; `template` names the judge's template for it (`by_turns`: the multi-turn one for items of several
     turns). `limit` items are drawn with `seed`; `expected` is the size of the whole, for plans without data.
+    Of questions about passages `articles` chooses a part of the articles by their titles' hashes, as the step of
+    bailong-prepare does ([0.8, 1.0]: those that `articles: {last: 0.8}` leaves out of training).
     `max_context` keeps that many characters of a passage, `max_new_tokens` bounds an answer. `paper` is its column of
     Table 6, if it has one.
 
@@ -51,6 +53,7 @@ class Benchmark:
     expected: int | None = None
     max_new_tokens: int | None = None
     max_context: int | None = None
+    articles: list[float] = field(default_factory=list)
     old_language: bool = False
     paper: str | None = None
     shots: int = 5
@@ -68,6 +71,11 @@ class Benchmark:
         accepted = f"a label of a language (tr, zh-Hant, ...), {ANY}, or null for evaluation.{self.name}.language"
         require(known, f"{where}.answer_language", wanted, accepted)
         require(self.limit is None or self.limit > 0, f"{where}.limit", self.limit, "above 0, or null")
+        part = self.articles
+        known = not part or (len(part) == 2 and 0 <= part[0] < part[1] <= 1)
+        require(known, f"{where}.articles", part, "two numbers in [0, 1], the first below the second, or none")
+        passages = self.shape in ("squad", "fgc")
+        require(not part or passages, f"{where}.articles", part, f"none: shape={self.shape} has no articles")
         require(self.shots >= 0, f"{where}.shots", self.shots, "0 or above")
         chosen = self.metric == "likelihood", self.shape == "multiple_choice"
         require(

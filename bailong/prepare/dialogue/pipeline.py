@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 #: raised whenever the same records are read otherwise; by shape, where only some of them are
 VERSION = 1
 VERSIONS = {
-    "sharegpt": 3,
+    "sharegpt": 4,
     "alpaca": 3,
     "moss": 3,
     "dialogue": 2,
     "gsm8k": 2,
 }  # what stands beside a text, and how it is joined
 #: steps that take questions as they are
-BEFORE_ANSWERS = ("sample", "convert")
+BEFORE_ANSWERS = ("articles", "sample", "convert")
 
 
 class Asker:
@@ -139,6 +139,7 @@ def steps_of(settings: Prepare, source: Source, name: str) -> list[DialogueStep]
     """The steps that a source names, in its order, with its own knobs over those of the settings."""
     every: dict[str, DialogueStep] = {
         "convert": ConvertDialogues(**dataclasses.asdict(settings.convert)),
+        "articles": settings.dialogue.articles,
         "sample": settings.dialogue.sample,
         "instances": settings.dialogue.instances,
         "translate": settings.dialogue.translate,
@@ -155,8 +156,10 @@ def steps_of(settings: Prepare, source: Source, name: str) -> list[DialogueStep]
                 f"data.sources[{name}].steps needs instances, before it at most {' and '.join(BEFORE_ANSWERS)}: "
                 "kind=squad gives questions, which have no outputs yet"
             )
-    elif "instances" in labels:
-        raise ValueError(f"data.sources[{name}].steps.instances needs questions: kind=squad, not {source.kind}")
+        if "articles" in labels[labels.index("instances") :]:
+            raise ValueError(f"data.sources[{name}].steps.articles needs questions: put it before instances")
+    elif wants := next((label for label in ("instances", "articles") if label in labels), None):
+        raise ValueError(f"data.sources[{name}].steps.{wants} needs questions: kind=squad, not {source.kind}")
     return steps
 
 
@@ -240,7 +243,7 @@ def read(line: SourceSteps, flow: DialogueFlow, quarantine: Callable[[dict[str, 
     bad = 0
     for file, found in _records(source):
         results = [found] if isinstance(found, Bad) else shapes.read(
-            source.kind, found.value, f"{line.name}-{found.row}", source.language
+            source.kind, shapes.renamed(found.value, source.columns), f"{line.name}-{found.row}", source.language
         )  # fmt: skip
         for result in results:
             if isinstance(result, Bad | shapes.Unfit):
@@ -309,6 +312,8 @@ def _identity(settings: Prepare, source: Source, steps: list[DialogueStep], cach
         "duplicates": settings.dialogue.duplicates,
         "steps": [step.name for step in steps],
     }
+    if source.columns:
+        facts["columns"] = dict(source.columns)
     for step in steps:
         facts |= {f"{step.name}.{knob}": value for knob, value in dataclasses.asdict(step).items()}
         facts |= {f"{step.name} (version)": step.version}

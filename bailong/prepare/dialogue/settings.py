@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from bailong.prepare.dialogue.articles import Articles
 from bailong.prepare.dialogue.concatenate import Concatenate
 from bailong.prepare.dialogue.instances import Instances
 from bailong.prepare.dialogue.sample import Sample
@@ -17,6 +18,7 @@ class Dialogues:
     an earlier one, and questions and single turns before they are paid for or joined.
     """
 
+    articles: Articles = field(default_factory=Articles)
     sample: Sample = field(default_factory=Sample)
     instances: Instances = field(default_factory=Instances)
     translate: Translate = field(default_factory=Translate)

@@ -1,7 +1,7 @@
 """The shapes in which dialogues come, each read into `Dialogue`, or `PassageQuestion` where there is no output yet.
 
 `sharegpt`   {"conversations": [{"from": "human", "value": ".."}, {"from": "gpt", "value": ".."}, ..]}; also
-             `conversation`, `messages` or `items`, and `role` with `content`
+             `conversation`, `messages` or `items`, and `role` with `content`; or a list of texts, the user's first
 `alpaca`     {"instruction": "..", "input": "..", "output": ".."}, also shibing624/medical
 `moss`       {"conversation": [{"human": "..", "assistant": ".."}]}, or the original {"chat": {"turn_1": {..}}}
 `squad`      SQuAD's nesting, whole (DRCD) or a row of it, flat or nested; and FGC's DTEXT, QUESTIONS, QTEXT, ANSWER
@@ -16,7 +16,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from bailong.data.turns import Dialogue, Turn, serialised
@@ -39,7 +39,8 @@ from bailong.prepare.dialogue.messages import (
 
 @dataclass(frozen=True)
 class PassageQuestion:
-    """A passage and a question about it, which `instances` makes into a dialogue. `answers` are those of the data."""
+    """A passage and a question about it, which `instances` makes into a dialogue. `answers` are those of the data, and
+    `article` is the title of what the passage is from."""
 
     id: str
     paragraph: str
@@ -47,6 +48,7 @@ class PassageQuestion:
     answers: tuple[str, ...] = ()
     category: str = ""
     language: str = ""
+    article: str = ""
 
 
 Piece = Dialogue | PassageQuestion
@@ -84,6 +86,15 @@ def read(shape: str, value: dict[str, Any], name: str, language: str) -> Iterato
         yield error
 
 
+def renamed(value: Any, columns: dict[str, str]) -> Any:
+    """A record whose fields have the names of its shape (`data.sources[].columns`): `{instruction: inputs}`."""
+    if not columns or not isinstance(value, dict):
+        return value
+    given = {str(name).strip().lower(): content for name, content in value.items()}
+    taken = {wanted: given.pop(name.strip().lower(), None) for wanted, name in columns.items()}
+    return given | {wanted: content for wanted, content in taken.items() if content is not None}
+
+
 def key(piece: Piece) -> str:
     """The content of a piece, by which duplicates are told and choices are made."""
     if isinstance(piece, Dialogue):
@@ -113,7 +124,10 @@ def _sharegpt(value: dict[str, Any]) -> Drafts:
         parts = [bare | ({"messages": part} if isinstance(part, list) else folded(part)) for part in several]
         yield from _each(parts, _sharegpt)
         return
-    messages = [of_chat(message) for message in as_list(found)]
+    if found and all(isinstance(message, str) for message in as_list(found)):  # LIMA's: texts alone, the user's first
+        messages = [said({}, PAIR[place % 2], text) for place, text in enumerate(found)]
+    else:
+        messages = [of_chat(message) for message in as_list(found)]
     made, left_out = dialogue(value, messages)
     others = [value.get(key) for key in _BESIDE] + [each for each in there if each is not found]
     texts = {message.text.strip() for message in messages}
@@ -226,9 +240,9 @@ def _squad(value: Any, title: str = "") -> Drafts:
     elif "dtext" in value:
         yield from _each(value.get("questions"), lambda asked: _fgc(value, asked))
     elif "qas" in value:
-        yield from _each(value["qas"], lambda asked: _asked(asked, value.get("context")))
+        yield from _each(value["qas"], lambda asked: _asked(asked, value.get("context"), title))
     else:
-        yield from _asked(value, value.get("context"))
+        yield from _asked(value, value.get("context"), title)
 
 
 def _each(parts: Any, read_one: Callable[[Any], Drafts]) -> Drafts:
@@ -240,13 +254,13 @@ def _each(parts: Any, read_one: Callable[[Any], Drafts]) -> Drafts:
             yield error
 
 
-def _asked(asked: Any, paragraph: Any) -> Drafts:
+def _asked(asked: Any, paragraph: Any, title: str) -> Drafts:
     asked = folded(asked)
     answers = asked.get("answers") or []
     if isinstance(answers, dict):  # the Hub's object of lists
         answers = answers.get("text")
     texts = [a.get("text") if isinstance(a, dict) else a for a in as_list(answers)]
-    yield _question(name_of(asked), paragraph, first(asked, "question"), texts)
+    yield _question(name_of(asked), paragraph, first(asked, "question"), texts, title)
 
 
 def _fgc(document: dict[str, Any], asked: Any) -> Drafts:
@@ -254,7 +268,8 @@ def _fgc(document: dict[str, Any], asked: Any) -> Drafts:
     answers = asked.get("answer")
     found = answers if isinstance(answers, list) else [answers]
     texts = [folded(a).get("atext") or folded(a).get("text") if isinstance(a, dict) else a for a in found]
-    yield _question(name_of(asked), document["dtext"], first(asked, "qtext"), texts)
+    title = str(document.get("did") or "")
+    yield _question(name_of(asked), document["dtext"], first(asked, "qtext"), texts, title)
 
 
 READERS: dict[str, Callable[[dict[str, Any]], Drafts]] = {
@@ -267,13 +282,15 @@ READERS: dict[str, Callable[[dict[str, Any]], Drafts]] = {
 }
 
 
-def _question(name: str, paragraph: Any, question: Any, answers: list[Any]) -> tuple[PassageQuestion, Counter[str]]:
+def _question(
+    name: str, paragraph: Any, question: Any, answers: list[Any], article: str
+) -> tuple[PassageQuestion, Counter[str]]:
     if not isinstance(paragraph, str) or not isinstance(question, str):
         raise Unfit("missing_field")
     if not paragraph.strip() or not question.strip():
         raise Unfit("empty_turn")
     texts = tuple(dict.fromkeys(a for a in answers if isinstance(a, str) and a.strip()))
-    return PassageQuestion(name, paragraph, question, texts), Counter()
+    return PassageQuestion(name, paragraph, question, texts, article=article), Counter()
 
 
 def _finished(piece: Piece, name: str, language: str) -> Piece:
@@ -287,4 +304,4 @@ def _finished(piece: Piece, name: str, language: str) -> Piece:
     facts = {"id": piece.id or name, "category": piece.category, "language": own}
     if isinstance(piece, Dialogue):
         return Dialogue(turns=piece.turns, paragraph=piece.paragraph, **facts)
-    return PassageQuestion(paragraph=piece.paragraph, question=piece.question, answers=piece.answers, **facts)
+    return replace(piece, **facts)

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bailong.train.stage.base import Stage
 
 if TYPE_CHECKING:
+    from bailong.data.chat import Laid
     from bailong.data.tokens import Encoded
+
+#: the form of equation 8, which needs nothing of a base but its two markers
+PAPER = "bailong"
+#: the chat template of the base's own folder
+OWN = "base"
 
 
 @dataclass
@@ -19,10 +25,13 @@ class Sft(Stage):
     `batch_size` counts dialogues. `packing` is `rows` (the dialogues of a step share rows of `context` tokens, each
     attending to itself alone) or `truncate` (a row each, padded); both learn the same. Dialogues of more than `context`
     tokens are truncated (section 4.3), but never to a sample without a target: see `truncated`.
+    `template` is the form of a dialogue: `bailong` (equation 8), `base` (the chat template of the base), one of a
+    family by name (`chatml`, `llama3`, `mistral`), or a file of one (`.jinja`). It goes with the exported model.
     """
 
     name: str = "sft"
     packing: str = "rows"
+    template: str = PAPER
 
     dialogues: ClassVar[bool] = True
     packings: ClassVar[tuple[str, ...]] = ("rows", "truncate")
@@ -32,6 +41,7 @@ class Sft(Stage):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require(self.context > 1, "context", "above 1: a token is predicted from one before it")
+        self.require(bool(self.template), "template", "bailong, base, chatml, llama3, mistral, or a file in .jinja")
 
     def markers(self, bos: int | None, eos: int) -> list[int]:
         """None: text that was packed for pre-training is never taken for dialogues."""
@@ -39,24 +49,30 @@ class Sft(Stage):
 
     def encode(self, tokenizer: Any, texts: list[str]) -> list[Encoded]:
         """Dialogues, as `bailong.data.turns.serialised` writes them, with the mask of equation 9."""
-        from bailong.data import template
+        import numpy as np
+
+        from bailong.data import chat, template
         from bailong.data.turns import turns_of
         from bailong.tokenizer.folder import text_bytes
 
         sizes = text_bytes(tokenizer)
-        whole = template.encode(tokenizer, [turns_of(text) for text in texts])
+        form = template if self.template == PAPER else chat
+        markers = [] if self.template == PAPER else tokenizer.all_special_ids
 
-        def cut(one: Encoded, text: str) -> Encoded:
-            closes = [place for place, i in enumerate(one.ids) if i == tokenizer.eos_token_id]
-            each = sizes(one.ids)
-            if "▁" in text:  # counted as the space that has its id: one byte of three
-                each = each + 2 * template.typed_marks(tokenizer, turns_of(text))
-            return truncated(one, self.context, each, [1, *(place + 1 for place in closes[1::2])])
+        def cut(one: Laid) -> Encoded:
+            each = sizes(one.encoded.ids)
+            if "▁" in one.written:  # counted as the space that has its id: one byte of three
+                each = each + 2 * chat.typed_marks(tokenizer, one.written)
+            each[np.isin(one.encoded.ids, markers)] = 0
+            return truncated(one.encoded, self.context, each, one.opens, one.texts)
 
-        return [one if len(one.ids) <= self.context else cut(one, text) for one, text in zip(whole, texts, strict=True)]
+        laid = form.lay(tokenizer, [turns_of(text) for text in texts])
+        return [one.encoded if len(one.encoded.ids) <= self.context else cut(one) for one in laid]
 
 
-def truncated(dialogue: Encoded, most: int, sizes: Any, opens: Sequence[int] = ()) -> Encoded:
+def truncated(
+    dialogue: Encoded, most: int, sizes: Any, opens: Sequence[int] = (1,), texts: Sequence[int] = (1,)
+) -> Encoded:
     """The dialogue in at most `most` tokens.
 
     Its beginning is kept, and an instruction at the end whose output was cut away goes too: nothing would be learned
@@ -66,7 +82,10 @@ def truncated(dialogue: Encoded, most: int, sizes: Any, opens: Sequence[int] = (
 
     Args:
         sizes: [N] UTF-8 bytes of the text that each token stands for.
-        opens: the places where instructions open.
+        opens: where turns open. texts: where the instruction of each begins.
+
+    Raises:
+        ValueError: what stands around a question leaves no room for it.
     """
     import numpy as np
 
@@ -81,10 +100,21 @@ def truncated(dialogue: Encoded, most: int, sizes: Any, opens: Sequence[int] = (
         begin = int(np.argmax(trained))
         length = int(np.argmin(np.append(trained[begin:], False)))
         output = min(length, most // 2)
-        first = begin - (most - output - 1)
-        # Whose turn it is follows from the position: an earlier turn is kept whole or not at all.
-        whole = [place for place in opens if first <= place < begin]
-        chosen = np.r_[0, min(whole, default=first) : begin + output]
+        head, room = opens[0], most - output - opens[0]
+        # Whose turn it is follows from what stands around it: an earlier turn is kept whole or not at all.
+        whole = [place for place in opens if begin - room <= place < begin]
+        if whole:
+            around, first = [], min(whole)
+        else:
+            last = max(turn for turn, place in enumerate(opens) if place < begin)
+            around = list(range(opens[last], texts[last]))
+            first = begin - (room - len(around))
+        if first > begin:
+            raise ValueError(
+                f"stage.context={most} is not accepted: what the chat template writes around a question takes "
+                f"{head + len(around)} tokens, and half of the context is kept for the output"
+            )
+        chosen = np.r_[0:head, np.asarray(around, dtype=np.int64), first : begin + output]
     left_out = trained.copy()
     left_out[chosen] = False
     return dialogue._replace(
