@@ -74,7 +74,7 @@ class Check:
 class Comparison:
     """What the report shows. `baseline` is None when no run has it; `horizon` is the tokens that every finished
     run reaches; `differing` maps a settings key to its values per choice; `texts` names what was evaluated beside the
-    held-out text, and says whether it is in the old language. Where tokenizers differ everything that is told in tokens
+    held-out text, and says whether it is in the old language; `pair` is what runs that belong together agree in. Where tokenizers differ everything that is told in tokens
     is in bytes of text (`unit`)."""
 
     by: list[str]
@@ -89,6 +89,7 @@ class Comparison:
     tokens_to_baseline: dict[str, float | None] = field(default_factory=dict)
     texts: dict[str, bool] = field(default_factory=dict)
     unit: str = "tokens"
+    pair: Pair | None = None
 
     @property
     def label(self) -> str:
@@ -156,7 +157,7 @@ def compare_runs(
     asked = base.name if base else ", ".join(values)
     comparison = Comparison(keys, asked, runs, choices, base, float(min(ends, default=0.0)), differing)
     comparison.texts, comparison.unit = texts.names(runs.runs), unit
-    pair = _pair_key(differing, asked_for)
+    comparison.pair = pair = _pair_key(differing, asked_for)
     _fill(comparison, pair)
     comparison.checks = list(_checks(comparison, pair))
     return comparison

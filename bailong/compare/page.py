@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from bailong.compare import curves, facts, forest, reproduce, statements, table
+from bailong.compare import curves, factors, facts, forest, reproduce, statements, table
 from bailong.compare.comparison import METRICS, Choice, Comparison
 from bailong.compare.curves import Panel, Style
 from bailong.compare.runs import RunRecord
@@ -143,7 +143,7 @@ def _warnings(comparison: Comparison) -> str:
 
 
 def _findings(comparison: Comparison) -> str:
-    told = statements.findings(comparison)
+    told = (*statements.findings(comparison), *factors.findings(comparison))
     return "".join(elements.finding(Html(f"<b>{visible(name)}</b> {visible(text)}")) for name, text in told)
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bailong.compare import statements, texts
+from bailong.compare import factors, statements, texts
 from bailong.compare.comparison import METRICS, Choice, Comparison, choice_of, measure
 from bailong.compare.runs import STATUSES, RunRecord
 from bailong.compare.statements import Contrast
@@ -163,7 +163,7 @@ def show(comparison: Comparison, console: Console) -> None:
             console.print()
     if comparison.baseline is None and comparison.choices:
         console.print(Text(no_baseline(comparison), "yellow"))
-    for name, text in statements.findings(comparison):
+    for name, text in (*statements.findings(comparison), *factors.findings(comparison)):
         console.print(Text.assemble((name, "bold"), " ", text))
     for run in comparison.runs.runs:
         if run.reason:

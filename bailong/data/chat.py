@@ -127,9 +127,7 @@ def _opened(whole: str, places: list[_Place]) -> list[_Place]:
     return [place._replace(opens=place.text) for place in places]
 
 
-def _laid(
-    turns: Sequence[Turn], text: str, places: Sequence[_Place], encoding: Any, special: dict[int, str]
-) -> Laid:
+def _laid(turns: Sequence[Turn], text: str, places: Sequence[_Place], encoding: Any, special: dict[int, str]) -> Laid:
     ids, starts = np.asarray(encoding.ids, dtype=np.int64), [start for start, _ in encoding.offsets]
     closing = np.isin(ids, list(special))
     trained = np.zeros(len(ids), dtype=bool)

@@ -96,7 +96,10 @@ def test_bytes_are_those_of_what_is_learned(tokenizer):
 
 
 def test_what_is_too_long_keeps_what_opens_the_dialogue_and_the_words_around_its_last_question(tokenizer):
-    turns = (Turn("很久以前的問題" * 20, "以前的回答" * 20, trained=False), Turn("段落" * 200 + "最後問什麼?", "答案。"))
+    turns = (
+        Turn("很久以前的問題" * 20, "以前的回答" * 20, trained=False),
+        Turn("段落" * 200 + "最後問什麼?", "答案。"),
+    )
     (laid,) = chat.lay(tokenizer, [turns])
     cut = truncated(laid.encoded, 120, text_bytes(tokenizer)(laid.encoded.ids), laid.opens, laid.texts)
     assert len(cut.ids) <= 120
@@ -132,7 +135,10 @@ def test_a_context_that_the_template_fills_is_refused(bench):
     [
         ("{% for m in messages %}{{ m.content }}\n{% endfor %}", "no special token"),
         # a beginning is written otherwise once the dialogue goes on
-        ("{% for m in messages %}{{ m.content if loop.last else '...' }}{{ eos_token }}{% endfor %}", "otherwise than its"),
+        (
+            "{% for m in messages %}{{ m.content if loop.last else '...' }}{{ eos_token }}{% endfor %}",
+            "otherwise than its",
+        ),
         ("{% for m in messages %}{{ m.content | upper }}{{ eos_token }}{% endfor %}", "otherwise than its beginning"),
         ("{{ raise_exception('only tools') }}", "cannot write a dialogue: only tools"),
         ("{% for m in %}", "cannot write a dialogue"),

@@ -29,6 +29,8 @@ class Instances(DialogueStep):
             depends on its hash and `seed`.
         language: of the templates; null: the source's. There are Chinese, English and Turkish ones.
         answers: `api`, as the paper; `gold` takes the first answer of the data, mostly a few words, and asks nobody.
+        questions: with `gold`, at most so many neighbours about one passage make a dialogue, which has it once: the
+            others are turns of the question alone.
         temperature, max_tokens: of the API. The paper does not give them.
     """
 
@@ -38,6 +40,7 @@ class Instances(DialogueStep):
     max_tokens: int = 512
     seed: int = 0
     language: str | None = None
+    questions: int = 1
 
     name: ClassVar[str] = "instances"
     #: what stands in the templates decides
@@ -47,6 +50,8 @@ class Instances(DialogueStep):
         self.one_of("answers", ("api", "gold"))
         self.require(self.temperature >= 0, "temperature", "0 or above")
         self.require(self.max_tokens > 0, "max_tokens", "above 0")
+        self.require(self.questions > 0, "questions", "above 0")
+        self.require(self.questions == 1 or not self.asks(), "questions", "1: an API is asked each question by itself")
 
     def of_language(self, language: str) -> Instances:
         return self if self.language is not None else replace(self, language=language)
@@ -59,26 +64,43 @@ class Instances(DialogueStep):
 
     def run(self, pieces: Iterator[Piece], context: Context) -> Iterator[Piece]:
         templates = wording.parts(self._text())
+        if self.answers == "gold":
+            yield from self._gold(pieces, templates, context)
+            return
         for batch in batches(pieces):
             questions = [piece for piece in batch if isinstance(piece, PassageQuestion)]
             assert len(questions) == len(batch), "pieces that are dialogues already"
-            instructions = [
-                fill(
-                    templates[rank(asked, self.seed) % len(templates)],
-                    {"paragraph": asked.paragraph.strip(), "question": asked.question.strip()},
-                )
-                for asked in questions
-            ]
+            instructions = [self._instruction(asked, templates) for asked in questions]
             yield from self._answered(questions, instructions, context)
 
+    def _instruction(self, asked: PassageQuestion, templates: list[str]) -> str:
+        values = {"paragraph": asked.paragraph.strip(), "question": asked.question.strip()}
+        return fill(templates[rank(asked, self.seed) % len(templates)], values)
+
+    def _gold(self, pieces: Iterator[Piece], templates: list[str], context: Context) -> Iterator[Piece]:
+        """Dialogues of the data's own answers."""
+        group: list[PassageQuestion] = []
+        for piece in pieces:
+            assert isinstance(piece, PassageQuestion), "pieces that are dialogues already"
+            if not piece.answers:
+                context.flow.drop("no_answer", piece)
+                continue
+            if group and (len(group) == self.questions or group[0].paragraph != piece.paragraph):
+                yield self._together(group, templates, context)
+                group = []
+            group.append(piece)
+        if group:
+            yield self._together(group, templates, context)
+
+    def _together(self, group: list[PassageQuestion], templates: list[str], context: Context) -> Dialogue:
+        """One dialogue about their passage."""
+        first, *others = group
+        made = _made(first, self._instruction(first, templates), first.answers[0])
+        context.flow.joined += len(others)
+        turns = (*made.turns, *(Turn(asked.question.strip(), asked.answers[0]) for asked in others))
+        return replace(made, id="+".join(asked.id for asked in group), turns=turns)
+
     def _answered(self, questions: list[PassageQuestion], instructions: list[str], context: Context) -> Iterator[Piece]:
-        if self.answers == "gold":
-            for asked, instruction in zip(questions, instructions, strict=True):
-                if asked.answers:
-                    yield _made(asked, instruction, asked.answers[0])
-                else:
-                    context.flow.drop("no_answer", asked)
-            return
         replies = context.ask([self._call(instruction) for instruction in instructions], EXPECTED)
         for asked, instruction, reply in zip(questions, instructions, replies, strict=True):
             if reply is None:  # a plan
