@@ -74,8 +74,8 @@ class Check:
 class Comparison:
     """What the report shows. `baseline` is None when no run has it; `horizon` is the tokens that every finished
     run reaches; `differing` maps a settings key to its values per choice; `texts` names what was evaluated beside the
-    held-out text, and says whether it is in the old language; `pair` is what runs that belong together agree in. Where tokenizers differ everything that is told in tokens
-    is in bytes of text (`unit`)."""
+    held-out text, and says whether it is in the old language; `pair` tells what runs that belong together agree in.
+    Where tokenizers differ everything that is told in tokens is in bytes of text (`unit`)."""
 
     by: list[str]
     asked_baseline: str

@@ -1,8 +1,8 @@
 """Which of two settings matters more, where a sweep takes one step in each from a setting that both share.
 
 Rank 8 with alpha 32, 16 with 32, and 16 with 48 are no grid, and yet hold the question: one step in the rank, one in
-alpha, both from 16 with 32. Such three choices are a `Corner`. What a step does is a difference pair by pair, as against
-a baseline; which does more is the difference of the two, each taken by the sign of its mean.
+alpha, both from 16 with 32. Such three choices are a `Corner`. What a step does is a difference pair by pair, as
+against a baseline; which does more is the difference of the two, each taken by the sign of its mean.
 """
 
 from collections.abc import Iterator, Sequence

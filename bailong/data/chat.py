@@ -1,8 +1,8 @@
 """Dialogues through a chat template of anybody's: a base that has one is taught in the form in which it is asked.
 
 A template is a program that writes a string. Where a turn opens, where its output begins and with which token it ends
-is found by rendering a dialogue again up to each turn; a template that writes the beginning of a dialogue otherwise once
-it goes on (those that drop earlier reasoning) has no such places, and is refused.
+is found by rendering a dialogue again up to each turn; a template that writes the beginning of a dialogue otherwise
+once it goes on (those that drop earlier reasoning) has no such places, and is refused.
 """
 
 import re
@@ -116,8 +116,8 @@ def _places(tokenizer: Any, turns: Sequence[Turn]) -> tuple[str, list[_Place]]:
 
 
 def _opened(whole: str, places: list[_Place]) -> list[_Place]:
-    """The first turn opens behind what opens the dialogue, a system message; where that stands inside of the turn, turns
-    open with their instructions, so that either can follow it."""
+    """The first turn opens behind what opens the dialogue, a system message; where that stands inside of the turn,
+    turns open with their instructions, so that either can follow it."""
     if len(places) == 1:
         return [places[0]._replace(opens=places[0].text)]
     frame = whole[places[1].opens : places[1].text]

@@ -24,7 +24,7 @@ def sources_of(data: Data) -> list[Source]:
         )
     folder = Path(data.folder)
     kind = "dialogue" if data.kind == "dialogue" else "auto"
-    shares = [source.held_out for source in data.sources] or [None] * len(there)
+    shares = [source.held_out for source in data.sources] or [s.get("held_out") for s in there]
     return [
         Source(
             path=f"{folder}/documents/{s['name']}-*.jsonl.zst",

@@ -29,9 +29,10 @@ class Source(Knobs, group="data.sources[]"):
     of names, whatever stands between its columns), `revision` fixes a Hub dataset, `licence` is recorded with
     every document, `url` names the field that holds a document's address, `limit` stops reading after so many
     documents. `process: false` passes the text through every cleaning and deduplication step as it is (the
-    paper's RefinedWeb); `steps` overrides knobs of single steps, as in `{convert: {mode: "off"}}`. Of dialogues `columns`
-    says under which names a record has the fields of its kind (`{instruction: inputs, output: targets}`), and `held_out`
-    stands for that of `data` (1: a source that is evaluated on and never trained on; null: as the others).
+    paper's RefinedWeb); `steps` overrides knobs of single steps, as in `{convert: {mode: "off"}}`.
+    Of dialogues `columns` says under which names a record has the fields of its kind (`{instruction: inputs,
+    output: targets}`), and `held_out` stands for that of `data` (1: a source that is evaluated on and never trained on;
+    null: as the others).
     """
 
     path: str = MISSING

@@ -69,8 +69,9 @@ class Corpus:
 def split(data: Data) -> tuple[Iterator[tuple[int, str]], list[str], list[str]]:
     """Training documents as (source position, text), and the evaluation documents as `evaluation_parts` has them.
 
-    A document is held out if the hash of its text falls below `held_out`, in every source that has none of its own. The evaluation text
-    is the held-out documents of source `evaluate_on`, in the order of their hashes, up to `evaluation_bytes`.
+    A document is held out if the hash of its text falls below `held_out`, that of its source or else of all. The
+    evaluation text is the held-out documents of source `evaluate_on`, in the order of their hashes, up to
+    `evaluation_bytes`.
     """
     bodies = prepared.sources_of(data)
     below = [data.held_out if source.held_out is None else source.held_out for source in bodies]

@@ -117,6 +117,7 @@ class DialogueRecipe:
                     "language": line.language,
                     "licence": line.source.licence,
                     "shape": line.source.kind,
+                    "held_out": line.source.held_out,
                     "settings": {step.name: dataclasses.asdict(step) | step.facts() for step in line.steps},
                     "steps": [{"step": name, **flow.to_json()} for name, flow in flows[line.name]],
                     "api": staged[line.name].account if line.asks else None,

@@ -26,10 +26,11 @@ def cache(settings: Train) -> Path:
 
 def data_digest(settings: Train) -> str:
     """Hash of every source's text and of what is held out."""
-    parts = [sources.digest(source, cache(settings)) for source in prepared.sources_of(settings.data)]
     data = settings.data
+    bodies = prepared.sources_of(data)
+    parts = [sources.digest(source, cache(settings)) for source in bodies]
     ends = [data.bytes_at_ends] if data.bytes_at_ends else []
-    shares = [source.held_out for source in data.sources]
+    shares = [source.held_out for source in bodies]
     own = [shares] if any(share is not None for share in shares) else []
     return _sha256([*parts, data.held_out, data.evaluate_on, data.evaluation_bytes, *ends, *own])
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zstandard
 
 from bailong.data import sources, tokens
 from bailong.data.settings import Data, Source
@@ -36,6 +37,46 @@ def test_build_keeps_every_training_document_and_holds_out_the_rest(data, tmp_pa
     assert set(corpus.evaluation_documents) <= set(held_out)
     assert corpus.evaluation.text_bytes == sum(len(t.encode()) for t in corpus.evaluation_documents) <= 400
     assert corpus.training.ids.dtype == np.uint16
+
+
+def test_a_source_may_be_held_out_as_a_whole(tmp_path):
+    folder, said = tmp_path / "made", {"trained": 40, "unseen": 20}
+    (folder / "documents").mkdir(parents=True)
+    for name, count in said.items():
+        rows = [{"turns": [{"instruction": f"{name} {i}?", "output": f"{i}"}]} for i in range(count)]
+        with (folder / "documents" / f"{name}-00000.jsonl.zst").open("wb") as file:
+            file.write(zstandard.compress("".join(json.dumps(row) + "\n" for row in rows).encode()))
+    there = [{"name": name, "path": f"{name}.json", "language": "en", "held_out": None} for name in said]
+    there[1]["held_out"] = 1.0
+    (folder / "ledger.json").write_text(json.dumps({"sources": there}))
+    bare = Data(name="d", kind="dialogue", folder=str(folder), held_out=0.1, evaluate_on=1)
+    named = replace(
+        bare,
+        sources=[
+            Source(path="trained.json", kind="squad"),
+            Source(path="unseen.json", kind="squad", held_out=1.0),
+        ],
+    )
+    for data in (bare, named):  # as the folder says, or as the config does
+        training, evaluation, _ = tokens.split(data)
+        assert len(evaluation) == 20 and all("unseen" in text for text in evaluation)
+        trained = [*training]
+        assert {position for position, _ in trained} == {0} and 25 < len(trained) < 40
+    less = replace(named, sources=[named.sources[0], replace(named.sources[1], held_out=0.5)])
+    assert 3 < len(tokens.split(less)[1]) < 17
+
+
+@pytest.mark.parametrize(
+    ("knobs", "said"),
+    [
+        ({"path": "x.jsonl", "held_out": 0.5}, "text has data.held_out"),
+        ({"path": "x.jsonl", "columns": {"instruction": "q"}}, "no shape of dialogues"),
+        ({"path": "x.jsonl", "kind": "alpaca", "held_out": 1.5}, "in .0, 1."),
+    ],
+)
+def test_what_only_dialogues_have_is_refused_of_text(knobs, said):
+    with pytest.raises(ValueError, match=said):
+        Source(**knobs)
 
 
 def test_a_longer_evaluation_text_begins_with_the_other_one(data, tmp_path):

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bailong.data.sources import share
 from bailong.data.turns import paragraph_digest
 from bailong.evaluate.benchmark.item import Item
 from bailong.evaluate.benchmark.loader import SHAPES, digest, load, sample
@@ -54,6 +55,30 @@ def test_squad_documents_with_a_byte_order_mark(tmp_path):
     assert item.prompts[0].endswith("問題：台北在哪裡？")
     assert item.paragraph == paragraph_digest("台北市在 台灣北部。")
     assert item.meta == {"question": "台北在哪裡？", "title": "台北"}
+
+
+def test_a_part_of_the_articles_is_the_part_that_training_left_out(real_data):
+    from bailong.prepare.dialogue import shapes
+
+    path = real_data / "drcd" / "DRCD_dev.json"
+    knobs = {"name": "d", "path": str(path), "shape": "squad", "prompt": "reading_zh_hant", "metric": "extractive"}
+    unseen = {item.id for item in load(Benchmark(**knobs, articles=[0.8, 1.0]))}
+    rows = shapes.read("squad", json.loads(path.read_text(encoding="utf-8-sig")), "d", "zh-Hant")
+    trained = {row.piece.id for row in rows if share(row.piece.article, "article") < 0.8}
+    assert len(unseen) == 775 and len(trained) == 2_749 and not unseen & trained
+
+
+@pytest.mark.parametrize("part", [[0.5], [0.8, 0.2], [-0.1, 1.0], [0.0, 1.1], [0.1, 0.2, 0.3]])
+def test_a_part_that_is_none_is_refused(part):
+    with pytest.raises(ValueError, match="evaluation.d.articles"):
+        Benchmark(name="d", path="x", shape="squad", metric="extractive", articles=part)
+
+
+def test_articles_without_titles_are_refused(tmp_path):
+    (tmp_path / "x.jsonl").write_text('{"id": "1", "context": "文", "question": "問", "answers": ["答"]}\n')
+    knobs = {"name": "d", "path": str(tmp_path / "x.jsonl"), "shape": "squad", "prompt": "reading_zh_hant"}
+    with pytest.raises(ValueError, match="articles is not accepted: .*without a title"):
+        load(Benchmark(**knobs, metric="extractive", articles=[0.0, 0.5]))
 
 
 def test_documents_of_fgc_and_a_table_of_it(tmp_path):

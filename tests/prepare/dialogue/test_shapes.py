@@ -54,6 +54,35 @@ def test_every_shape_gives_the_same_dialogue(shape, value):
     assert turns(shape, value) == [("問", "答")]
 
 
+@pytest.mark.parametrize(
+    ("shape", "columns", "value"),
+    [
+        ("alpaca", {"instruction": "input", "output": "target"}, {"kind": "NLI", "input": "問", "target": "答"}),
+        ("alpaca", {"instruction": "inputs", "output": "targets"}, {"inputs": "問", "targets": "答", "id": "tur"}),
+        ("alpaca", {"instruction": "talimat", "input": "giriş", "output": "çıktı"},
+         {"talimat": "問", " giriş": "", " çıktı": "答"}),
+        ("sharegpt", {"conversations": "Dialog"}, {"dialog": [{"role": "user", "content": "問"},
+                                                               {"role": "assistant", "content": "答"}]}),
+    ],
+)  # fmt: skip
+def test_a_record_may_have_other_names_for_its_fields(shape, columns, value):
+    assert turns(shape, shapes.renamed(value, columns)) == [("問", "答")]
+    assert reason(shape, shapes.renamed(value, {**columns, [*columns][-1]: "elsewhere"})) == "missing_field"
+
+
+def test_texts_alone_are_turns_the_users_first():
+    assert turns("sharegpt", {"conversations": ["問", "答", "再問", "再答"]}) == [("問", "答"), ("再問", "再答")]
+    assert turns("sharegpt", {"conversations": ["問", "答", "沒有人回答"]}) == [("問", "答")]
+    assert reason("sharegpt", {"conversations": ["只有問題"]}) == "no_turns"
+
+
+def test_a_question_knows_the_article_it_is_about():
+    value = {"data": [{"title": "臺北", "paragraphs": [{"context": "文", "qas": [
+        {"id": "1", "question": "問", "answers": [{"text": "答"}]}]}]}]}  # fmt: skip
+    (found,) = read("squad", value)
+    assert found.piece == PassageQuestion("1", "文", "問", ("答",), language="zh-Hant", article="臺北")
+
+
 def test_alpaca_puts_the_input_below_the_instruction():
     assert turns("alpaca", {"instruction": "翻譯", "input": "cat", "output": "貓"}) == [("翻譯\ncat", "貓")]
 
@@ -87,7 +116,7 @@ def test_what_equation_8_has_no_place_for_is_left_out_and_counted():
         ("sharegpt", {"conversations": "a"}, "missing_field"),
         ("sharegpt", {"text": "a"}, "missing_field"),
         ("sharegpt", said(("human", 3), ("gpt", "b")), "not_text"),
-        ("sharegpt", {"conversations": ["a", "b"]}, "missing_field"),
+        ("sharegpt", {"conversations": ["a", 1]}, "missing_field"),
         ("alpaca", {"instruction": "a"}, "missing_field"),
         ("alpaca", {"instruction": "a", "output": ""}, "no_turns"),
         ("moss", {"chat": {"turn_1": {"Human": "a", "Commands": "Search(\"b\")", "MOSS": "c"}}}, "tool_use"),
@@ -251,7 +280,7 @@ SQUAD = {
 @pytest.mark.parametrize("value", [SQUAD, {"data": [SQUAD]}, {"data": SQUAD}, {"version": "1", "data": [SQUAD]}])
 def test_squad_is_read_at_any_level_and_one_bad_question_is_its_own_loss(value):
     first, bad, last = read("squad", value)
-    assert first.piece == PassageQuestion("1", "塔高十公尺。", "多高？", ("十公尺",), "", "zh-Hant")
+    assert first.piece == PassageQuestion("1", "塔高十公尺。", "多高？", ("十公尺",), "", "zh-Hant", "燈塔")
     assert str(bad) == "empty_turn" and last.piece.answers == ()
 
 

@@ -6,6 +6,7 @@ from bailong.api.client import Client
 from bailong.api.settings import Api
 from bailong.data.turns import Dialogue, Turn, paragraph_digest
 from bailong.prepare.dialogue import translate as translation
+from bailong.prepare.dialogue.articles import Articles
 from bailong.prepare.dialogue.books import DialogueFlow
 from bailong.prepare.dialogue.concatenate import Concatenate
 from bailong.prepare.dialogue.convert import ConvertDialogues
@@ -105,7 +106,7 @@ def test_sizes_can_be_drawn_and_several_turns_stay():
         (lambda: Instances(answers="golden"), "did you mean gold"),
         (lambda: Translate(numbers="al"), "did you mean all"),
         (lambda: Translate(max_tokens=0), "translate.max_tokens=0"),
-        (lambda: Translate(prompt="nowhere.txt").facts(), "one of instances.txt, translate.txt"),
+        (lambda: Translate(prompt="nowhere.txt").facts(), "one of instances.txt, reading.txt, translate.txt"),
         (lambda: Instances(templates="translate.txt").facts(), "must hold {paragraph} once"),
     ],
 )
@@ -257,3 +258,44 @@ def test_one_turn_that_fails_costs_its_dialogue():
         lambda body: "沒有" if "#### 6" in str(body["messages"][0]) else translated(body),
     )
     assert [d.id for d in made] == ["g2"] and flow.drops == {"no_sections": [1, 2]} and len(failures) == 1
+
+
+# --- articles, and the data's own answers ------------------------------------------------------------
+
+
+def asked(n, paragraph="段落", article="甲", answers=("答",)):
+    return PassageQuestion(f"q{n}", paragraph, f"第{n}問？", answers, article=article)
+
+
+def test_two_parts_of_the_articles_are_all_of_them_and_share_none():
+    pieces = [asked(n, article=f"條目{n % 40}") for n in range(200)] + [asked(200, article="")]
+    trained, flow, _ = run(Articles(last=0.8), pieces)
+    unseen, _, _ = run(Articles(first=0.8), pieces)
+    assert {piece.id for piece in trained} | {piece.id for piece in unseen} == {f"q{n}" for n in range(200)}
+    assert not {piece.article for piece in trained} & {piece.article for piece in unseen}
+    assert 20 < len({piece.article for piece in trained}) < 40
+    assert flow.drops["no_article"][0] == 1 and flow.drops["other_article"][0] == len(unseen)
+
+
+@pytest.mark.parametrize("knobs", [{"first": 1.0}, {"first": -0.1}, {"first": 0.5, "last": 0.5}, {"last": 1.1}])
+def test_a_part_without_articles_is_refused(knobs):
+    with pytest.raises(ValueError, match="dialogue.articles"):
+        Articles(**knobs)
+
+
+def test_questions_about_one_passage_share_it():
+    pieces = [asked(1), asked(2), asked(3, answers=()), asked(4), asked(5), asked(6, paragraph="別的段落")]
+    made, flow, _ = run(Instances(answers="gold", questions=3), pieces)
+    assert [dialogue.id for dialogue in made] == ["q1+q2+q4", "q5", "q6"]
+    first = made[0]
+    assert [turn.instruction for turn in first.turns[1:]] == ["第2問？", "第4問？"]
+    assert "段落" in first.turns[0].instruction and "第1問？" in first.turns[0].instruction
+    assert first.paragraph == paragraph_digest("段落") and made[2].paragraph == paragraph_digest("別的段落")
+    assert flow.joined == 2 and flow.drops["no_answer"][0] == 1
+    alone, _, _ = run(Instances(answers="gold"), pieces)
+    assert [len(dialogue.turns) for dialogue in alone] == [1] * 5
+
+
+def test_an_api_is_asked_each_question_by_itself():
+    with pytest.raises(ValueError, match="questions=2 is not accepted"):
+        Instances(questions=2)
