@@ -1,7 +1,8 @@
 """Tables as text: CSV and TSV with a row of names first. A row that is broken costs itself."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from bailong.reader.record import HEAD, Bad, Fields, Item
 from bailong.reader.stream import BLOCK, Input, Line, head, lines, only_carriages
@@ -32,11 +33,42 @@ class Rows:
             yield line.data.decode("utf-8", "surrogateescape") + "\n"
 
 
+class Row(NamedTuple):
+    """A row of a table by the names of its columns, and its place: its line, and the bytes before it."""
+
+    row: int
+    offset: int
+    value: dict[str, str]
+
+
 def read(source: Input, fields: Fields, max_bytes: int) -> Iterator[Item]:
-    """The rows of a table. Its first line names the columns and shows what stands between them.
+    """The text in the rows of a table.
 
     Raises:
         ValueError: there is no such column.
+        Damaged: after the last whole row.
+    """
+
+    def lacks(columns: list[str]) -> ValueError | None:
+        return None if fields.columns(columns) else no_field(str(source.path), fields, columns)
+
+    for found in rows(source, max_bytes, lacks):
+        if isinstance(found, Row):
+            yield item(found.value, found.row, fields)._replace(offset=found.offset)
+        else:
+            yield found
+
+
+def rows(
+    source: Input, max_bytes: int, lacks: Callable[[list[str]], ValueError | None] = lambda _: None
+) -> Iterator[Row | Bad]:
+    """The rows of a table. Its first line names the columns and shows what stands between them.
+
+    Args:
+        lacks: what is wrong with these columns, if anything is.
+
+    Raises:
+        ValueError: that.
         Damaged: after the last whole row.
     """
     start = head(source)
@@ -47,18 +79,18 @@ def read(source: Input, fields: Fields, max_bytes: int) -> Iterator[Item]:
     if names is None:
         return
     title = names.data.decode("utf-8", "replace").rstrip("\r")
-    delimiter = delimiter_of(title, fields)
+    delimiter = delimiter_of(title, lacks)
     if title.startswith("sep=") and len(title) == 5:  # a line that spreadsheets write for themselves
         names, delimiter = next(found, names), title[4]
         title = names.data.decode("utf-8", "replace")
     quoting = csv.QUOTE_MINIMAL if delimiter != "\t" or _quoted(start) else csv.QUOTE_NONE
     columns = [name.strip() for name in next(csv.reader([title], delimiter=delimiter, quoting=quoting))]
-    if not fields.columns(columns):
-        raise no_field(str(source.path), fields, columns)
-    rows = Rows(found)
-    table = csv.reader(rows, delimiter=delimiter, quoting=quoting, strict=True)
+    if wrong := lacks(columns):
+        raise wrong
+    read_so_far = Rows(found)
+    table = csv.reader(read_so_far, delimiter=delimiter, quoting=quoting, strict=True)
     while True:
-        rows.first, rows.size = None, 0
+        read_so_far.first, read_so_far.size = None, 0
         reason, values = "", []
         try:
             values = next(table)
@@ -66,29 +98,29 @@ def read(source: Input, fields: Fields, max_bytes: int) -> Iterator[Item]:
             return
         except csv.Error as error:
             reason = "too_large" if "limit" in str(error) else "bad_csv"
-        first = rows.first
+        first = read_so_far.first
         assert first is not None
         if not reason and not values:
             continue
-        if rows.size > longest:
+        if read_so_far.size > longest:
             reason = "too_large"
         elif any(not value.isascii() and not _whole(value) for value in values):
             reason = "bad_utf8"
         elif not reason and len(values) != len(columns):
             reason = "ragged"
         if reason:
-            yield Bad(first.row, first.offset, reason, first.data[:HEAD], rows.size)
+            yield Bad(first.row, first.offset, reason, first.data[:HEAD], read_so_far.size)
         else:
-            yield item(dict(zip(columns, values, strict=True)), first.row, fields)._replace(offset=first.offset)
+            yield Row(first.row, first.offset, dict(zip(columns, values, strict=True)))
 
 
-def delimiter_of(title: str, fields: Fields) -> str:
-    """What stands between the columns of a table, by its row of names: what makes the text a column, else what is
+def delimiter_of(title: str, lacks: Callable[[list[str]], ValueError | None]) -> str:
+    """What stands between the columns of a table, by its row of names: what makes the wanted ones columns, else what is
     commonest."""
 
     def fit(delimiter: str) -> tuple[bool, int]:
         columns = [name.strip().strip('"') for name in title.split(delimiter)]
-        return bool(fields.columns(columns)), len(columns)
+        return lacks(columns) is None, len(columns)
 
     return max(DELIMITERS, key=fit)
 

@@ -1,4 +1,4 @@
-"""JSON objects of a source of dialogues: a JSON array, JSON lines, one large object, Parquet, or the Hub.
+"""Objects of a source of dialogues: a JSON array, JSON lines, one large object, CSV, TSV, Parquet, or the Hub.
 
 Broken input costs itself and nothing else: it comes back as `Bad`, with its place, and reading goes on.
 """
@@ -10,9 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bailong.reader import delimited
 from bailong.reader.parse import parse
 from bailong.reader.record import HEAD, Bad
 from bailong.reader.stream import BOM, Damaged, Input, in_utf8, lines, refuse_packed
+
+#: bytes of a row of a table; no dialogue is as long
+LONGEST = 1 << 26
 
 _BETWEEN = re.compile(r"[\s,]*")
 _FIRST_KEY = re.compile(r'\{\s*("(?:[^"\\]|\\.)*")\s*:')
@@ -36,6 +40,8 @@ def local(path: Path) -> Iterator[FoundRecord | Bad]:
     if ".parquet" in path.suffixes:
         refuse_packed(path)
         yield from _parquet(path)
+    elif {".csv", ".tsv"} & set(path.suffixes):
+        yield from _table(path)
     elif _first(path) == b"[":
         yield from _array(path)
     else:
@@ -67,6 +73,15 @@ def _parquet(path: Path) -> Iterator[FoundRecord | Bad]:
                     yield FoundRecord(number, -1, value)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         yield Bad(number + 1, -1, "bad_parquet", str(error).encode()[:HEAD], path.stat().st_size)
+
+
+def _table(path: Path) -> Iterator[FoundRecord | Bad]:
+    """The rows of a table as text, by its columns."""
+    try:
+        for found in delimited.rows(in_utf8(Input(path)), LONGEST):
+            yield FoundRecord(*found) if isinstance(found, delimited.Row) else found
+    except Damaged as damage:
+        yield Bad(damage.row, damage.start, damage.reason, damage.tail[:HEAD], len(damage.tail))
 
 
 def _lines(path: Path) -> Iterator[FoundRecord | Bad]:
