@@ -169,6 +169,7 @@ UNNAMED = (
     "extend_run",
     "tracking",
     "trainer.threads",
+    "trainer.card",
     "trainer.keep_checkpoints",
     "plan",
     "rerun",

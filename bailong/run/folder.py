@@ -197,6 +197,7 @@ IGNORED = (
     "trainer.threads",
     "trainer.gradient_checkpointing",
     "trainer.memory_gb",
+    "trainer.card",
     "trainer.compile",
     "trainer.head_chunk",
     "trainer.checkpoint_every_steps",

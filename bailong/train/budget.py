@@ -158,12 +158,14 @@ class Memory:
     """Bytes on one device, by what holds them: a first-order estimate.
 
     It leaves out the CUDA context, fragmentation and the short-lived tensors of the backward pass: plan for
-    10 to 20 % more.
+    10 to 20 % more; and what NCCL keeps for its exchange. `buckets`: a second copy of every gradient, in which DDP
+    exchanges them (torch keeps it from step to step, unless gradients are views of it: `gradient_as_bucket_view`).
     """
 
     base: float
     adapters: float
     gradients: float
+    buckets: float
     optimizer: float
     casts: float
     activations: float
@@ -219,7 +221,8 @@ class Budget:
 
     Attributes:
         vocabulary: rows after extension, `base_vocabulary` before.
-        batch_size: sequences of `context` tokens an optimizer step; `micro_batch` of them at once a device.
+        batch_size: sequences of `context` tokens an optimizer step, shared among `devices`; `micro_batch` of them at
+            once a device. Each device holds all of the model (DDP).
         steps, tokens: the length; give the one that is known, or none where the length of the corpus is unknown.
         bf16: whether the products run in bf16 (`trainer.precision`).
         cuda: whether the run is for a CUDA device (decides `optimizer.name=auto`).
@@ -246,6 +249,7 @@ class Budget:
     bf16: bool = True
     cuda: bool = True
     checkpoints: int = 1
+    devices: int = 1
 
     def __post_init__(self) -> None:
         if self.steps is None and self.tokens is not None:
@@ -294,10 +298,12 @@ class Budget:
         if name == "auto":
             name = "paged_adamw_8bit" if self.cuda else "adamw"
         trained = 4 if adapter.present else stored  # adapters are fp32 masters
+        gradients = float(trained * parameters.trainable)
         return Memory(
             base=base,
             adapters=4.0 * parameters.adapters,
-            gradients=float(trained * parameters.trainable),
+            gradients=gradients,
+            buckets=gradients if self.devices > 1 else 0.0,
             optimizer=ADAM_BYTES[name] * parameters.trainable,
             # autocast keeps a bf16 copy of every trained weight for the backward pass
             casts=2.0 * parameters.trainable if self.bf16 and trained == 4 else 0.0,

@@ -39,7 +39,7 @@ class Chosen:
     Attributes:
         compile: `none` or a backend of bailong.model.compiled.
         planned_gb: by the plan. tried_gb: the peak of a pass that was tried, with what the optimizer will hold beside
-            it. room_gb: what a device has, or `trainer.memory_gb`. None where nobody asked.
+            it, and DDP's buckets. room_gb: what a device has, or `trainer.memory_gb`. None where nobody asked.
         said: what was tried before, and why it was not taken.
     """
 
@@ -119,8 +119,9 @@ def find(
                 raise ValueError(f"trainer.compile={trainer.compile} is not accepted: {why}; accepted: none") from error
             found = find(replace(trainer, compile="none"), settings, built, attempt)
             return replace(found, said=[*said, why, *found.said])
-        chosen = replace(chosen, tried_gb=None if peak is None else (peak + memory.optimizer) / 1e9)
-        if peak is None or room is None or not _open(trainer) or peak + memory.optimizer <= TRIED * room:
+        later = memory.optimizer + memory.buckets
+        chosen = replace(chosen, tried_gb=None if peak is None else (peak + later) / 1e9)
+        if peak is None or room is None or not _open(trainer) or peak + later <= TRIED * room:
             return chosen
         said.append(f"{size} sequences a pass took {peak / 1e9:.2f} GB, and the optimizer's state comes on top")
     raise ValueError(

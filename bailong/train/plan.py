@@ -7,10 +7,12 @@ from rich.console import Console
 from rich.table import Table
 
 from bailong.model.body import Body, of_config, of_shape
+from bailong.report.units import duration
 from bailong.run.files import read_object
 from bailong.train.budget import Budget
-from bailong.train.room import SHARE, fitting, planned
-from bailong.train.settings import Train
+from bailong.train.pace import REACHED, pace
+from bailong.train.room import SHARE, fitting, planned, remedies
+from bailong.train.settings import Train, Trainer
 
 #: the linear layers of a base in NF4, by model.storage
 KEPT = {
@@ -57,6 +59,17 @@ def plan(settings: Train) -> tuple[Budget, list[str]]:
     result = planned(result, *fitting(result, settings.trainer, room)[0])
     if "auto" in (settings.trainer.micro_batch, settings.trainer.gradient_checkpointing):
         notes.append(_left_to_the_machine(settings, result))
+    if room is not None and result.memory.total > SHARE * room:
+        notes.append(_smaller(result, room))
+    if settings.trainer.card is not None and result.cuda:
+        notes.append(
+            f"{REACHED:g} of the peak is assumed, not measured: others' QLoRA of Llama 2 7B reached 0.7 of it on two "
+            "RTX 3090 and 0.6 on two RTX 4090 (bailong/train/pace.py)"
+        )
+    elif settings.trainer.devices > 1 and result.cuda:
+        notes.append(
+            "trainer.card names the devices, as in 'trainer.card=\"RTX 3090\"': tokens/s and hours by its peak"
+        )
     return result, notes
 
 
@@ -95,6 +108,7 @@ def budget_of(
         bf16=trainer.precision == "bf16-mixed" or (trainer.precision == "auto" and cuda),
         cuda=cuda,
         checkpoints=1 + trainer.keep_checkpoints + (settings.optimizer.schedule == "wsd"),
+        devices=trainer.devices,
     )
 
 
@@ -111,25 +125,37 @@ def _left_to_the_machine(settings: Train, result: Budget) -> str:
     return f"{left}: {taken} {word} trainer.memory_gb={trainer.memory_gb:g}"
 
 
+def _smaller(result: Budget, room: float) -> str:
+    """What would fit, or come nearest to it."""
+    ways = remedies(result, room)
+    less = ", ".join(f"{gigabytes(smaller.memory.total)} with {keys}" for keys, smaller in ways)
+    enough = bool(ways) and ways[-1][1].memory.total <= SHARE * room
+    return f"does not fit: {less or 'nothing makes it smaller'}" + ("" if enough else "; that is still too much")
+
+
 def show(settings: Train) -> None:
     """Print the plan."""
     result, notes = plan(settings)
     console = Console()
-    console.print(plan_table(result))
+    console.print(plan_table(result, settings.trainer))
     for note in notes:
         console.print(f"note: {note}", highlight=False)
 
 
-def rows(budget: Budget) -> list[tuple[str, str, str]]:
-    """(what, figure, how it is counted) in reading order; an empty figure starts a section."""
-    p, f, m = budget.parameters, budget.flops, budget.memory
-    new = budget.vocabulary - budget.base_vocabulary
+def rows(budget: Budget, trainer: Trainer | None = None) -> list[tuple[str, str, str]]:
+    """(what, figure, how it is counted) in reading order; an empty figure starts a section.
+
+    Args:
+        trainer: says what a device has, and its name; None: neither is known.
+    """
+    return [*_parameters(budget), *_work(budget, trainer), *_memory(budget, trainer), *_disk(budget)]
+
+
+def _parameters(budget: Budget) -> list[tuple[str, str, str]]:
+    p, new = budget.parameters, budget.vocabulary - budget.base_vocabulary
     trained = (("linear layers", budget.adapter.linears), ("embedding and head, separately", budget.adapter.pair))
     where = " + ".join(what for what, here in trained if here)
-    checkpoints = f"{budget.checkpoints} of {gigabytes(budget.checkpoint)}" + (
-        ": the newest one, and what trainer.keep_checkpoints and wsd keep" if budget.checkpoints > 1 else ""
-    )
-    every = [
+    return [
         ("Parameters", "", ""),
         ("vocabulary", f"{budget.vocabulary:,}", f"{budget.base_vocabulary:,} and {new:,} new"),
         ("in all", f"{p.true:,}", "embedding and head " + ("tied, counted once" if budget.tied else "untied")),
@@ -141,8 +167,21 @@ def rows(budget: Budget) -> list[tuple[str, str, str]]:
         ),
         ("trainable share, packed", _percent(p.share_packed), "as the paper counts"),
         ("trainable share, true", _percent(p.share_true), ""),
+    ]
+
+
+def _work(budget: Budget, trainer: Trainer | None) -> list[tuple[str, str, str]]:
+    f, devices = budget.flops, budget.devices
+    every = [
         ("Work", "", ""),
         ("tokens a step", f"{budget.tokens_per_step:,}", f"{budget.tokens_per_step // budget.context} sequences"),
+    ]
+    if devices > 1:
+        share = budget.batch_size // devices
+        passes = share // budget.micro_batch
+        how = f"{passes:,} pass{'es' if passes > 1 else ''} of {budget.micro_batch}, gradients exchanged at the last"
+        every.append((f"sequences for each of {devices} devices", f"{share:,}", how))
+    every += [
         ("steps", "unknown" if budget.steps is None else f"{budget.steps:,}", ""),
         ("tokens", "unknown" if budget.tokens is None else f"{budget.tokens:,}", ""),
         ("FLOPs a token", f"{f.model / 1e9:,.4g} G", f"{f.forward / 1e9:.4g} forward, {f.backward / 1e9:.4g} back"),
@@ -152,27 +191,49 @@ def rows(budget: Budget) -> list[tuple[str, str, str]]:
             "with full recomputation" if budget.gradient_checkpointing else "with the flash backward's recomputation",
         ),
         ("FLOPs of the run", "unknown" if budget.total_flops is None else f"{budget.total_flops:.3g}", ""),
-        ("Memory of one device", "", ""),
-        ("base weights", gigabytes(m.base), KEPT[budget.storage] if p.quantized else ""),
+    ]
+    if trainer is not None and trainer.card is not None and budget.cuda:
+        expected = pace(budget, trainer.card)
+        every.append(("tokens/s expected", f"{expected.tokens_per_second:,.0f}", str(expected)))
+        if budget.tokens is not None:
+            seconds = budget.tokens / expected.tokens_per_second
+            every.append(("time of the run", duration(seconds), "tokens / tokens/s, without evaluations"))
+    return every
+
+
+def _memory(budget: Budget, trainer: Trainer | None) -> list[tuple[str, str, str]]:
+    m, devices = budget.memory, budget.devices
+    checkpointing = ", gradient checkpointing" if budget.gradient_checkpointing else ""
+    every = [
+        (f"Memory of each of {devices} devices" if devices > 1 else "Memory of one device", "", ""),
+        ("base weights", gigabytes(m.base), KEPT[budget.storage] if budget.parameters.quantized else ""),
         ("adapters", gigabytes(m.adapters), "float32"),
         ("gradients", gigabytes(m.gradients), ""),
+        ("gradients, DDP's buckets", gigabytes(m.buckets), "a second copy, to exchange them"),
         ("optimizer", gigabytes(m.optimizer), ""),
         ("casts of trained weights", gigabytes(m.casts), "bf16 autocast"),
-        (
-            "activations",
-            gigabytes(m.activations),
-            f"{budget.micro_batch} x {budget.context:,} tokens"
-            + (", gradient checkpointing" if budget.gradient_checkpointing else ""),
-        ),
+        ("activations", gigabytes(m.activations), f"{budget.micro_batch} x {budget.context:,} tokens{checkpointing}"),
         ("head", gigabytes(m.head), "one chunk of logits"),
         ("total", gigabytes(m.total), "an estimate: plan for 10 to 20 % more"),
-        ("Disk", "", ""),
-        ("checkpoints", gigabytes(budget.checkpoints * budget.checkpoint), checkpoints),
     ]
-    return [row for row in every if row[0] != "adapters" or budget.adapter.present]
+    here = {"adapters": budget.adapter.present, "gradients, DDP's buckets": devices > 1}
+    if trainer is not None and trainer.memory_gb is not None:
+        most = SHARE * trainer.memory_gb * 1e9
+        left = most - m.total
+        over = f"{gigabytes(abs(left))} {'left' if left >= 0 else 'too much'}"
+        how = f"{SHARE * 100:.0f} % of it, {gigabytes(most)}, may be planned: {over}"
+        every.append((f"fits into {trainer.memory_gb:g} GB", "yes" if left >= 0 else "no", how))
+    return [row for row in every if here.get(row[0], True)]
 
 
-def plan_table(budget: Budget) -> Table:
+def _disk(budget: Budget) -> list[tuple[str, str, str]]:
+    checkpoints = f"{budget.checkpoints} of {gigabytes(budget.checkpoint)}" + (
+        ": the newest one, and what trainer.keep_checkpoints and wsd keep" if budget.checkpoints > 1 else ""
+    )
+    return [("Disk", "", ""), ("checkpoints", gigabytes(budget.checkpoints * budget.checkpoint), checkpoints)]
+
+
+def plan_table(budget: Budget, trainer: Trainer | None = None) -> Table:
     """The budget as a table for the terminal."""
     body = budget.body
     table = Table(
@@ -182,7 +243,7 @@ def plan_table(budget: Budget) -> Table:
         title=f"Plan: {body.layers} layers, hidden {body.hidden:,}, context {budget.context:,}",
     )
     table.columns[1].justify = "right"
-    for what, figure, how in rows(budget):
+    for what, figure, how in rows(budget, trainer):
         if not figure:
             table.add_section()
             table.add_row(f"[bold]{what}[/bold]")

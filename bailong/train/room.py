@@ -6,6 +6,7 @@ fits, and takes as many sequences a pass as fit, up to `ENOUGH`.
 """
 
 from dataclasses import replace
+from typing import Any
 
 from bailong.train.budget import Budget
 from bailong.train.settings import Trainer
@@ -48,3 +49,36 @@ def fitting(budget: Budget, trainer: Trainer, room: float | None) -> list[tuple[
 def planned(budget: Budget, micro_batch: int, gradient_checkpointing: bool) -> Budget:
     """The budget with passes of that size."""
     return replace(budget, micro_batch=micro_batch, gradient_checkpointing=gradient_checkpointing)
+
+
+def remedies(budget: Budget, room: float) -> list[tuple[str, Budget]]:
+    """What makes a plan smaller, as overrides: each with all before it, until one fits.
+
+    First is what costs time alone, last what changes what is learned.
+
+    Args:
+        room: bytes of a device.
+    """
+    wide = budget.adapter.present and budget.quantization == "none"
+    ways: list[tuple[bool, str, dict[str, Any]]] = [
+        (budget.micro_batch > 1, "trainer.micro_batch=1", {"micro_batch": 1}),
+        (
+            not budget.gradient_checkpointing,
+            "trainer.gradient_checkpointing=true",
+            {"gradient_checkpointing": True},
+        ),
+        (budget.quantization == "nf4" and budget.storage != "nf4", "model.storage=nf4", {"storage": "nf4"}),
+        (
+            budget.cuda and budget.optimizer.name == "adamw",
+            "optimizer=paged_adamw_8bit",
+            {"optimizer": replace(budget.optimizer, name="paged_adamw_8bit")},
+        ),
+        (wide, "model.quantization=nf4", {"quantization": "nf4"}),
+        (budget.context > 1, f"stage.context={budget.context // 2}", {"context": budget.context // 2}),
+    ]
+    found: list[tuple[str, Budget]] = []
+    for useful, key, change in ways:
+        if useful and budget.memory.total > SHARE * room:
+            budget = replace(budget, **change)
+            found.append((f"{found[-1][0]} {key}" if found else key, budget))
+    return found

@@ -75,8 +75,8 @@ class Trainer(Knobs, group="trainer"):
     next.
     Two things can be left to the machine (`auto`): of `micro_batch` as much as fits, and `gradient_checkpointing` only
     where nothing fits without it, both by the plan and a pass that is tried (bailong.train.machine); `memory_gb` stands
-    for what a device has. `compile` is `inductor` or `aot_eager` (the layers of the decoder are compiled), `none`, or
-    `auto`: inductor on CUDA.
+    for what a device has. `card` is its name, for `plan=true` alone (bailong.train.pace). `compile` is `inductor` or
+    `aot_eager` (the layers of the decoder are compiled), `none`, or `auto`: inductor on CUDA.
     """
 
     name: str = MISSING
@@ -87,6 +87,7 @@ class Trainer(Knobs, group="trainer"):
     micro_batch: Any = 4  # a number, or a word
     gradient_checkpointing: Any = "auto"  # yes or no, or a word
     memory_gb: float | None = None
+    card: str | None = None
     compile: str = "auto"
     head_chunk: int = 1024
     checkpoint_every_steps: int = 200
