@@ -147,6 +147,9 @@ def rows(budget: Budget, trainer: Trainer | None = None) -> list[tuple[str, str,
 
     Args:
         trainer: says what a device has, and its name; None: neither is known.
+
+    Raises:
+        ValueError: no peak of `trainer.card` is known.
     """
     return [*_parameters(budget), *_work(budget, trainer), *_memory(budget, trainer), *_disk(budget)]
 

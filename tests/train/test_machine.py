@@ -99,6 +99,13 @@ def test_what_does_not_fit_is_tried_smaller(bench, tmp_path):
     assert chosen.tried_gb is not None and 0.005 < chosen.tried_gb < 0.01 and len(chosen.said) == 3
 
 
+def test_what_several_devices_exchange_is_counted_on_top_of_a_tried_pass(bench, tmp_path):
+    one, two = (found(bench, tmp_path, lambda *_: 5e6, devices=devices) for devices in (1, 2))
+    trainable = assemble(settings(bench, tmp_path)).counts["trainable"]
+    assert one.tried_gb is not None and two.tried_gb is not None
+    assert two.tried_gb - one.tried_gb == pytest.approx(4 * trainable / 1e9)
+
+
 def test_where_nothing_fits_one_line_says_so(bench, tmp_path):
     def attempt(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
