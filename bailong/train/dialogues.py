@@ -9,12 +9,12 @@ from pathlib import Path
 from bailong.run.files import read_object
 from bailong.tokenizer import chat_template
 from bailong.train.settings import Train
-from bailong.train.stage.sft import OWN, PAPER
+from bailong.train.stage.sft import OWN, PAPER, Sft
 
 
 def in_the_papers_form(settings: Train) -> bool:
     """Whether a run is on dialogues in the form of equation 8."""
-    return settings.stage.dialogues and settings.stage.template == PAPER
+    return isinstance(settings.stage, Sft) and settings.stage.template == PAPER
 
 
 def digest(settings: Train) -> str | None:
@@ -25,7 +25,7 @@ def digest(settings: Train) -> str | None:
     Raises:
         ValueError: there is no such template.
     """
-    if not settings.stage.dialogues or in_the_papers_form(settings):
+    if not isinstance(settings.stage, Sft) or in_the_papers_form(settings):
         return None
     source = template_of(settings) or settings.stage.template
     return hashlib.sha256(source.encode("utf-8")).hexdigest()
@@ -39,6 +39,7 @@ def template_of(settings: Train) -> str | None:
     """
     from bailong.data import chat, template
 
+    assert isinstance(settings.stage, Sft)
     wanted = settings.stage.template
     if wanted == PAPER:
         return template.JINJA
