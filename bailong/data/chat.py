@@ -5,6 +5,7 @@ is found by rendering a dialogue again up to each turn; a template that writes t
 once it goes on (those that drop earlier reasoning) has no such places, and is refused.
 """
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,10 @@ from bailong.run.checks import did_you_mean
 
 #: templates of families whose bases carry none, by name
 NAMED = Path(__file__).parent / "templates"
+#: what takes the place of transformers' clock: the day that Llama 3.1's own template says where it is told none
+DAY = "{%- macro strftime_now(format) -%}26 Jul 2024{%- endmacro -%}"
+#: of Unicode's private use: in front of an instruction it shows where that begins
+MARK = "\ue000"
 
 
 class Laid(NamedTuple):
@@ -71,6 +76,13 @@ def lay(tokenizer: Any, dialogues: Sequence[Sequence[Turn]]) -> list[Laid]:
     ]
 
 
+def written(tokenizer: Any, talk: list[dict[str, str]], **knobs: Any) -> Any:
+    """What the chat template makes of messages, on one and the same day: some tell the model the date of today, and
+    would make other data of a dialogue tomorrow."""
+    source = tokenizer.get_chat_template()
+    return tokenizer.apply_chat_template(talk, chat_template=DAY * ("strftime_now" in source) + source, **knobs)
+
+
 def cleaned(tokenizer: Any, turns: Sequence[Turn]) -> list[Turn]:
     """Turns without the names of control tokens, which would end them in their middle; a space takes their place."""
     names = sorted({t.content for t in tokenizer.added_tokens_decoder.values() if t.special}, key=len, reverse=True)
@@ -92,20 +104,23 @@ class _Place(NamedTuple):
 def _places(tokenizer: Any, turns: Sequence[Turn]) -> tuple[str, list[_Place]]:
     """A dialogue as the template writes it, and where its turns stand in that."""
 
-    def render(number: int, asks: bool) -> str:
-        return tokenizer.apply_chat_template(talk[:number], tokenize=False, add_generation_prompt=asks)
+    def render(number: int, asks: bool, mark: str = "") -> str:
+        given = [*talk[: number - 1], talk[number - 1] | {"content": mark + talk[number - 1]["content"]}]
+        return written(tokenizer, given, tokenize=False, add_generation_prompt=asks)
 
     talk = messages(turns)
     try:
         whole = render(len(talk), False)
         asked = [render(2 * n + 1, True) for n in range(len(turns))]
+        marked = [render(2 * n + 1, True, MARK) for n in range(len(turns))]
         ends = [len(whole) if n == len(turns) - 1 else len(render(2 * n + 2, False)) for n in range(len(turns))]
     except Exception as error:  # a template is a program of its own and fails in its own ways
         raise ValueError(f"the chat template cannot write a dialogue: {str(error).splitlines()[0]}") from error
     places, before = [], 0
-    for turn, prompt, end in zip(turns, asked, ends, strict=True):
-        text = whole.find(turn.instruction.strip(), before)
-        if not whole.startswith(prompt) or not before <= text < len(prompt) < end:
+    for turn, prompt, probe, end in zip(turns, asked, marked, ends, strict=True):
+        text = len(os.path.commonprefix([whole, probe]))  # up to the mark, whatever else says the same words
+        said = whole[text : len(prompt)].lstrip().startswith(turn.instruction.strip())
+        if not (said and whole.startswith(prompt) and before <= text < len(prompt) < end):
             raise ValueError(
                 "the chat template writes a dialogue otherwise than its beginning, so that no output can be told from "
                 "what stands around it: stage.template takes another one (chatml, llama3, mistral, or a file)"
@@ -128,7 +143,7 @@ def _opened(whole: str, places: list[_Place]) -> list[_Place]:
 
 
 def _laid(turns: Sequence[Turn], text: str, places: Sequence[_Place], encoding: Any, special: dict[int, str]) -> Laid:
-    ids, starts = np.asarray(encoding.ids, dtype=np.int64), [start for start, _ in encoding.offsets]
+    ids, (starts, ends) = np.asarray(encoding.ids, dtype=np.int64), zip(*encoding.offsets, strict=True)
     closing = np.isin(ids, list(special))
     trained = np.zeros(len(ids), dtype=bool)
     size = 0
@@ -143,7 +158,8 @@ def _laid(turns: Sequence[Turn], text: str, places: Sequence[_Place], encoding: 
         if turn.trained:
             trained[begin : closes[0] + 1] = True
             size += len(text[place.output : starts[closes[0]]].encode("utf-8"))
-    opens, texts = ([int(np.searchsorted(starts, place[at])) for place in places] for at in (0, 1))
+    # the token in which a place lies: SentencePiece's hold the space in front of a word
+    opens, texts = ([int(np.searchsorted(ends, place[at], side="right")) for place in places] for at in (0, 1))
     return Laid(Encoded(ids, trained, size), opens, texts, text)
 
 

@@ -275,7 +275,7 @@ def _require_same_reading(train: Train, path: Path, tokenizer: Any, documents: l
     if not dialogues.in_the_papers_form(train):  # whose template takes names of control tokens out itself
         form, spoken = chat, [chat.cleaned(tokenizer, turns) for turns in spoken]
     for turns, trained in zip(spoken, form.lay(tokenizer, spoken), strict=True):
-        if stored.apply_chat_template(messages(turns))["input_ids"] != list(trained.encoded.ids):
+        if chat.written(stored, messages(turns))["input_ids"] != list(trained.encoded.ids):
             raise ValueError(
                 f"the chat template gives other ids than training had with this tokenizer ({type(stored).__name__}), "
                 f"for the dialogue that begins {turns[0].instruction[:40]!r}"

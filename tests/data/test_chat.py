@@ -123,6 +123,19 @@ def test_earlier_turns_are_dropped_whole(tokenizer):
     assert "第0個" not in kept and kept.count("第3個問題") == 5 and cut.trained.sum() == laid.encoded.trained.sum()
 
 
+@pytest.mark.parametrize("word", ["user", "assistant", "start", "u", "\n問"])
+def test_an_instruction_that_says_what_stands_around_it_is_found(tokenizer, word):
+    """The words of a role are no instruction, and the other way round."""
+    (laid,) = chat.lay(tokenizer, [(Turn(word, "答"), Turn(word, "再答"))])
+    for place in laid.texts:
+        assert tokenizer.decode(laid.encoded.ids[place:]).lstrip().startswith(word.strip())
+
+
+def test_a_template_that_tells_the_date_gives_the_same_data_every_day(bench):
+    made = with_marks(bench, SYSTEM.replace("You help.", "Today is {{ strftime_now('%d %B %Y') }}."))
+    assert "Today is 26 Jul 2024." in made.decode(chat.lay(made, DIALOGUES[:1])[0].encoded.ids)
+
+
 def test_a_context_that_the_template_fills_is_refused(bench):
     made = with_marks(bench, SYSTEM.replace("You help.", "You help. " * 40))
     text = json.dumps([{"instruction": "長" * 900, "output": "答"}])
