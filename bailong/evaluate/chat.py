@@ -1,4 +1,4 @@
-"""`bailong-chat`: a conversation in the terminal, or an OpenAI-compatible server by `transformers serve`.
+"""`bailong-chat`: a conversation in the terminal, or an OpenAI-compatible server by `transformers serve` or llama.cpp.
 
 At a terminal prompts and remarks go to standard error and answers to standard output, so that a pipe carries nothing
 but answers: `bailong-chat model=... < questions.txt > answers.txt`.
@@ -16,6 +16,7 @@ from typing import Any, NoReturn, TextIO
 
 from bailong.evaluate import model_folder
 from bailong.evaluate.settings import Chat
+from bailong.model import gguf, llama_cpp
 from bailong.model.gguf import as_folder
 from bailong.run.process import importing
 
@@ -34,9 +35,9 @@ def chat(settings: Chat) -> None:
     Raises:
         ValueError: no such model, no chat template, no server installed.
     """
-    settings.path = as_folder(settings.path, "model") or settings.path
     if settings.serve:
         serve(settings)
+    settings.path = as_folder(settings.path, "model") or settings.path
     # a wrong path is told at once, and not when torch has been imported
     model_folder.require_template(settings.path, settings.generator.template)
     if not sys.stdin.isatty():
@@ -236,14 +237,11 @@ def serve_words(arguments: Sequence[str]) -> list[str]:
 
 
 def serve(settings: Chat) -> NoReturn:
-    """Become `transformers serve` for this model.
+    """Become `transformers serve` for this model, or llama.cpp's server for a GGUF file.
 
     Raises:
-        ValueError: no such folder, no chat template, or the server's packages are not installed.
+        ValueError: no such model, no chat template, or the server's packages are not installed.
     """
-    missing = [name for name in ("fastapi", "uvicorn") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ValueError(f"serving needs {' and '.join(missing)}, not installed here: pip install 'bailong[serve]'")
     command, environment = server(settings)
     address = f"http://{'127.0.0.1' if settings.host in ('0.0.0.0', '::') else settings.host}:{settings.port}"
     body = json.dumps({"model": settings.path, "messages": [{"role": "user", "content": "你好"}]}, ensure_ascii=False)
@@ -258,11 +256,23 @@ def serve(settings: Chat) -> NoReturn:
 
 
 def server(settings: Chat) -> tuple[list[str], dict[str, str]]:
-    """The command and environment of `transformers serve`, with what it does not check itself checked.
+    """The command and environment of the server for this model, with what it does not check itself checked.
 
     Raises:
-        ValueError: no such folder, or it has no chat template.
+        ValueError: as `serve`.
     """
+    return _llama_cpp(settings) if gguf.is_file(settings.path) else _transformers(settings)
+
+
+def _transformers(settings: Chat) -> tuple[list[str], dict[str, str]]:
+    """Of `transformers serve`, for a folder or Hub id.
+
+    Raises:
+        ValueError: no such folder, it has no chat template, or packages are not installed.
+    """
+    missing = [name for name in ("fastapi", "uvicorn") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ValueError(f"serving needs {' and '.join(missing)}, not installed here: pip install 'bailong[serve]'")
     environment = dict(os.environ)
     if model_folder.is_local(settings.path):
         if not model_folder.has_template(settings.path):
@@ -286,3 +296,32 @@ def server(settings: Chat) -> tuple[list[str], dict[str, str]]:
     environment["HF_HUB_DISABLE_UPDATE_CHECK"] = "1"
     environment.setdefault("OMP_NUM_THREADS", str(generator.threads))
     return command, environment
+
+
+def _llama_cpp(settings: Chat) -> tuple[list[str], dict[str, str]]:
+    """Of llama.cpp's server, for a GGUF file.
+
+    Raises:
+        ValueError: no such file, it has no chat template, a setting that it does not know, or no llama.cpp here.
+    """
+    generator = settings.generator
+    if not llama_cpp.installed():
+        raise ValueError(f"serving a GGUF file needs llama.cpp, not installed here: {llama_cpp.INSTALL}")
+    if generator.dtype != "auto":
+        raise ValueError(
+            f"generator.dtype={generator.dtype} is not accepted: the weights of a GGUF file stay as they are stored; "
+            "generator.strict=true keeps all that is computed in float32"
+        )
+    if not gguf.has_template(settings.path):
+        raise ValueError(f"{settings.path} has no chat template, and a server must know how the model is to be asked")
+    command = llama_cpp.server(
+        settings.path,
+        host=settings.host,
+        port=settings.port,
+        context=generator.context,
+        slots=1 if generator.strict else generator.batch,
+        threads=generator.threads,
+        exact=generator.strict,
+        device=generator.device,
+    )
+    return command, dict(os.environ)

@@ -31,6 +31,25 @@ PRE_TOKENIZERS = ("gpt-2", "smollm")
 PROBE = ("In 1995, 3.14 of 20,000 people", "12345678 0x1F 1e-6", "2024年12月31日", "a1b22c333\n007\t42")
 
 
+def is_file(path: str | None) -> bool:
+    """Whether a path names a GGUF file, which need not be there."""
+    return path is not None and path.lower().endswith(".gguf")
+
+
+def has_template(path: str) -> bool:
+    """Whether a GGUF file holds a chat template.
+
+    Raises:
+        ValueError: no such file, or it is none. ModuleNotFoundError: the package gguf is not there.
+    """
+    if not Path(path).is_file():
+        raise ValueError(f"model={path} does not exist: give a GGUF file, a folder or a Hub id")
+    try:
+        return _text(_package("model", path).GGUFReader(path), "tokenizer.chat_template") is not None
+    except (ValueError, LookupError) as error:
+        raise ValueError(f"model={path} is not accepted: it is no GGUF file, or damaged") from error
+
+
 def as_folder(path: str | None, key: str = "model.path") -> str | None:
     """The model folder that stands for `path`: of FILE.gguf the folder FILE beside it, made here if it is not there.
 
@@ -40,7 +59,7 @@ def as_folder(path: str | None, key: str = "model.path") -> str | None:
     Raises:
         ValueError: no such file, or it cannot be read rightly.
     """
-    if path is None or not path.lower().endswith(".gguf"):
+    if path is None or not is_file(path):
         return path
     file = Path(path)
     if not file.is_file():
@@ -65,10 +84,7 @@ def convert(file: Path, folder: Path, key: str = "model.path") -> None:
         ValueError: an architecture or a tokenizer that is not read rightly here, a damaged file. ModuleNotFoundError:
             the package gguf is not there.
     """
-    try:
-        import gguf
-    except ImportError:
-        raise ModuleNotFoundError(f"{key}={file} needs the package gguf: pip install 'bailong[gguf]'") from None
+    gguf = _package(key, str(file))
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
@@ -115,6 +131,14 @@ def convert(file: Path, folder: Path, key: str = "model.path") -> None:
             "gguf": getattr(gguf, "__version__", None),
         }
         write_json(partial / RECORD, record)
+
+
+def _package(key: str, file: str) -> Any:
+    try:
+        import gguf
+    except ImportError:
+        raise ModuleNotFoundError(f"{key}={file} needs the package gguf: pip install 'bailong[gguf]'") from None
+    return gguf
 
 
 def _require_said(header: Any, config: Any) -> None:

@@ -16,8 +16,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from bailong.data import sources
 from bailong.data.settings import Source
 from bailong.data.turns import messages, turns_of
+from bailong.model import llama_cpp
 from bailong.tokenizer.folder import encode_documents
-from bailong.train import gguf, llama_cpp
+from bailong.train import gguf
 from bailong.train.reading import ODD_LINES
 
 LINES, LONGEST, MARKERS = 2000, 20_000, 20

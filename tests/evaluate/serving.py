@@ -1,4 +1,4 @@
-"""A model folder behind `transformers serve`, for tests that go through a real model, HTTP and the openai client.
+"""A model behind `transformers serve` or llama.cpp, for tests that go through a real model, HTTP and the openai client.
 
 with serving(folder) as server:
     Api(name="local", base_url=server.url, model=server.model, ...)
@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from bailong.evaluate.chat import server
 from bailong.evaluate.settings import Chat, Generator, Sampling
@@ -34,8 +35,11 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, within: float = 120.0) -> Iterator[Server]:
+def serving(folder: Path, within: float = 120.0, **generator: Any) -> Iterator[Server]:
     """`bailong-chat serve model=<folder>` on a free port, ready to be asked; dead when the block ends.
+
+    Args:
+        folder: or a GGUF file. generator: changes of its settings.
 
     Raises:
         AssertionError: it ended by itself or was not ready in time; with what it said.
@@ -46,9 +50,8 @@ def serving(folder: Path, within: float = 120.0) -> Iterator[Server]:
         began = time.monotonic()
         for attempt in range(3):  # another process may take the port between our look and its use
             port = free_port()
-            settings = Chat(
-                str(folder), Sampling(name="card"), Generator(name="test", device="cpu"), serve=True, port=port
-            )
+            machine = Generator(name="test", device="cpu", **generator)
+            settings = Chat(str(folder), Sampling(name="card"), machine, serve=True, port=port)
             command, environment = server(settings)
             environment |= {"HF_HOME": home, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
             with log.open("ab") as out:
@@ -60,7 +63,8 @@ def serving(folder: Path, within: float = 120.0) -> Iterator[Server]:
                     yield Server(f"http://127.0.0.1:{port}/v1", str(folder), process, time.monotonic() - began)
                     return
                 said = log.read_text(encoding="utf-8", errors="replace")
-                assert attempt < 2 and "address already in use" in said, f"transformers serve did not start:\n{said}"
+                taken = "address already in use" in said or "couldn't bind" in said
+                assert attempt < 2 and taken, f"the server did not start:\n{said}"
             finally:
                 kill(process)
 

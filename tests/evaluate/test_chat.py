@@ -14,12 +14,14 @@ import time
 import pytest
 
 from bailong.data.turns import dialogue_of
-from bailong.evaluate import chat
-from bailong.evaluate.settings import Chat
+from bailong.evaluate import answers, chat
+from bailong.evaluate.benchmark.item import Item
+from bailong.evaluate.settings import Chat, Subject
+from bailong.model import llama_cpp
 from tests.commands import call
 from tests.conftest import ROOT
 from tests.evaluate import talker
-from tests.evaluate.serving import free_port, serving
+from tests.evaluate.serving import free_port, ready, serving
 
 SMALL = ["generator.context=256", "sampling.max_new_tokens=20", "generator.device=cpu"]
 
@@ -228,8 +230,6 @@ def test_the_serve_command_is_the_server(folder, place):
         text=True,
     )
     try:
-        from tests.evaluate.serving import ready
-
         assert ready(process, port, time.monotonic() + 120)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=30)
@@ -238,6 +238,99 @@ def test_the_serve_command_is_the_server(folder, place):
         process.wait()
     assert f"base_url=http://127.0.0.1:{port}/v1 model={folder}" in said and "curl" in said
     assert "does not say do_sample" in said
+
+
+@pytest.fixture(scope="module")
+def file(bench, tmp_path_factory):
+    """Of a model that says no single bytes, of which transformers makes other text (each of `x\ufffd` is `\ufffd`)."""
+    pytest.importorskip("gguf", reason="needs the extra 'gguf'")
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from bailong.train import gguf
+
+    folder = talker.build(bench, tmp_path_factory.mktemp("speaker") / "model")
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    with torch.no_grad():
+        model.lm_head.weight[3:259] = 0
+    model.save_pretrained(folder)
+    gguf.write(folder, "speaker", None)
+    return folder / gguf.FILE
+
+
+needs_llama_cpp = pytest.mark.skipif(not llama_cpp.installed(), reason="needs llama.cpp: pip install xllamacpp")
+
+
+@needs_llama_cpp
+def test_a_gguf_file_served_by_llama_cpp_answers_as_the_folder_here(file, tmp_path):
+    """Questions of two turns: the same prompts to the token, and the same greedy text."""
+    items = [Item(f"{i}", "b", [f"question {i}: 你好", "and then?"]) for i in range(6)]
+    rows = {}
+    with serving(file, strict=True, context=256) as server:
+        api = {"model": "any", "base_url": server.url, "attempts": 1, "cache": None}
+        for subject in (Subject("here", path=str(file.parent)), Subject("served", api=api)):
+            source = answers.source(subject, talker.generator())
+            rows[subject.name] = answers.collect(source, items, talker.greedy(), tmp_path / subject.name / "a.jsonl")
+    known = ("prompt", "answer", "finish_reason", "prompt_tokens", "answer_tokens")
+    said = {name: [[turn[key] for key in known] for row in of for turn in row["turns"]] for name, of in rows.items()}
+    assert said["here"] == said["served"] and len(said["here"]) == 12
+    assert len({turn[1] for turn in said["here"]}) > 1
+
+
+@needs_llama_cpp
+def test_the_serve_command_on_a_gguf_file_is_llama_cpp(file, place):
+    port = free_port()
+    code = "import sys; sys.argv[0] = 'bailong-chat'; from bailong import cli; cli.chat()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "serve", f"model={file}", f"port={port}", "generator.context=256"],
+        cwd=place,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert ready(process, port, time.monotonic() + 120)
+        taken = call("chat", "serve", f"model={file}", f"port={port}", cwd=place)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.wait()
+    assert f"base_url=http://127.0.0.1:{port}/v1 model={file}" in said and process.returncode == 130
+    assert not file.with_suffix("").exists(), "a file that is served is not converted"
+    assert taken.returncode == 2
+    assert taken.stderr.splitlines()[-1] == f"error: llama.cpp does not serve {file} at port={port}"
+
+
+@needs_llama_cpp
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dtype": "float16"}, r"generator.dtype=float16 is not accepted: the weights of a GGUF file stay"),
+        ({}, r"no chat template, and a server must know"),
+    ],
+)
+def test_a_gguf_file_that_cannot_be_served_as_asked(bench, tmp_path, changes, message):
+    pytest.importorskip("gguf", reason="needs the extra 'gguf'")
+    from bailong.train import gguf
+
+    silent = talker.build(bench, tmp_path / "silent", template="")
+    gguf.write(silent, "silent", None)
+    asked = Chat(str(silent / gguf.FILE), talker.card(), talker.generator(**changes), serve=True)
+    with pytest.raises(ValueError, match=message):
+        chat.serve(asked)
+
+
+def test_a_gguf_file_that_is_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(chat.llama_cpp, "installed", lambda: True)
+    with pytest.raises(ValueError, match=r"model=nothing.gguf does not exist: give a GGUF file"):
+        chat.serve(settings("nothing.gguf", serve=True))
+    (tmp_path / "x.gguf").write_bytes(b"GGUF, it says")
+    with pytest.raises(ValueError, match=r"x.gguf is not accepted: it is no GGUF file, or damaged"):
+        chat.serve(settings(tmp_path / "x.gguf", serve=True))
+    monkeypatch.setattr(chat.llama_cpp, "installed", lambda: False)
+    with pytest.raises(ValueError, match=r"serving a GGUF file needs llama.cpp, not installed here: pip install"):
+        chat.serve(settings(tmp_path / "x.gguf", serve=True))
 
 
 def test_a_server_that_is_not_installed(monkeypatch, folder):

@@ -13,8 +13,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bailong.data import template
 from bailong.data.turns import Turn, serialised
+from bailong.model import llama_cpp
 from bailong.model.gguf import as_folder
-from bailong.train import gguf, gguf_proof, gguf_vocabulary, llama_cpp, modelfile
+from bailong.train import gguf, gguf_proof, gguf_vocabulary, modelfile
 from bailong.train.export import export
 from bailong.train.settings import Export
 from bailong.train.stage.cpt import Cpt

@@ -1,4 +1,4 @@
-"""llama.cpp (PyPI xllamacpp) asked what it makes of a GGUF file: ids of texts, greedy text, rendered dialogues.
+"""llama.cpp (PyPI xllamacpp) on a GGUF file: asked what it makes of it (ids, greedy text, dialogues), or serving it.
 
 It runs in a process of its own: a file that it does not take may end that process, and nothing is left in memory. So
 this file imports nothing of the package.
@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -22,6 +23,22 @@ INSTALL = "pip install 'bailong[gguf]' (or xllamacpp)"
 def installed() -> bool:
     """Whether llama.cpp is here to ask."""
     return importlib.util.find_spec("xllamacpp") is not None
+
+
+def server(
+    file: str, *, host: str, port: int, context: int, slots: int, threads: int, exact: bool, device: str
+) -> list[str]:
+    """The command that serves the file until it is interrupted, at `/v1` as OpenAI does, under the file's own name.
+
+    Args:
+        context: tokens of a prompt and its answer. slots: conversations that are answered at once, each with a context.
+        exact: keys and values are kept in float32, and nothing is kept of earlier prompts, as in `ask`: greedy text is
+            then that of transformers (in float32, where no two tokens are about as likely).
+        device: `cpu`, or a GPU if this build of llama.cpp finds one.
+    """
+    asked = {"file": file, "host": host, "port": port, "context": context, "slots": slots}
+    asked |= {"threads": threads, "exact": exact, "device": device}
+    return [sys.executable, "-P", __file__, json.dumps(asked)]
 
 
 def ask(file: Path, **request: Any) -> dict[str, Any]:
@@ -55,19 +72,42 @@ def ask(file: Path, **request: Any) -> dict[str, Any]:
         return json.loads(told.read_text(encoding="utf-8"))
 
 
-def _answer(asked: dict[str, Any]) -> dict[str, Any]:
+def _params(file: str, threads: int, exact: bool) -> tuple[Any, Any]:
+    """The package, and its parameters for the file."""
     xllamacpp: Any = importlib.import_module("xllamacpp")
     params = xllamacpp.CommonParams()
-    params.model.path = asked["file"]
-    params.n_ctx = asked["context"]
-    params.n_parallel = 1
+    params.model.path = file
     params.warmup = False
     params.verbosity = 1  # errors alone
-    params.cpuparams.poll = params.cpuparams_batch.poll = 0  # wait for work asleep
-    params.cpuparams.n_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    # by default keys and values are rounded to float16
-    params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
-    params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
+    for cpu in (params.cpuparams, params.cpuparams_batch):
+        cpu.poll = 0  # wait for work asleep
+        cpu.n_threads = threads
+    if exact:  # by default keys and values are rounded to float16
+        params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
+        params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        params.cache_prompt = False  # what is kept was computed in a batch of another size
+    return xllamacpp, params
+
+
+def _serve(asked: dict[str, Any]) -> None:
+    xllamacpp, params = _params(asked["file"], asked["threads"], asked["exact"])
+    params.n_ctx, params.n_parallel = asked["context"] * asked["slots"], asked["slots"]
+    params.hostnames, params.port = [asked["host"]], asked["port"]
+    if asked["device"] == "cpu":
+        params.n_gpu_layers = 0
+    try:
+        listening = xllamacpp.Server(params)
+    except RuntimeError:  # it has said why
+        print(f"error: llama.cpp does not serve {asked['file']} at port={asked['port']}", file=sys.stderr, flush=True)
+        os._exit(2)
+    assert listening.listening_address
+    threading.Event().wait()
+
+
+def _answer(asked: dict[str, Any]) -> dict[str, Any]:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    xllamacpp, params = _params(asked["file"], cores, exact=True)
+    params.n_ctx, params.n_parallel = asked["context"], 1
     server = xllamacpp.Server(params)
 
     def post(path: str, **body: Any) -> Any:
@@ -130,5 +170,10 @@ def _rendered(post: Any, messages: list[dict[str, str]]) -> str | None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) == 2:
+        try:
+            _serve(json.loads(sys.argv[1]))
+        except KeyboardInterrupt:
+            os._exit(130)
     Path(sys.argv[2]).write_text(json.dumps(_answer(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))))
     os._exit(0)  # the server's threads need no ending
