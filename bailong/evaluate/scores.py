@@ -30,6 +30,7 @@ from bailong.evaluate.bootstrap import Interval, Resampling, average
 from bailong.evaluate.judge.pairwise import win_rate
 from bailong.evaluate.judge.rating import STATUSES
 from bailong.evaluate.outcome import PENDING, UNANSWERED, Outcome, current, outcome
+from bailong.evaluate.same import same
 from bailong.run import files, journal
 
 #: of the layout of scores.json
@@ -81,6 +82,7 @@ def collect(
     for model in models:
         of_today = () if samples == 0 else None if keys is None else keys.get(model, ())
         found[model], more[model] = _model(to / model, benchmarks, items, samples, of_today)
+    answers = {model: more[model].pop("answers") for model in models}
     scores = {
         "version": VERSION,
         "findings": [{"model": model} | one for model in models for one in more[model].pop("findings")],
@@ -96,6 +98,8 @@ def collect(
     }
     for model in models:
         scores["models"][model] |= more[model]
+    for apart in scores["differences"]:
+        apart["answers"] = same(answers[apart["first"]], answers[apart["second"]])
     files.write(to / "scores.json", json.dumps(scores, ensure_ascii=False, indent=1) + "\n", "surrogatepass")
     return scores
 
@@ -124,6 +128,7 @@ def _model(
     lines = (json.dumps(one.row(), ensure_ascii=False) for of in found.values() for one in of)
     files.write(at / "outcomes.jsonl", "".join(f"{line}\n" for line in lines), "surrogatepass")
     return found, {
+        "answers": answers,
         "findings": degenerate.findings(benchmarks, items, found, answers),
         "usage": usage(answers.values(), verdicts),
         "judges": _judges(row for rows in counting.values() for row in rows),

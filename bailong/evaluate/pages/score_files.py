@@ -22,6 +22,8 @@ MEANS = {
 }
 #: of differences in multiple choice
 CHOICES = ["points", "95 % interval", "p", "questions"]
+#: of answers that are one text
+SAME = ["same answer", "of"]
 PAPER_AVERAGE = "average of the columns of Table 6"
 #: of a cell whose benchmark is not finished
 OPEN = "*"
@@ -54,6 +56,10 @@ def markdown(scores: Scores) -> str:
         parts.append(_md_table(["model", "benchmark", "measure", "value", "95 % interval", "questions"], measured))
     if apart := [[*map(_md, row[:3]), *row[3:]] for row in score_table.choices(scores)]:
         parts.append(_md_table(["first − second", "benchmark", "group", *CHOICES], apart))
+    if alike := [[*map(_md, row[:2]), *row[2:]] for row in score_table.sames(scores)]:
+        parts.append(_md_table(["models", "benchmark", *SAME], alike))
+    if parted := [list(map(_md, row)) for row in score_table.partings(scores)]:
+        parts.append(_md_table(["models", "question", "the one", "the other"], parted))
     if compared := [[*map(_md, row[:3]), *row[3:]] for row in score_table.duels(scores)]:
         parts.append(_md_table(["model", "benchmark", "against", *DUELS, "rate"], compared))
     lines = [f"- {_md(line)}" for line in [*score_table.warnings(scores), *score_table.notes(scores)]]
@@ -210,10 +216,12 @@ def show(scores: Scores, console: Console) -> None:
         console.print(Text(line, "bold red"))
     if scores["columns"]:
         console.print(_by_judge(scores))
+    same = [[pair, name, "", *cells] for pair, name, *cells in score_table.sames(scores)]
     pairs = [[model, name, f"against {against}", *cells] for model, name, against, *cells in score_table.duels(scores)]
     for what, numbers, rows in (
         ("measure", ["value", "95 % interval", "questions"], score_table.measures(scores)),
         ("difference in accuracy", CHOICES, score_table.choices(scores)),
+        ("answers", SAME, same),
         ("pair", [*DUELS, "rate"], pairs),
     ):
         if rows:

@@ -28,6 +28,7 @@ def page(scores: Scores, to: Path) -> str:
         _language(scores),
         _measures(scores),
         _categories(scores),
+        _same(scores),
         _pairs(scores),
         side_by_side.answers(scores, to),
         _failures(scores, to),
@@ -264,6 +265,19 @@ def _bar(found: dict[str, Any] | None, place: int) -> list[Cell]:
         return [cell("", "drawn"), cell(units.NONE, "n")]
     between = Score.of(found).between("{}–{}", 1)
     return [cell(bars.bar(found["mean"], 10, place), "drawn"), cell(_ranged(f"{found['mean']:.2f}", between), "n")]
+
+
+def _same(scores: Scores) -> str:
+    rows = [[_ranged(pair, label), *cells] for pair, label, *cells in score_table.sames(scores)]
+    sub = (
+        "Questions to which two models gave the same text in every turn, of those that both have answered: a served "
+        "model beside its own folder, greedy, should have nearly all."
+    )
+    listed = table(rows, ["models, benchmark"], ["the same", "of"], kind="counts")
+    if parted := score_table.partings(scores):
+        cells = [[_ranged(*row[:2]), *row[2:]] for row in parted]
+        listed += elements.note("The others, from where they part:") + table(cells, ["answers", "the one", "the other"])
+    return section("The same answer", listed, sub, "same")
 
 
 def _pairs(scores: Scores) -> str:

@@ -203,6 +203,29 @@ def choices(scores: Scores) -> list[list[str]]:
     return rows
 
 
+def sames(scores: Scores) -> list[list[str]]:
+    """How many answers are the same text, a row for each pair of models and benchmark."""
+    return [
+        [f"{difference['first']} = {difference['second']}", name, f"{found['same']:,}", f"{found['of']:,}"]
+        for difference in scores["differences"]
+        for name, found in difference.get("answers", {}).items()
+    ]
+
+
+def partings(scores: Scores) -> list[list[str]]:
+    """Where answers part that are mostly the same, a row each: the models, the question, both texts from there on."""
+    return [
+        [
+            f"{difference['first']} = {difference['second']}",
+            f"{name} {one['id']}" + (f", turn {one['turn']}" if one["turn"] > 1 else ""),
+            *(f"{'…' if one['before'] else ''}{one['before']}｜{behind}" for behind in one["behind"]),
+        ]
+        for difference in scores["differences"]
+        for name, found in difference.get("answers", {}).items()
+        for one in found["parted"]
+    ]
+
+
 def duels(scores: Scores) -> list[list[str]]:
     """Comparisons in both orders, a row for each model, benchmark and opponent."""
     return [

@@ -34,6 +34,7 @@ def test_the_page_is_whole_and_needs_no_network(whole: str, folder: Path) -> Non
         "Language",
         "Measured without a judge",
         "By category",
+        "The same answer",
         "Answers side by side",
         "Failures",
         "Tokens and cost",
