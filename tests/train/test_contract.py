@@ -187,6 +187,7 @@ def require_whole(run: Path, to: Path) -> tuple[Any, Any]:
     assert len(contract.stored_matrices(to, model)) == 2 - is_tied(model)
 
     assert [tokenizer(text)["input_ids"] for text in TEXTS] == [reader(text)["input_ids"] for text in TEXTS]
+    assert tokenizer.chat_template == reader.chat_template  # of running text that of the base
     silent = unused.rows(tokenizer, rows)
     typed = [f"x{tokenizer.convert_ids_to_tokens(i)}y" for i in silent[:3]]
     assert folder.encode_documents(tokenizer, typed) == folder.encode_documents(reader, typed)
