@@ -299,7 +299,8 @@ def test_the_serve_command_on_a_gguf_file_is_llama_cpp(file, place):
     assert f"base_url=http://127.0.0.1:{port}/v1 model={file}" in said and process.returncode == 130
     assert not file.with_suffix("").exists(), "a file that is served is not converted"
     assert taken.returncode == 2
-    assert taken.stderr.splitlines()[-1] == f"error: llama.cpp does not serve {file} at port={port}"
+    # llama.cpp writes its own words from another thread, before or behind
+    assert f"error: llama.cpp does not serve {file} at port={port}" in taken.stderr
 
 
 @needs_llama_cpp
