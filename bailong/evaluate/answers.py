@@ -164,7 +164,7 @@ class EndpointSource:
         drawn = {"top_p": sampling.top_p, "seed": sampling.seed} if sampling.temperature > 0 else {}
         return [
             Call(
-                messages(item.prompts[: len(said) + 1], said),
+                messages(item.prompts[: len(said) + 1], said, item.system),
                 temperature=sampling.temperature,
                 max_tokens=sampling.max_new_tokens,
                 kind="answer",
@@ -398,7 +398,8 @@ class _Rows:
 
 def key(source: Source, item: Item, sampling: Sampling) -> str:
     """SHA-256 of all that decides an answer: the model, the prompts, the sampling, and what else `facts` names."""
-    content = [item.prompts, source.facts(item, sampling)]
+    system = {"system": item.system} if item.system else {}
+    content = [item.prompts, source.facts(item, sampling) | system]
     text = json.dumps(content, ensure_ascii=False, sort_keys=True)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -408,7 +409,7 @@ def _failed(turns: Sequence[Turn]) -> bool:
 
 
 def _prompt(item: Item, instructions: Sequence[str], outputs: Sequence[str], passage: str) -> Prompt:
-    return Prompt(list(instructions), list(outputs), passage, _name(item))
+    return Prompt(list(instructions), list(outputs), passage, _name(item), system=item.system)
 
 
 def _name(item: Item) -> str:

@@ -104,6 +104,8 @@ def _task(task: str, benchmark: Benchmark, items: Sequence[Item], tokens: int) -
     exact = metric if metric and all(item.golds for item in items) else None
     return common | {
         "output_type": "generate_until",
+        # what stands before every question: lm-eval has no system prompt of a task's own
+        **({"description": f"{items[0].system}\n\n"} if items[0].system else {}),
         "doc_to_text": "prompt",
         "doc_to_target": "golds" if exact else "",
         "num_fewshot": 0,

@@ -11,7 +11,8 @@ from bailong.evaluate.benchmark.settings import Benchmark
 from bailong.evaluate.fault import fault
 from bailong.evaluate.judge import language
 from bailong.evaluate.judge.rating import SCORED
-from bailong.evaluate.judge.single import PROMPTS, ItemScore, item_scores
+from bailong.evaluate.judge.single import ItemScore, item_scores
+from bailong.evaluate.judge.template import BY_TURN, scale_of
 from bailong.evaluate.reasoning import spoken
 
 #: of a question that nobody has answered, or whose answer nobody has judged: an evaluation that is not finished
@@ -28,9 +29,10 @@ class Outcome:
     """One question of one model.
 
     Attributes:
-        score: the judge's, from 0 to 10: samples averaged, then turns. None where a turn has none, and where no judge
-            is asked.
-        floor: the same with 0 for every verdict without a score; None while the question is pending.
+        score: the judge's, on the scale of its template: samples averaged, then turns. None where a turn has none, and
+            where no judge is asked.
+        floor: the same with the least of the scale for every verdict without a score; None while the question is
+            pending.
         status: of its verdicts: `ok` or `repaired`, or why there is no score; `no_answer` for an answer that
             failed; one of PENDING; or `measured` where no judge is asked.
         verdicts: how many verdicts have which status; errors: how many calls failed for good by which cause (`429`,
@@ -43,8 +45,8 @@ class Outcome:
         measures: of the metrics, each in [0, 1]; none of an answer that failed.
         keys: of the verdicts that the score rests on.
         flags: `partial` (some of its verdicts have no score), `cut` (an answer stopped at its length limit),
-            `cut_context` (something of a prompt was left out), `judge_only` (the judge gave 0 and the language is
-            right), `rule_only` (the rule sees another language and the judge gave points all the same), `trace` (a
+            `cut_context` (something of a prompt was left out), `judge_only` (the judge gave its least and the language
+            is right), `rule_only` (the rule sees another language and the judge gave more all the same), `trace` (a
             trace of Simplified Chinese), and what an answer is instead of one (bailong.evaluate.fault.FAULTS).
     """
 
@@ -78,7 +80,7 @@ def outcome(benchmark: Benchmark, item: Item, answer: Row | None, verdicts: Sequ
         verdicts: its current rows of `verdicts.jsonl` (`current`).
         samples: verdicts that are expected for each prompt of the judge; 0 where no judge is asked.
     """
-    judged = benchmark.metric == "judge" and samples > 0
+    judged, low = benchmark.metric == "judge" and samples > 0, float(scale_of(benchmark.template).low)
     blank = Outcome(item.benchmark, item.id, item.category, None, None, UNANSWERED)
     if answer is None:
         return blank
@@ -90,7 +92,13 @@ def outcome(benchmark: Benchmark, item: Item, answer: Row | None, verdicts: Sequ
     cut_context = ["cut_context"] * any(turn.get("truncated") for turn in answer["turns"])
     if failed:
         flags = ["empty"] * (failed == "empty")
-        return replace(blank, status="no_answer", floor=0.0 if judged else None, finish=failed, flags=tuple(flags))
+        return replace(
+            blank,
+            status="no_answer",
+            floor=low if judged else None,
+            finish=failed,
+            flags=tuple(flags),
+        )
     if item.choices:  # a letter is in no language, and no echo of the letters in its prompt
         measured = _measures(benchmark, item, texts[-1])
         return replace(blank, status="measured", measures=measured, finish=finish, flags=tuple(cut_context))
@@ -105,11 +113,11 @@ def outcome(benchmark: Benchmark, item: Item, answer: Row | None, verdicts: Sequ
     flags += cut_context
     if not judged:
         return replace(blank, status="measured", measures=metrics, finish=finish, flags=tuple(flags), **known)
-    judgement = _judgement(benchmark, verdicts, samples)
+    judgement = _judgement(benchmark, item, verdicts, samples)
     if judgement.score is not None:
         flags += ["partial"] * any(row["status"] not in SCORED for row in verdicts)
-        flags += ["judge_only"] * (judgement.score == 0 and ruling.status == "ok")
-        flags += ["rule_only"] * (judgement.score > 0 and ruling.status == "violation")
+        flags += ["judge_only"] * (judgement.score == low and ruling.status == "ok")
+        flags += ["rule_only"] * (judgement.score > low and ruling.status == "violation")
     return replace(
         blank,
         **judgement._asdict(),
@@ -137,10 +145,10 @@ def current(rows: Iterable[Row], keys: Collection[str] | None = None) -> dict[tu
     return {of: list(found.values()) for of, found in last.items()}
 
 
-def _judgement(benchmark: Benchmark, verdicts: Sequence[Row], samples: int) -> ItemScore:
-    if len(verdicts) < samples * PROMPTS.get(benchmark.template or "", 1):
+def _judgement(benchmark: Benchmark, item: Item, verdicts: Sequence[Row], samples: int) -> ItemScore:
+    if len(verdicts) < samples * (len(item.prompts) if benchmark.template in BY_TURN else 1):
         return ItemScore(None, UNJUDGED, None)
-    (score,) = item_scores(verdicts).values()
+    (score,) = item_scores(verdicts, scale_of(benchmark.template).low).values()
     return score
 
 

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 from bailong.data import template
 from bailong.evaluate.model_folder import no_template
 
-#: instructions and earlier outputs (one fewer) -> ids of the prompt
-Render = Callable[[Sequence[str], Sequence[str]], list[int]]
+#: instructions and earlier outputs (one fewer), and `system` where there is one -> ids of the prompt
+Render = Callable[..., list[int]]
+#: a system prompt that a template is tried with
+_TRIED = "bailong-system"
 
 
 def renderer(tokenizer: Any, name: str, source: str = "folder") -> Render:
@@ -22,24 +25,45 @@ def renderer(tokenizer: Any, name: str, source: str = "folder") -> Render:
         ValueError: the folder has no chat template and equation 8 was not asked for.
     """
     if source == "bailong" or tokenizer.chat_template == template.JINJA:
-        return lambda instructions, outputs: template.prompt_ids(tokenizer, instructions, outputs)
+        return lambda asked, outputs, system="": template.prompt_ids(tokenizer, _behind(system, asked), outputs)
     if not tokenizer.chat_template:
         raise ValueError(no_template(name))
 
-    def render(instructions: Sequence[str], outputs: Sequence[str]) -> list[int]:
+    takes_system = cache(partial(_takes_system, tokenizer))
+
+    def render(instructions: Sequence[str], outputs: Sequence[str], system: str = "") -> list[int]:
+        if system and not takes_system():
+            instructions, system = _behind(system, instructions), ""
         # In one go: a rendered string that is tokenized once more would begin with two <s>
         ids = tokenizer.apply_chat_template(
-            messages(instructions, outputs), add_generation_prompt=True, tokenize=True, return_dict=False
+            messages(instructions, outputs, system), add_generation_prompt=True, tokenize=True, return_dict=False
         )
         return list(ids)
 
     return render
 
 
-def messages(instructions: Sequence[str], outputs: Sequence[str]) -> list[dict[str, str]]:
-    """The same turns as the API's messages; the last instruction has no output yet."""
+def _behind(system: str, instructions: Sequence[str]) -> list[str]:
+    """The instructions with the system prompt in front of the first, for templates that have no place of its own."""
+    return [f"{system}\n\n{instructions[0]}", *instructions[1:]] if system else list(instructions)
+
+
+def _takes_system(tokenizer: Any) -> bool:
+    """Whether the chat template shows a system message: some refuse it (Gemma 2), others leave it out."""
+    from jinja2.exceptions import TemplateError
+
+    tried = messages(["?"], [], _TRIED)
+    try:
+        return _TRIED in tokenizer.apply_chat_template(tried, add_generation_prompt=True, tokenize=False)
+    except TemplateError:
+        return False
+
+
+def messages(instructions: Sequence[str], outputs: Sequence[str], system: str = "") -> list[dict[str, str]]:
+    """The same turns as the API's messages, behind a system prompt if there is one; the last instruction has no output
+    yet."""
     assert len(outputs) == len(instructions) - 1
-    listed = []
+    listed = [{"role": "system", "content": system}] if system else []
     for number, instruction in enumerate(instructions):
         listed.append({"role": "user", "content": instruction})
         if number < len(outputs):
@@ -55,6 +79,7 @@ class Prompt:
         passage: the part of `instructions[0]` that may be shortened, or empty.
         name: for messages.
         draw: tells apart questions of the same words that want answers of their own.
+        system: the system prompt, or empty. It never gives way.
     """
 
     instructions: Sequence[str]
@@ -62,6 +87,7 @@ class Prompt:
     passage: str = ""
     name: str = "the question"
     draw: str = ""
+    system: str = ""
 
 
 class Fitted(NamedTuple):
@@ -85,6 +111,7 @@ def fit(render: Render, prompt: Prompt, room: int, limit: int, model: str) -> Fi
     Raises:
         ValueError: the last question alone fills the context.
     """
+    render = partial(render, system=prompt.system) if prompt.system else render
     passage = prompt.passage
     assert passage in prompt.instructions[0]
     instructions, outputs = list(prompt.instructions), list(prompt.outputs)

@@ -20,15 +20,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
-from bailong.evaluate import degenerate, groups
+from bailong.evaluate import degenerate, groups, printed
 from bailong.evaluate.benchmark.item import Item
 from bailong.evaluate.benchmark.metrics import HEADLINE, metric_of
 from bailong.evaluate.benchmark.settings import Benchmark
 from bailong.evaluate.bootstrap import Interval, Resampling, average
 from bailong.evaluate.judge.pairwise import win_rate
 from bailong.evaluate.judge.rating import STATUSES
+from bailong.evaluate.judge.template import Scale, scale_of
 from bailong.evaluate.outcome import PENDING, UNANSWERED, Outcome, current, outcome
 from bailong.evaluate.same import same
 from bailong.run import files, journal
@@ -36,12 +36,12 @@ from bailong.run import files, journal
 #: of the layout of scores.json
 VERSION = 1
 #: of a benchmark, that scores.json repeats
-FACTS = ("template", "paper", "shape", "language", "path", "revision", "limit", "seed", "expected", "source", "licence")
+FACTS = ("template", "paper", "shape", "language", "path", "revision", "limit", "seed", "expected", "turns", "system")
+FACTS += ("source", "licence")
 #: and of multiple choice
 CHOICE_FACTS = ("shots", "shots_split", "prompt")
 #: the mean that a rule of language makes the headline
 AS_ZERO = {"zero": "language_as_zero", "strict": "traces_as_zero"}
-PAPER = Path(__file__).with_name("paper_scores.yaml")
 
 
 def collect(
@@ -63,8 +63,8 @@ def collect(
         models: names, in the order of the tables; each is a folder of `to`.
         benchmarks: by name, in the order of the tables; each has a file in `items/`.
         enforce: what the language rule does (`Judge.enforce`): with `zero` it is the headline that counts a violation
-            as 0, with `strict` a trace of Simplified Chinese too; the judge's own mean and the one with violations as 0
-            stand in the tables unless it is `off`.
+            as 0 (as the least of a scale that begins above it), with `strict` a trace of Simplified Chinese too; the
+            judge's own mean and the one with violations as 0 stand in the tables unless it is `off`.
         samples: `Judge.samples`; 0 where no judge is asked.
         keys: per model, the keys of the verdicts that count, on answers and on pairs; None takes the last of each
             question. Without a judge none counts.
@@ -94,7 +94,7 @@ def collect(
         "statuses": list(STATUSES),
         "benchmarks": {name: _about(one, items[name], to) for name, one in benchmarks.items()},
         **tabulate(found, benchmarks, enforce=enforce, judged=samples > 0, resamples=resamples, seed=seed),
-        "paper": paper(),
+        "printed": printed.beside([one.paper for one in benchmarks.values()]),
     }
     for model in models:
         scores["models"][model] |= more[model]
@@ -152,7 +152,8 @@ def tabulate(
         found: model -> benchmark -> outcomes.
     """
     by_judge = [name for name, one in benchmarks.items() if judged and one.metric == "judge"]
-    columns = [name for name in by_judge if benchmarks[name].paper]
+    columns = [name for name in by_judge if benchmarks[name].paper in printed.table6()["columns"]]
+    scales = {name: scale_of(benchmarks[name].template) for name in by_judge}
     chosen = [name for name, one in benchmarks.items() if one.metric == "likelihood"]
     resampling = Resampling(resamples, seed)
     models: dict[str, Any] = {}
@@ -160,8 +161,8 @@ def tabulate(
         rows = {name: _benchmark(of[name], (model, name), resampling) for name in benchmarks}
         drawn: dict[str, np.ndarray] = {}
         for name in by_judge:
-            row, draws = _judged(of[name], enforce, (model, name), resampling)
-            rows[name]["language"]["disagreement"] = _disagreement(of[name])
+            row, draws = _judged(of[name], enforce, scale_of(benchmarks[name].template), (model, name), resampling)
+            rows[name]["language"]["disagreement"] = _disagreement(of[name], scale_of(benchmarks[name].template))
             rows[name] |= row
             if draws is not None:
                 drawn[name] = draws
@@ -170,7 +171,7 @@ def tabulate(
         headlines = {name: Interval(**rows[name]["headline"]) for name in drawn}
         models[model] = {
             "benchmarks": rows,
-            "average": _average(by_judge, headlines, drawn),
+            "average": _average(by_judge, headlines, drawn) if alike(scales) else None,
             "paper_average": _average(columns, headlines, drawn),
         }
     pairs = itertools.combinations(found, 2)
@@ -179,7 +180,7 @@ def tabulate(
         "columns": by_judge,
         "paper_columns": columns,
         "differences": [
-            _difference(found, a, b, by_judge, enforce, resampling)
+            _difference(found, a, b, scales, enforce, resampling)
             | {"choices": {name: groups.difference(found, a, b, name, resampling) for name in chosen}}
             for a, b in pairs
         ],
@@ -228,11 +229,6 @@ def read_measures(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is no JSON ({error}): the file is damaged; move it away to begin anew") from None
 
 
-def paper() -> dict[str, Any]:
-    """Table 6 as printed."""
-    return yaml.safe_load(PAPER.read_text(encoding="utf-8"))
-
-
 # --- one benchmark -----------------------------------------------------------------------------------
 
 
@@ -257,7 +253,7 @@ def _benchmark(outcomes: Sequence[Outcome], labels: tuple[str, ...], resampling:
 
 
 def _judged(
-    outcomes: Sequence[Outcome], enforce: str, labels: tuple[str, ...], resampling: Resampling
+    outcomes: Sequence[Outcome], enforce: str, scale: Scale, labels: tuple[str, ...], resampling: Resampling
 ) -> tuple[dict[str, Any], np.ndarray | None]:
     """What the judge adds to a cell, and the resampled means of its headline, if it has one."""
     scored = [one for one in outcomes if one.score is not None]
@@ -276,14 +272,14 @@ def _judged(
     drawn: dict[str, np.ndarray] = {}
     rules = {"off": "mean"} | (AS_ZERO if enforce != "off" else {})
     for rule, kind in rules.items():
-        mean, drawn[kind] = resampling.interval([headline(one, rule) for one in scored], *labels, kind)
+        mean, drawn[kind] = resampling.interval([headline(one, rule, scale) for one in scored], *labels, kind)
         row[kind] = mean.row()
     chosen = AS_ZERO.get(enforce, "mean")
     row["headline"] = row[chosen]
-    row["zeros"] = sum(one.score == 0 for one in scored)
+    row["zeros"] = sum(one.score == scale.low for one in scored)
     row["zero_rate"] = row["zeros"] / len(scored)
     for name in dict.fromkeys(one.category for one in scored if one.category):
-        inside = [headline(one, enforce) for one in scored if one.category == name]
+        inside = [headline(one, enforce, scale) for one in scored if one.category == name]
         row["categories"][name] = resampling.interval(inside, *labels, "category", name)[0].row()
     return row, drawn[chosen]
 
@@ -298,22 +294,27 @@ def _traces(outcomes: Sequence[Outcome]) -> dict[str, int]:
     }
 
 
-def _disagreement(outcomes: Sequence[Outcome]) -> dict[str, int]:
+def _disagreement(outcomes: Sequence[Outcome], scale: Scale) -> dict[str, int]:
     """How often the judge and the language rule see another language, together or one of them alone."""
     scored = [one for one in outcomes if one.score is not None]
     return {
-        "both": sum(one.score == 0 and one.ruling == "violation" for one in scored),
+        "both": sum(one.score == scale.low and one.ruling == "violation" for one in scored),
         "judge_only": sum("judge_only" in one.flags for one in scored),
         "rule_only": sum("rule_only" in one.flags for one in scored),
         "scored": len(scored),
     }
 
 
-def headline(one: Outcome, enforce: str) -> float:
-    """The score that counts: the judge's, or 0 on a violation where the rule is enforced (strict: on a trace too)."""
+def headline(one: Outcome, enforce: str, scale: Scale) -> float:
+    """The score that counts: the judge's, or the least on a violation where the rule is enforced (strict: a trace)."""
     assert one.score is not None
     wrong = enforce in AS_ZERO and one.ruling == "violation"
-    return 0.0 if wrong or (enforce == "strict" and "trace" in one.flags) else one.score
+    return float(scale.low) if wrong or (enforce == "strict" and "trace" in one.flags) else one.score
+
+
+def alike(scales: Mapping[str, Scale]) -> bool:
+    """Whether there is a mean over benchmarks: 4 of 5 and 4 of 10 have none."""
+    return len(set(scales.values())) < 2
 
 
 def _average(
@@ -329,15 +330,16 @@ def _difference(
     found: Mapping[str, Mapping[str, Sequence[Outcome]]],
     first: str,
     second: str,
-    names: Sequence[str],
+    scales: Mapping[str, Scale],
     enforce: str,
     resampling: Resampling,
 ) -> dict[str, Any]:
-    """First minus second per benchmark and for the macro average, on the questions that both have a score of."""
+    """First minus second per benchmark, and for the macro average over one scale, on the questions that both have a
+    score of."""
     pairs: dict[str, list[tuple[float, float]]] = {}
-    for name in names:
+    for name, scale in scales.items():
         mine, theirs = (
-            {one.id: headline(one, enforce) for one in found[model][name] if one.score is not None}
+            {one.id: headline(one, enforce, scale) for one in found[model][name] if one.score is not None}
             for model in (first, second)
         )
         pairs[name] = [(score, theirs[of]) for of, score in mine.items() if of in theirs]
@@ -345,7 +347,7 @@ def _difference(
         "first": first,
         "second": second,
         "benchmarks": {name: resampling.difference([of], first, second, name) for name, of in pairs.items()},
-        "average": resampling.difference(list(pairs.values()), first, second, ""),
+        "average": resampling.difference(list(pairs.values()), first, second, "") if alike(scales) else None,
     }
 
 
@@ -362,6 +364,7 @@ def _about(benchmark: Benchmark, items: Sequence[Item], to: Path) -> dict[str, A
         **{name: getattr(benchmark, name) for name in FACTS},
         **({name: getattr(benchmark, name) for name in CHOICE_FACTS} if benchmark.metric == "likelihood" else {}),
         "choices": max((len(item.choices) for item in items), default=0),
+        **({"scale": scale_of(benchmark.template)[:2]} if benchmark.metric == "judge" else {}),
         "items": len(items),
         "multi_turn": sum(len(item.prompts) > 1 for item in items),
         "sha256": hashlib.sha256(content).hexdigest(),

@@ -57,6 +57,9 @@ def test_two_base_models_by_group(place):
         pairs = [right["one"][i.id] - right["two"][i.id] for i in items if group in ("", i.category)]
         assert found["n"] == len(pairs) and found["mean"] == pytest.approx(sum(pairs) / len(pairs))
     table = (place / "outputs/e/table.md").read_text(encoding="utf-8")
+    assert "| Llama-3-8B-Instruct (paper) | cmmlu | accuracy, humanities | 52.9 % |  | 1,962 |" in table
+    assert "| Llama-3-8B, r 16, alpha 48 (paper) | cmmlu | accuracy, China-specific | 37.29 % |  | 3,065 |" in table
+    assert "CMMLU, 5-shot, 2024): another harness, its own groups" in table
     share = f"{100 * sum(right['one'].values()) / 20:.1f} %"
     assert f"| one | cmmlu | accuracy, 1-shot (chance 25 %) | {share} |" in table
     assert "| one | cmmlu | accuracy, STEM |" in table and "| one − two | cmmlu | STEM |" in table

@@ -8,7 +8,8 @@ import pytest
 
 from bailong.evaluate.benchmark.item import Item
 from bailong.evaluate.outcome import current, outcome
-from bailong.evaluate.scores import collect, paper, tabulate
+from bailong.evaluate.printed import table6, tables
+from bailong.evaluate.scores import collect, tabulate
 from bailong.evaluate.settings import Benchmark
 from bailong.run import journal
 from tests.evaluate.pages.evaluations import ANSWERS, answer, evaluation, questions, standin, verdict, write
@@ -22,17 +23,67 @@ def item(**facts) -> Item:
 
 
 def came(verdicts: list, text: str = ANSWERS["traditional"], samples: int = 1, of: Benchmark = DRCD, finish="stop"):
-    one = item(golds=[])
-    return outcome(of, one, answer(one, [text], finish), verdicts, samples)
+    turns = 2 if of.template == "mt_bench" else 1
+    one = item(golds=[], prompts=item().prompts * turns)
+    return outcome(of, one, answer(one, [text] * turns, finish), verdicts, samples)
 
 
 def test_the_papers_averages_are_plain_means_of_its_seven_columns() -> None:
-    table = paper()
+    table = table6()
     assert table["columns"] == ["FGC", "IMDB-TC", "DRCD", "Xsum-TC", "TTQA", "MT-bench", "Bailong-bench"]
     assert len(table["rows"]) == 7
     for model, row in table["rows"].items():
         assert len(row["scores"]) == 7
         assert f"{sum(row['scores']) / 7:.2f}" == f"{row['average']:.2f}", model
+
+
+def test_what_another_paper_printed_keeps_to_its_scales() -> None:
+    """The figures of the sister system within their bounds: 11,582 questions of CMMLU, MT-bench from 1 to 5."""
+    _, bench, exam = tables()
+    assert bench["columns"] == ["MT-bench-zh", "MT-bench-tr"] and exam["columns"] == ["CMMLU"]
+    for row in bench["rows"].values():
+        assert len(row["scores"]) == 2 and "average" not in row, "it prints none over both"
+        for score in filter(None, row["scores"]):
+            low, high = score if isinstance(score, list) else (score, score)
+            assert 1 <= low <= high <= 5
+    assert bench["rows"]["Llama-3-8B, r 16, alpha 32"]["scores"][0] == 3.63
+    assert sum(exam["questions"]) == 11_582 and len(exam["groups"]) == 5
+    assert all(len(row["groups"]) == 5 and min(row["groups"]) > 20 for row in exam["rows"].values())
+    assert not any("arxiv" in table["source"].lower() for table in (bench, exam)), "its number stands for another paper"
+
+
+def test_no_average_mixes_scales() -> None:
+    five = replace(DRCD, name="five", template="two_shot", paper="MT-bench-zh")
+    named = {"drcd": DRCD, "five": five}
+    made = {
+        name: {"drcd": [came([verdict(item(), high)])], "five": [came([verdict(item(), low)], of=five)]}
+        for name, high, low in (("a", 9.0, 2.0), ("b", 7.0, 4.0))
+    }
+    found = tabulate(made, named, resamples=50)
+    assert found["columns"] == ["drcd", "five"] and found["paper_columns"] == ["drcd"]
+    for name, high in (("a", 9.0), ("b", 7.0)):
+        assert found["models"][name]["average"] is None and found["models"][name]["paper_average"]["mean"] == high
+    (apart,) = found["differences"]
+    assert apart["average"] is None
+    assert [apart["benchmarks"][name]["mean"] for name in named] == [2.0, -2.0]
+    same = tabulate({m: {"five": of["five"], "tr": of["five"]} for m, of in made.items()}, {"five": five, "tr": five})
+    assert same["models"]["b"]["average"]["mean"] == 4.0 and same["differences"][0]["average"]["mean"] == -2.0
+
+
+def test_the_least_of_a_scale_is_what_0_is_elsewhere() -> None:
+    five = replace(DRCD, name="five", template="two_shot")
+    wrong, failed = (
+        came([verdict(item(), score, status)], ANSWERS["english"], of=five)
+        for score, status in ((3.0, "ok"), (None, "truncated"))
+    )
+    least = came([verdict(item(), 1.0)], ANSWERS["english"], of=five)
+    lost = came([], text="", finish="api_error", of=five)
+    assert (failed.floor, lost.floor, least.flags, wrong.flags) == (1.0, 1.0, (), ("rule_only",))
+    assert came([verdict(item(), 1.0)], of=five).flags == ("judge_only",)
+    made = tabulate({"m": {"five": [wrong, failed, least]}}, {"five": five}, enforce="zero", resamples=50)
+    row = made["models"]["m"]["benchmarks"]["five"]
+    assert row["headline"]["mean"] == 1.0 and row["mean"]["mean"] == 2.0 and row["zeros"] == 1
+    assert row["failures_as_zero"] == pytest.approx(5 / 3)
 
 
 def test_zero_is_a_score_and_a_failure_is_not() -> None:
@@ -55,7 +106,7 @@ def test_samples_then_turns_then_questions() -> None:
     assert came(turns, of=TWO).score == 5.0
     turns[1] |= {"score": None, "status": "api_error"}
     half = came(turns, of=TWO)
-    assert (half.score, half.floor, half.status) == (None, 4.0, "api_error"), "one turn is no score of two"
+    assert (half.score, half.floor, half.status) == (None, 4.5, "api_error"), "one turn is no score of two"
 
 
 def test_what_is_not_finished_is_pending_and_no_failure() -> None:

@@ -23,6 +23,8 @@ LANGUAGES = {
     **dict.fromkeys(("zhs", "sc", "zh-cn", "zh_cn", "zh-hans", "simplified", "simplified chinese"), "zh-Hans"),
     **dict.fromkeys(("en", "eng", "english"), "en"),
 }
+#: templates of the judge that show it no reference answers
+UNREFERENCED = ("two_shot",)
 HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 TRANSLATION = re.compile(
     "translat|翻譯|翻译|çeviri|übersetz|tradu[cçz]|vertaal|перев[оі]д|переклад|अनुवाद|ترجم|μετάφρασ|dịch|terjemah|翻訳|번역",
@@ -89,14 +91,14 @@ def refuse_standin(benchmark: Benchmark, turns: list[str]) -> None:
 
 
 def mt_bench(benchmark: Benchmark, rows: list[Row]) -> Iterator[Item]:
-    """FastChat's questions, two turns each. Columns: `id`, `category`, `turns`.
+    """FastChat's questions, or a translation of them, two turns each. Columns: `id`, `category`, `turns`.
 
     References are GPT-4's answers beside the questions (`reference_answers`), which are there for mathematics,
     reasoning and coding; the `reference` column of the questions is read by no judge of FastChat's, nor here.
     """
     names = ("id", "category", "turns")
     columns = Columns(benchmark, rows, names, names, id="question_id")
-    given = reference_answers(benchmark)
+    given = {} if benchmark.template in UNREFERENCED else reference_answers(benchmark)
     for number, row in enumerate(rows, 1):
         name, prompts = columns.needed(row, "id", number), _turns(columns, row, number)
         references = given.get(name, [])

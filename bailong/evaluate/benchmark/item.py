@@ -21,6 +21,7 @@ class Item:
         choices: letters of which the likeliest is the answer; empty where the model answers in its own words.
         language_free: no rule on the language of the answer applies (a translation, or another one was asked for).
         paragraph: `bailong.data.turns.paragraph_digest` of the passage, or empty.
+        system: the system prompt of the model that answers, or empty.
         meta: what the reader knows beside (title, notes, labels); JSON values.
     """
 
@@ -36,11 +37,12 @@ class Item:
     language_free: bool = False
     choices: list[str] = field(default_factory=list)
     paragraph: str = ""
+    system: str = ""
     meta: dict[str, Any] = field(default_factory=dict)
 
     def row(self) -> dict[str, Any]:
-        """The item as a JSON object; `choices` only where there are some."""
-        return {name: value for name, value in asdict(self).items() if name != "choices" or value}
+        """The item as a JSON object; `choices` and `system` only where there are some."""
+        return {name: value for name, value in asdict(self).items() if value or name not in ("choices", "system")}
 
 
 def item_of(benchmark: Benchmark, name: str, prompts: list[str], **facts: Any) -> Item:

@@ -4,10 +4,12 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 
 from bailong.evaluate.benchmark import bench, multiple_choice, passages, rows, shapes
 from bailong.evaluate.benchmark.item import Item
+from bailong.evaluate.benchmark.preface import system
 from bailong.evaluate.benchmark.settings import Benchmark
 from bailong.run.checks import one_of
 
@@ -50,7 +52,13 @@ def load(benchmark: Benchmark, say: Callable[[str], None] = lambda line: None) -
         raise ValueError(f"{where}.path={benchmark.path} holds no items")
     if benchmark.expected is not None and len(items) != benchmark.expected and not benchmark.subjects:
         say(f"{where}: {len(items):,} items where {benchmark.expected:,} are expected (evaluation of another split?)")
-    return sample(items, benchmark.limit, benchmark.seed)
+    return [_asked(item, benchmark.turns, system(benchmark)) for item in sample(items, benchmark.limit, benchmark.seed)]
+
+
+def _asked(item: Item, turns: int | None, system: str) -> Item:
+    """The item as far as it is asked, behind its system prompt."""
+    first = {name: getattr(item, name)[:turns] for name in ("prompts", "references")}
+    return replace(item, **first, system=system)
 
 
 def sample(items: list[Item], limit: int | None, seed: int) -> list[Item]:

@@ -1,12 +1,13 @@
 """How a question becomes a prompt: templates in bailong/evaluate/benchmark/prompts, all of them in our own words.
 
 `reading` is the one in the benchmark's language, `reading_en` that in English. The paper says "we combine them with a
-preface" and prints none (section 5.2).
+preface" and prints none (section 5.2). `prompts/system` has what stands before every question: the system prompt of the
+model that answers.
 """
 
 from pathlib import Path
 
-from bailong.evaluate.benchmark.settings import Benchmark
+from bailong.evaluate.benchmark.settings import ANY, Benchmark
 from bailong.run.checks import did_you_mean
 from bailong.text.fill import fill
 from bailong.text.language import code, is_chinese
@@ -31,7 +32,7 @@ class Preface:
             ValueError: there is no such template.
         """
         self.key = f"evaluation.{benchmark.name}.prompt={benchmark.prompt or 'null'}"
-        self.template = None if benchmark.prompt is None else self._read(benchmark.prompt, benchmark.language)
+        self.template = None if benchmark.prompt is None else _read(self.key, benchmark.prompt, benchmark.language)
 
     def fill(self, **values: str) -> str:
         """The prompt of one question.
@@ -46,23 +47,40 @@ class Preface:
             return values["question"]
         return fill(self.template, values, self.key)
 
-    def _read(self, name: str, language: str) -> str:
-        path = FOLDER / f"{name}.txt"
-        kinds = {known.stem.partition("_")[0] for known in FOLDER.glob("*.txt")}
-        if name in kinds:
-            path = FOLDER / f"{name}_{_tag(language)}.txt"
-            if not path.is_file():
-                tags = [known.stem.partition("_")[2] for known in sorted(FOLDER.glob(f"{name}_*.txt"))]
-                raise ValueError(
-                    f"{self.key} is not written in {language}: there are {', '.join(tags)}; give a file of your own, "
-                    f"or one of these by its name ({name}_{tags[0]})"
-                )
+
+def system(benchmark: Benchmark) -> str:
+    """The system prompt of the model that answers, in the language that it is to answer in; empty without one.
+
+    Raises:
+        ValueError: there is no such file.
+    """
+    if benchmark.system is None:
+        return ""
+    answered = benchmark.answer_language
+    language = benchmark.language if answered in (None, ANY) else answered
+    return _read(
+        f"evaluation.{benchmark.name}.system={benchmark.system}", benchmark.system, language, FOLDER / "system"
+    )
+
+
+def _read(key: str, name: str, language: str, folder: Path = FOLDER) -> str:
+    """A file of a folder by its name or its kind, or one elsewhere."""
+    path = folder / f"{name}.txt"
+    kinds = {known.stem.partition("_")[0] for known in folder.glob("*.txt")}
+    if name in kinds:
+        path = folder / f"{name}_{_tag(language)}.txt"
         if not path.is_file():
-            path = Path(name)
-        if not path.is_file():
-            known = sorted(p.stem for p in FOLDER.glob("*.txt"))
+            tags = [known.stem.partition("_")[2] for known in sorted(folder.glob(f"{name}_*.txt"))]
             raise ValueError(
-                f"{self.key} is no template: give a file, or one of {', '.join([*sorted(kinds), *known])}"
-                f"{did_you_mean(name, known)}"
+                f"{key} is not written in {language}: there are {', '.join(tags)}; give a file of your own, "
+                f"or one of these by its name ({name}_{tags[0]})"
             )
-        return path.read_text(encoding="utf-8").rstrip("\n")
+    if not path.is_file():
+        path = Path(name)
+    if not path.is_file():
+        known = sorted(p.stem for p in folder.glob("*.txt"))
+        raise ValueError(
+            f"{key} is no template: give a file, or one of {', '.join([*sorted(kinds), *known])}"
+            f"{did_you_mean(name, known)}"
+        )
+    return path.read_text(encoding="utf-8").rstrip("\n")

@@ -28,8 +28,10 @@ class Benchmark:
     turns). `limit` items are drawn with `seed`; `expected` is the size of the whole, for plans without data.
     Of questions about passages `articles` chooses a part of the articles by their titles' hashes, as the step of
     bailong-prepare does ([0.8, 1.0]: those that `articles: {last: 0.8}` leaves out of training).
-    `max_context` keeps that many characters of a passage, `max_new_tokens` bounds an answer. `paper` is its column of
-    Table 6, if it has one.
+    `max_context` keeps that many characters of a passage, `max_new_tokens` bounds an answer, `turns` asks only so many
+    first turns of a dialogue. `system` is the system prompt of the model that answers: a file of
+    bailong/evaluate/benchmark/prompts/system (or a path). `paper` is its column of a table that others printed
+    (bailong/evaluate/printed.yaml), if it has one.
 
     Of multiple choice `path` is a folder, `prompt` a file that says how it asks, and the likeliest letter is the answer
     (`metric: likelihood`). It stands behind the first `shots` rows of `shots_split`; `subjects` chooses some of those
@@ -54,6 +56,8 @@ class Benchmark:
     max_new_tokens: int | None = None
     max_context: int | None = None
     articles: list[float] = field(default_factory=list)
+    turns: int | None = None
+    system: str | None = None
     old_language: bool = False
     paper: str | None = None
     shots: int = 5
@@ -76,6 +80,9 @@ class Benchmark:
         require(known, f"{where}.articles", part, "two numbers in [0, 1], the first below the second, or none")
         passages = self.shape in ("squad", "fgc")
         require(not part or passages, f"{where}.articles", part, f"none: shape={self.shape} has no articles")
+        require(self.turns is None or self.turns > 0, f"{where}.turns", self.turns, "above 0, or null")
+        asked = self.metric not in ("likelihood", "bits_per_byte")
+        require(asked or self.system is None, f"{where}.system", self.system, f"null: {self.metric} asks no question")
         require(self.shots >= 0, f"{where}.shots", self.shots, "0 or above")
         chosen = self.metric == "likelihood", self.shape == "multiple_choice"
         require(

@@ -7,7 +7,8 @@ middle of a word. Kinds of marks, the surest first (`reading` says which one of 
 0. double brackets behind a label (評分, Rating, Score, ...);
 1. double brackets;
 2. a plain or singly bracketed number behind a label, or a reply that is nothing but a number;
-3. a number of the greatest possible (7/10, 8 out of 10), alone in a sentence or given by the judge in so many words.
+3. a number of the greatest possible (7/10, 8 out of 10), alone in a sentence or given by the judge in so many words;
+   in Turkish wherever it stands (10 üzerinden 8), since that is said of marks alone.
 """
 
 import re
@@ -23,7 +24,13 @@ STATUSES = (*SCORED, "parse_error", "out_of_range", "truncated", "refused", "api
 
 # not the beginning of 1.2.3 or of 1,000
 _NUMBER = r"[-+]?[0-9]++(?:\.[0-9]++)?+(?!\.?[0-9]|,[0-9]{3}(?![0-9]))"
-_VALUE = rf"(?P<value>{_NUMBER})\s*+(?:(?:/|out of\b)\s*+(?P<of>{_NUMBER}))?\s*+(?:分|點|points?|pts)?"
+# the scale is named before the number in Turkish (5 üzerinden 4), behind it elsewhere; neither it nor the full marks
+# that a judge may speak of first (5分滿分) are the rating
+_NO_SCALE = r"(?!\s*+(?:üzerinden|(?:分|點)?\s*+(?:滿分|满分|制)))"
+_VALUE = (
+    rf"(?:(?P<over>{_NUMBER})\s*+üzerinden\s*+)?(?P<value>{_NUMBER}){_NO_SCALE}"
+    rf"\s*+(?:(?:/|out of\b)\s*+(?P<of>{_NUMBER}))?\s*+(?:分|點|points?|pts|puan)?"
+)
 _LABEL = r"(?:評分|评分|得分|分數|分数|總分|总分|(?<![a-z])(?:rating|score|grade)(?![a-z])|(?<!\w)puan(?:ı|ım)?(?!\w))"
 # between a label and its number: the ]] of [[rating]], the quotation mark of {"rating": 5}, (0-10), a colon or a verb,
 # an opening quotation mark
@@ -39,6 +46,9 @@ _OF = re.compile(
     rf"(?<![0-9a-z./\-])(?P<value>{_NUMBER})\s*+(?:分|點|points?|pts)?\s*+"
     rf"(?:(?:/|\(?out of\b)\s*+|[(,]\s*+(?:滿分|满分)(?:為|是)?\s*+)"
     rf"(?P<of>{_NUMBER})(?:\s*+(?:分|points?))?(?![0-9/\-])"
+)
+_OVER = re.compile(
+    rf"(?<![0-9a-z./\-])(?P<over>{_NUMBER})\s*+üzerinden\s*+\[{{0,2}}+(?P<value>{_NUMBER})(?![0-9/\-]|,[0-9])"
 )
 # the judge gives it, or it stands alone in its line or sentence
 _GIVEN = re.compile(
@@ -90,6 +100,7 @@ def parse(
     low: float = 0,
     high: float = 10,
     shown: Shown = Shown(),  # noqa: B008
+    whole: bool = False,
 ) -> Rating:
     """Read the rating of a reply.
 
@@ -98,6 +109,7 @@ def parse(
             makes one without text `refused`.
         low: the least score, included; `high` the greatest. `[[x/n]]` counts only with n = `high`.
         shown: what the judge was shown; a rating that it repeats from there is not its own.
+        whole: a fraction is out of range.
     """
     if not text and finish_reason == "content_filter":
         return Rating("refused", None)
@@ -112,7 +124,8 @@ def parse(
     if found is None:
         return Rating("parse_error", None)
     matched, score = found["matched"], float(found["value"])
-    if not low <= score <= high or (found["of"] and float(found["of"]) != high):
+    outside = not low <= score <= high or (whole and score != int(score))
+    if outside or (found["of"] and float(found["of"]) != high):
         return Rating("out_of_range", None, matched)
     usual = _CANONICAL.fullmatch(matched) and matched in (text or "") and finish_reason != "length"
     return Rating("ok" if usual else "repaired", score or 0.0, matched)
@@ -127,7 +140,7 @@ def is_example(plain: str, match: re.Match[str]) -> bool:
 def _marks(plain: str, high: float) -> Iterator[Mark]:
     """Every rating of a text, whoever says it."""
     taken: set[int] = set()
-    for kind, pattern in enumerate((_LABELLED, _BARE, _PLAIN, _OF)):
+    for kind, pattern in enumerate((_LABELLED, _BARE, _PLAIN, _OF, _OVER)):
         for match in pattern.finditer(plain):
             at = match.start("value")
             before = plain[max(0, match.start() - 40) : match.start()]
@@ -135,11 +148,13 @@ def _marks(plain: str, high: float) -> Iterator[Mark]:
                 float(match["value"]) == high and _NUMERATOR.search(plain[max(0, at - 24) : at].rstrip("[ "))
             ):
                 continue
-            if kind == _OF_KIND and (float(match["of"]) != high or not _alone_or_given(plain, match, before)):
+            if kind >= _OF_KIND and float(_of(match)) != high:
+                continue
+            if kind == _OF_KIND and not _alone_or_given(plain, match, before):
                 continue
             taken.add(at)
             part = kind != 1 and _PART.search(before) is not None and not _WHOLE.search(before)
-            yield Mark(str(float(match["value"])), kind, match, part)
+            yield Mark(str(float(match["value"])), min(kind, _OF_KIND), match, part)
     if not taken and (alone := _ALONE.fullmatch(plain)):
         yield Mark(str(float(alone["value"])), 2, alone)
 
@@ -147,6 +162,12 @@ def _marks(plain: str, high: float) -> Iterator[Mark]:
 def _alone_or_given(plain: str, match: re.Match[str], before: str) -> bool:
     stands = _STARTS.search(before if match.start() > len(before) else "\n" + before)
     return bool(_GIVEN.search(before)) or bool(stands and _STOPS.match(plain, match.end()))
+
+
+def _of(match: re.Match[str]) -> str:
+    """The greatest possible, as a mark names it, or empty."""
+    named = match.groupdict()
+    return named.get("of") or named.get("over") or ""
 
 
 def _settles(plain: str, mark: Mark) -> bool:
@@ -164,6 +185,6 @@ def _facts(plain: str, mark: Mark) -> dict[str, str]:
     below = _DENOMINATOR.match(plain, match.end())
     return {
         "value": match["value"],
-        "of": match["of"] or (below["of"] if below else ""),
+        "of": _of(match) or (below["of"] if below else ""),
         "matched": text[start:].strip(),
     }

@@ -9,17 +9,15 @@ from bailong.evaluate.benchmark.settings import Benchmark
 from bailong.evaluate.judge.rating import SCORED, parse
 from bailong.evaluate.judge.reading import Shown
 from bailong.evaluate.judge.settings import Judge
-from bailong.evaluate.judge.template import asked_for, prompts, spoken_to
+from bailong.evaluate.judge.template import asked_for, prompts, scale_of, spoken_to
 from bailong.evaluate.judge.verdicts import Request
-
-#: prompts of one item; every other template has one
-PROMPTS = {"mt_bench": 2}
 
 
 class ItemScore(NamedTuple):
     """What the judge gave to an item: the mean over samples, then over turns; None and why, where a turn has none.
 
-    `floor` is the same mean with 0 for every verdict without a score; None before there are verdicts.
+    `floor` is the same mean with the least of the scale for every verdict without a score; None before there are
+    verdicts.
     """
 
     score: float | None
@@ -39,13 +37,13 @@ def requests(settings: Judge, benchmark: Benchmark, answered: Iterable[tuple[Ite
     Raises:
         ValueError: an item does not fit the benchmark's template.
     """
-    language = spoken_to(settings.language, benchmark.language)
+    language, scale = spoken_to(settings.language, benchmark.language), scale_of(benchmark.template)
     return [
         Request(
             {"benchmark": benchmark.name, "id": item.id, "turn": prompt.turn},
             prompt,
             sample,
-            partial(parse, low=prompt.low, high=prompt.high, shown=Shown(prompt.text, tuple(answers))),
+            partial(parse, **scale._asdict(), shown=Shown(prompt.text, tuple(answers))),
         )
         for item, answers in answered
         for prompt in prompts(benchmark.template or "", item, answers, language, asked_for(benchmark, item))
@@ -53,17 +51,19 @@ def requests(settings: Judge, benchmark: Benchmark, answered: Iterable[tuple[Ite
     ]
 
 
-def item_scores(rows: Iterable[dict[str, Any]]) -> dict[str, ItemScore]:
-    """The score of each item of one benchmark, by id."""
+def item_scores(rows: Iterable[dict[str, Any]], low: float = 0) -> dict[str, ItemScore]:
+    """The score of each item of one benchmark, by id; `low` is the least of its scale."""
     turns: dict[str, dict[int, list[dict[str, Any]]]] = {}
     for row in rows:
         turns.setdefault(row["id"], {}).setdefault(row["turn"], []).append(row)
-    return {name: _item_score(list(found.values())) for name, found in turns.items()}
+    return {name: _item_score(list(found.values()), low) for name, found in turns.items()}
 
 
-def _item_score(turns: list[list[dict[str, Any]]]) -> ItemScore:
+def _item_score(turns: list[list[dict[str, Any]]], low: float) -> ItemScore:
     scored = [[row["score"] for row in samples if row["status"] in SCORED] for samples in turns]
-    floor = sum(sum(scores) / len(samples) for scores, samples in zip(scored, turns, strict=True)) / len(turns)
+    missing = [low * (len(samples) - len(scores)) for scores, samples in zip(scored, turns, strict=True)]
+    sums = zip(scored, missing, turns, strict=True)
+    floor = sum((sum(scores) + least) / len(samples) for scores, least, samples in sums) / len(turns)
     for scores, samples in zip(scored, turns, strict=True):
         if not scores:
             return ItemScore(None, samples[0]["status"], floor)

@@ -5,7 +5,12 @@
 Ours are two corrections: figure 5's `\\ "[[rating]]\\ "`, a trace of how the text was read, is `"[[rating]]"` again and
 loses its backticks; figure 4 shows three turns, and here its turn is a block for any number of them. The other files
 are in our own words: the first three in English and Turkish; `mt_bench_1` and `mt_bench_2` rate each turn from 1 to 10,
-with references where the item has some, as FastChat does; `pairwise` compares; `ask_*` asks again for the mark alone.
+with references where the item has some, as FastChat does; `two_shot` rates each turn with a whole number from 1 to 5
+behind two worked examples; `pairwise` compares; `ask_*` asks again for the mark alone.
+
+`two_shot` is the protocol of "Exploring the Limits of Fine-Tuning in Language Adaptation for Large Language Models"
+(2024), whose judge was hard to read without examples. Its second example gave 0 on a scale that begins at 1: ours keep
+to the scale, and are written in characters that Traditional and Simplified Chinese share.
 
 What the prompts say on the language of answers (`language*.txt`) is for questions and answers in one language, and none
 in Simplified Chinese; where something else is asked for, `asked*.txt` says it in its place.
@@ -32,7 +37,9 @@ from bailong.text.language import language as known
 
 FOLDER = Path(__file__).with_name("templates")
 #: what a benchmark's `template` may be
-ROUTES = ("single", "reference", "by_turns", "mt_bench_bailong", "mt_bench")
+ROUTES = ("single", "reference", "by_turns", "mt_bench_bailong", "mt_bench", "two_shot")
+#: routes that give each turn a verdict of its own
+BY_TURN = ("mt_bench", "two_shot")
 #: turns of an item, where a route takes but one number of them
 TURNS = {"single": 1, "reference": 1, "mt_bench_bailong": 2, "mt_bench": 2}
 #: routes whose judge is spoken to in English, whatever the language
@@ -43,7 +50,19 @@ LANGUAGES = {"zh": "", "en": "_english", "tr": "_turkish"}
 LOCALES = {"": "zh_Hant", "_english": "en", "_turkish": "tr"}
 #: the sentence on the language of answers that a template holds; the others hold none
 SENTENCES = {"single": "single", "reference": "single", "multi_turn": "turns", "pairwise": "pairwise"}
-SENTENCES |= {"mt_bench_bailong": "bench"}
+SENTENCES |= {"mt_bench_bailong": "bench", "two_shot": "shots"}
+
+
+class Scale(NamedTuple):
+    """What a judge may give: from `low` to `high`, in whole numbers alone where it is `whole`."""
+
+    low: int
+    high: int
+    whole: bool = False
+
+
+#: of routes that do not rate from 0 to 10
+SCALES = {"mt_bench": Scale(1, 10), "two_shot": Scale(1, 5, whole=True)}
 
 
 class Template(NamedTuple):
@@ -62,7 +81,7 @@ class JudgePrompt(NamedTuple):
         template, version: where it comes from.
         turn: that is rated, from 1; 0 when it is all of them.
         text: the one user message.
-        low, high: the scale.
+        scale: that it rates on.
         again: asks for the rating alone, if the reply has none.
     """
 
@@ -70,8 +89,7 @@ class JudgePrompt(NamedTuple):
     version: str
     turn: int
     text: str
-    low: int
-    high: int
+    scale: Scale
     again: str
 
 
@@ -80,6 +98,11 @@ def spoken_to(asked: str | None, language: str) -> str:
     prompts in it, else English."""
     wanted = code(asked or language)
     return wanted if wanted in LANGUAGES else "en"
+
+
+def scale_of(route: str | None) -> Scale:
+    """The scale of a benchmark's `template`."""
+    return SCALES.get(route or "", Scale(0, 10))
 
 
 def asked_for(benchmark: Benchmark, item: Item) -> str | None:
@@ -104,7 +127,7 @@ def asked_for(benchmark: Benchmark, item: Item) -> str | None:
 def prompts(
     route: str, item: Item, answers: Sequence[str], language: str = "zh", asked: str | None = None
 ) -> list[JudgePrompt]:
-    """The prompts that rate the answers to an item, one per turn (section 5.2): two for `mt_bench`, else one.
+    """The prompts that rate the answers to an item (section 5.2): one, or one per turn by a route of `BY_TURN`.
 
     Args:
         language: of the prompt (`spoken_to`).
@@ -125,9 +148,11 @@ def prompts(
         )
     if route == "reference" and not any(item.references):
         raise ValueError(f"{item.benchmark}: item {item.id} has no reference answer, which template reference shows")
-    if route == "mt_bench":
-        return [_prompt(f"mt_bench_{turn}", item, answers, turn, low=1) for turn in (1, 2)]
-    return [_prompt(route, item, answers, suffix="" if route in ENGLISH else LANGUAGES[language], asked=asked)]
+    scale, suffix = scale_of(route), "" if route in ENGLISH else LANGUAGES[language]
+    if route not in BY_TURN:
+        return [_prompt(route, item, answers, scale, suffix=suffix, asked=asked)]
+    names = [f"{route}_{turn}" if route == "mt_bench" else route for turn in range(1, len(answers) + 1)]
+    return [_prompt(name, item, answers, scale, turn, suffix, asked) for turn, name in enumerate(names, 1)]
 
 
 def pairwise_prompt(
@@ -147,7 +172,7 @@ def pairwise_prompt(
         "second": _turns(template, item.prompts, second),
     }
     text = fill(template.prompt, values, template.name)
-    return JudgePrompt(template.name, template.version, 0, text, 0, 0, load(f"ask_choice{suffix}").prompt)
+    return JudgePrompt(template.name, template.version, 0, text, Scale(0, 0), load(f"ask_choice{suffix}").prompt)
 
 
 @cache
@@ -163,8 +188,8 @@ def _prompt(
     name: str,
     item: Item,
     answers: Sequence[str],
+    scale: Scale,
     turn: int = 0,
-    low: int = 0,
     suffix: str = "",
     asked: str | None = None,
 ) -> JudgePrompt:
@@ -180,13 +205,14 @@ def _prompt(
     elif name == "mt_bench_1":
         values = {"question": item.prompts[0], "answer": answers[0], "reference": _reference(template, item, 1)}
     else:
-        values = {"turns": _turns(template, item.prompts, answers)}
+        seen = turn if name == "two_shot" else len(answers)
+        values = {"turns": _turns(template, item.prompts[:seen], answers[:seen])}
         if "reference" in template.parts:
             values["reference"] = _reference(template, item, len(item.prompts))
-    again = load(f"ask_rating{ending}").prompt
-    again = fill(again, {"low": str(low), "high": "10"})
+    again = template.parts.get("again") or load(f"ask_rating{ending}").prompt
+    again = fill(again, {"low": str(scale.low), "high": str(scale.high)})
     text = fill(template.prompt, values, template.name)
-    return JudgePrompt(template.name, template.version, turn, text, low, 10, again)
+    return JudgePrompt(template.name, template.version, turn, text, scale, again)
 
 
 def _asking(template: Template, name: str, ending: str, asked: str | None) -> Template:

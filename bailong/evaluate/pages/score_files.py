@@ -2,12 +2,14 @@
 
 import csv
 import io
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bailong.evaluate.groups import ACCURACY
 from bailong.evaluate.pages import score_table
 from bailong.evaluate.pages.score_table import DUELS, RULINGS, Score, Scores, TableRow, languages_of, number, share
 from bailong.report.terminal import columns
@@ -93,7 +95,7 @@ def _md_table(head: list[str], rows: list[list[str]]) -> str:
 
 def _md_cell(cell: Score) -> str:
     if cell.value is None:
-        return NONE
+        return cell.between("{} to {}") or NONE
     return number(cell.value) + (f"\\{OPEN}" if cell.open else "") + cell.between(" [{}, {}]")
 
 
@@ -108,7 +110,8 @@ def _md(text: str) -> str:
 def csv_text(scores: Scores) -> str:
     """A row per model and benchmark, with every number there is; the paper's rows are `printed`."""
     statuses = scores["statuses"]
-    head = ["model", "origin", "benchmark", "paper_column", "metric", "questions", "pending", "scored"]
+    head = ["model", "origin", "benchmark", "paper_column", "metric", "scale", "questions"]
+    head += ["pending", "scored"]
     head += ["score", "low", "high", *MEANS.values(), "zero_rate"]
     head += [*(f"verdicts_{status}" for status in statuses), "no_answer"]
     head += [*(f"answers_{label}" for label in languages_of(scores)), *(f"rule_{ruling}" for ruling in RULINGS)]
@@ -125,7 +128,7 @@ def csv_text(scores: Scores) -> str:
             about, labels, rulings = scores["benchmarks"][name], row["language"]["labels"], row["language"]["rulings"]
             shown: dict[str, Any] = mine | {"benchmark": _csv(name)}
             shown |= {"paper_column": about["paper"], "metric": about["metric"]}
-            shown |= {"questions": row["questions"], "pending": row["pending"]}
+            shown |= {"scale": _scale(about.get("scale")), "questions": row["questions"], "pending": row["pending"]}
             if one := behind.get((model, name)):
                 shown |= _interval(row["headline"]) | {"zero_rate": one.zero_rate, "no_answer": one.no_answer}
                 shown |= {MEANS[label]: mean for label, mean in one.means.items()}
@@ -140,14 +143,30 @@ def csv_text(scores: Scores) -> str:
         for label, key in (("average", "average"), (PAPER_AVERAGE, "paper_average")):
             if found := of[key]:
                 writer.writerow(mine | {"benchmark": label} | _interval(found))
-    if scores["paper_columns"]:
-        for model, row in scores["paper"]["rows"].items():
+    for table in scores["printed"]:
+        for model, row in table["rows"].items():
             mine = {"model": model, "origin": "printed"}
-            for column, score in zip(scores["paper"]["columns"], row["scores"], strict=True):
-                shown = {"benchmark": column, "paper_column": column, "metric": "judge", "score": score}
-                writer.writerow(mine | shown)
-            writer.writerow(mine | {"benchmark": PAPER_AVERAGE, "score": row["average"]})
+            writer.writerows(mine | figure for figure in _figures(table, row))
     return out.getvalue()
+
+
+def _figures(table: Mapping[str, Any], row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The figures of a printed row: of a span its ends, of multiple choice the accuracy of each group in [0, 1]."""
+    for column, score in zip(table["columns"], row.get("scores", ()), strict="scores" in row):
+        figure = {"low": score[0], "high": score[1]} if isinstance(score, list) else {"score": score}
+        if score is not None:
+            yield {"benchmark": column, "paper_column": column, "metric": "judge"} | figure
+    named = table.get("groups", ()), table.get("questions", ()), row.get("groups", ())
+    for group, size, value in zip(*named, strict=True):
+        (column,) = table["columns"]
+        shown = {"benchmark": f"{column}, {group}", "paper_column": column, "metric": "likelihood"}
+        yield shown | {"questions": size, ACCURACY: round(value / 100, 6)}
+    if "average" in row:
+        yield {"benchmark": PAPER_AVERAGE, "score": row["average"]}
+
+
+def _scale(scale: Sequence[int] | None) -> str:
+    return f"{scale[0]} to {scale[1]}" if scale else ""
 
 
 def _interval(found: dict[str, Any] | None) -> dict[str, Any]:
@@ -173,10 +192,9 @@ def latex(scores: Scores) -> str:
         for name, note in made.columns
     ]
     body = [_tex_row(row) for row in made.evaluated]
-    if made.printed:
-        source = rf"\footnotesize {tex(scores['paper']['source'])}:"
-        body.append(rf"\midrule \multicolumn{{{len(head) + 1}}}{{l}}{{{source}}}\\")
-        body += [_tex_row(row) for row in made.printed]
+    for source, rows in made.sources.items():
+        body.append(rf"\midrule \multicolumn{{{len(head) + 1}}}{{l}}{{\footnotesize {tex(source)}:}}\\")
+        body += [_tex_row(row) for row in rows]
     lines = [*score_table.findings(scores), *score_table.notes(scores), *score_table.warnings(scores)]
     caption = " ".join(map(tex, lines))
     return (
@@ -200,7 +218,7 @@ def _tex_row(row: TableRow) -> str:
 
 def _tex_cell(cell: Score) -> str:
     if cell.value is None:
-        return "--"
+        return cell.between("{} to {}") or "--"
     open_ = r"\rlap{$^*$}" if cell.open else ""
     if cell.low is None:
         return number(cell.value) + open_
@@ -253,7 +271,8 @@ def _by_judge(scores: Scores) -> Table:
                 more += (f"{row['failed']:,}", f"{row['pending']:,}")
             value = Text(number(cell.value), "" if row else "bold")
             table.add_row(Text(name), Text(line.name), value, cell.between("{} to {}"), *more)
-        printed = [value for line in made.printed if (value := line.cells[place].value) is not None]
+        cells = [line.cells[place] for line in made.printed]
+        printed = [end for cell in cells for end in (cell.value, cell.low, cell.high) if end is not None]
         if printed:
             told = f"{min(printed):.2f} to {max(printed):.2f}"
             table.add_row(Text(""), Text("(paper)"), "", told, "", "", "", "", style="dim")

@@ -47,7 +47,8 @@ def _header(scores: Scores) -> str:
         if found := of["average"]:
             over = "1 benchmark" if len(found["over"]) == 1 else f"average of {len(found['over'])} benchmarks"
             between = Score.of(found).between("{} to {}, ")
-            figures.append((model, Html(f"<b>{found['mean']:.2f}</b> of 10"), between + over))
+            high = score_table.scales_of(scores)[found["over"][0]][1]
+            figures.append((model, Html(f"<b>{found['mean']:.2f}</b> of {high}"), between + over))
     facts = scores["facts"]
     counted = sum(about["items"] for about in scores["benchmarks"].values())
     judges = sorted({str(judge["model"]) for of in scores["models"].values() for judge in of["judges"]})
@@ -88,9 +89,8 @@ def _scores(scores: Scores) -> str:
     plain_columns = len(scores["columns"])
     rows: list[Row] = []
     for line in made.rows:
-        if line.printed and line is made.printed[0]:
-            paper = scores["paper"]
-            told = f"Printed in the paper ({paper['source']}), judged by {paper['judge']}, {paper['year']}:"
+        if line.printed and line is made.sources[line.source][0]:
+            told = f"Printed in the paper {line.source}:"
             wide = Cell(f'<th colspan="{len(heads) + 1}" scope="colgroup">{visible(told)}</th>')
             rows.append(Row([wide], "divide"))
         cells = [_score(found, "" if place < plain_columns else " average") for place, found in enumerate(line.cells)]
@@ -106,7 +106,7 @@ def _scores(scores: Scores) -> str:
 
 def _score(found: Score, kind: str) -> Cell:
     if found.value is None:
-        return cell(units.NONE, f"n{kind}")
+        return cell(found.between("{}–{}") or units.NONE, f"n{kind}")
     open_ = ' class="open"' if found.open else ""
     return cell(_ranged(Html(f"<span{open_}>{found.value:.2f}</span>"), found.between("{}–{}")), f"n{kind}")
 
@@ -117,7 +117,7 @@ def _ranged(text: str, *below: str) -> Html:
 
 
 def _differences(scores: Scores) -> str:
-    several = len(scores["columns"]) > 1
+    several = len(scores["columns"]) > 1 and len(set(score_table.scales_of(scores).values())) == 1
     rows = []
     for difference in scores["differences"]:
         found = [difference["benchmarks"][label] for label in scores["columns"]]
@@ -251,20 +251,22 @@ def _categories(scores: Scores) -> str:
         names = list(dict.fromkeys(category for found in by_model for category in found))
         if len(names) < 2:
             continue
+        high = score_table.scales_of(scores)[label][1]
         rows = [
-            [category, *(part for place, found in enumerate(by_model) for part in _bar(found.get(category), place))]
+            [category, *(part for at, found in enumerate(by_model) for part in _bar(found.get(category), at, high))]
             for category in names
         ]
         parts.append(f"<h3>{visible(label)}</h3>{table(rows, ['category', *heads], kind='categories')}")
-    sub = "Mean score of the questions of a category, from 0 to 10; ten questions say little, as the intervals show."
+    scaled = score_table.scaled(scores)
+    sub = f"Mean score of the questions of a category ({scaled}); ten questions say little, as the intervals show."
     return section("By category", "".join([bars.PATTERNS, *parts]) if parts else "", sub, "categories")
 
 
-def _bar(found: dict[str, Any] | None, place: int) -> list[Cell]:
+def _bar(found: dict[str, Any] | None, place: int, high: int) -> list[Cell]:
     if not found:
         return [cell("", "drawn"), cell(units.NONE, "n")]
     between = Score.of(found).between("{}–{}", 1)
-    return [cell(bars.bar(found["mean"], 10, place), "drawn"), cell(_ranged(f"{found['mean']:.2f}", between), "n")]
+    return [cell(bars.bar(found["mean"], high, place), "drawn"), cell(_ranged(f"{found['mean']:.2f}", between), "n")]
 
 
 def _same(scores: Scores) -> str:

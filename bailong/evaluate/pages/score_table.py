@@ -19,6 +19,8 @@ Scores = dict[str, Any]
 #: of the answers
 LANGUAGES = ("traditional", "simplified", "english", "other", "undetermined")
 
+#: the judge's usual scale
+TEN = (0, 10)
 #: of the language rule
 RULINGS = ("ok", "violation", "exempt", "undetermined")
 #: in the order of `counts` (bailong.evaluate.judge.pairwise.OUTCOMES)
@@ -53,11 +55,15 @@ class Score:
 
 @dataclass(frozen=True)
 class TableRow:
-    """A row of the table; `printed` ones stand in the paper: another judge, another time."""
+    """A row of the table; with a `source` it is printed there: another judge, another time."""
 
     name: str
     cells: list[Score]
-    printed: bool = False
+    source: str = ""
+
+    @property
+    def printed(self) -> bool:
+        return bool(self.source)
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,15 @@ class ScoreTable:
     @property
     def printed(self) -> list[TableRow]:
         return [row for row in self.rows if row.printed]
+
+    @property
+    def sources(self) -> dict[str, list[TableRow]]:
+        """The printed rows, by the table that they stand in."""
+        return {source: [row for row in self.printed if row.source == source] for source in self._sources}
+
+    @property
+    def _sources(self) -> list[str]:
+        return list(dict.fromkeys(row.source for row in self.printed))
 
 
 @dataclass(frozen=True)
@@ -107,11 +122,13 @@ def read(to: Path) -> Scores:
 
 
 def score_table(scores: Scores) -> ScoreTable:
-    """Table 6 with the paper's rows below, where a column is one of the paper's."""
+    """Table 6, and below it the rows of those printed tables of which a column is one of its own."""
     names, shared = scores["columns"], scores["paper_columns"]
     two = bool(shared) and shared != names
-    columns = [(name, scores["benchmarks"][name]["paper"] or "not in Table 6") for name in names]
-    if names:
+    scales = scales_of(scores)
+    one = bool(names) and len(set(scales.values())) == 1
+    columns = [(name, _note(scores["benchmarks"][name]["paper"], scales[name])) for name in names]
+    if one:
         columns.append(("Avg", f"of {len(names)}" if len(names) != 7 or two else ""))
     if two:
         columns.append(("Avg", "columns of Table 6"))
@@ -119,20 +136,44 @@ def score_table(scores: Scores) -> ScoreTable:
     for model, found in scores["models"].items():
         of = [found["benchmarks"][name] for name in names]
         cells = [Score.of(row.get("headline"), row["pending"]) for row in of]
-        cells += [Score.of(found["average"])] if names else []
+        cells += [Score.of(found["average"])] if one else []
         cells += [Score.of(found["paper_average"])] if two else []
         rows.append(TableRow(model, cells))
-    if shared:
-        printed = scores["paper"]["columns"]
-        for model, row in scores["paper"]["rows"].items():
-            theirs = dict(zip(printed, row["scores"], strict=True))
+    for table in scores["printed"]:
+        for model, row in table["rows"].items() if "judge" in table else ():
+            theirs = dict(zip(table["columns"], row["scores"], strict=True))
             mine = [theirs.get(scores["benchmarks"][name]["paper"]) for name in names]
             there = [value for value in mine if value is not None]
-            # rounded as printed: 7.0671 is 7.07
-            whole = row["average"] if len(there) == len(printed) else round(sum(there) / len(there) + 1e-9, 2)
-            averages = [Score(), Score(whole)] if two else [Score(whole)]
-            rows.append(TableRow(model, [*map(Score, mine), *averages], printed=True))
+            if not there:
+                continue
+            averages = [Score()] * (one + two)
+            if "average" in row:
+                # rounded as printed: 7.0671 is 7.07
+                whole = row["average"] if len(there) == len(theirs) else round(sum(there) / len(there) + 1e-9, 2)
+                averages[-1] = Score(whole)
+            rows.append(TableRow(model, [*map(_printed, mine), *averages], told_of(table)))
     return ScoreTable(columns, rows)
+
+
+def scales_of(scores: Scores) -> dict[str, tuple[int, int]]:
+    """The least and the greatest score of each judged benchmark."""
+    return {name: tuple(scores["benchmarks"][name]["scale"]) for name in scores["columns"]}
+
+
+def told_of(table: Mapping[str, Any]) -> str:
+    """Where a table is printed, by whose judge, and when."""
+    judged = f", judged by {table['judge']}" if "judge" in table else ""
+    return f"({table['source']}){judged}, {table['year']}"
+
+
+def _note(paper: str | None, scale: tuple[int, int]) -> str:
+    """What stands below the name of a column."""
+    return (paper or "not in Table 6") + (f", of {scale[1]}" if scale[1] != TEN[1] else "")
+
+
+def _printed(value: float | list[float] | None) -> Score:
+    """A printed figure; a pair is the span of several."""
+    return Score(None, value[0], value[1]) if isinstance(value, list) else Score(value)
 
 
 # --- what is behind it -------------------------------------------------------------------------------
@@ -180,7 +221,19 @@ def measures(scores: Scores) -> list[list[str]]:
                 named = not language or name.endswith(language)  # as those of `path: model` are
                 what = "bits per byte" if named else f"bits per byte ({language})"
                 rows.append([model, name, what, f"{found['bits_per_byte']:.4f}", "", documents])
+    for name, about in scores["benchmarks"].items():
+        rows += [[f"{model} (paper)", name, *row] for model, *row in _printed_groups(scores, about)]
     return rows
+
+
+def _printed_groups(scores: Scores, about: Mapping[str, Any]) -> Iterator[list[str]]:
+    """What others printed of a benchmark of multiple choice, a row for each model and group."""
+    for table in scores["printed"]:
+        if "groups" not in table or about["paper"] not in table["columns"]:
+            continue
+        for model, row in table["rows"].items():
+            for group, size, value in zip(table["groups"], table["questions"], row["groups"], strict=True):
+                yield [model, f"{about['measure']}, {group}", f"{value:.4g} %", "", f"{size:,}"]
 
 
 def _percent(found: Mapping[str, Any]) -> list[str]:
@@ -311,10 +364,16 @@ def _warnings(of: Mapping[str, Any], enforce: str) -> Iterator[str]:
 def notes(scores: Scores) -> Iterator[str]:
     """How the table is to be read."""
     yield (
-        "Mean of the judge's scores (0 to 10), with the middle 95 % of the means of "
+        f"Mean of the judge's scores ({scaled(scores)}), with the middle 95 % of the means of "
         f"{scores['resamples']:,} resamplings of the questions. Verdicts without a score are left out of the mean."
     )
-    yield "Avg is the unweighted mean of the columns, as in Table 6."
+    scales = scales_of(scores)
+    if len(set(scales.values())) > 1:
+        yield f"No average over all columns, since their scales differ: {scaled(scores)}."
+    else:
+        yield "Avg is the unweighted mean of the columns, as in Table 6."
+    if any(low > 0 for low, _ in scales.values()):
+        yield "What counts as 0 (failures, another language) counts as the least of a scale that begins above it."
     if scores["enforce"] == "zero":
         yield "An answer in another language than asked for counts as 0 (judge.enforce=zero), whatever the judge said."
     if scores["enforce"] == "strict":
@@ -322,17 +381,32 @@ def notes(scores: Scores) -> Iterator[str]:
             "An answer in another language than asked for, or with any Simplified Chinese in Traditional, counts as 0 "
             "(judge.enforce=strict), whatever the judge said."
         )
-    if other := [name for name in scores["columns"] if name not in scores["paper_columns"]]:
+    known = {column for table in scores["printed"] for column in table["columns"]}
+    if other := [name for name in scores["columns"] if scores["benchmarks"][name]["paper"] not in known]:
         yield f"{', '.join(other)}: no column of Table 6; no row of the paper belongs there."
     drawn = {n: b for n, b in scores["benchmarks"].items() if b["expected"] and b["items"] < b["expected"]}
     if drawn:
         each = ", ".join(f"{n} {b['items']:,} of {b['expected']:,}" for n, b in drawn.items())
         yield f"Only a part of the questions: {each}."
-    if scores["paper_columns"]:
-        yield (
-            f"Rows of the paper are printed figures ({scores['paper']['source']}; judge {scores['paper']['judge']}, "
-            f"{scores['paper']['year']}): another judge, another time, no interval. A difference to them is no proof."
-        )
+    for table in scores["printed"]:
+        if "judge" in table:
+            yield (
+                f"Rows of a paper are printed figures ({table['source']}; judge {table['judge']}, {table['year']}): "
+                "another judge, another time, no interval. A difference to them is no proof."
+            )
+        else:
+            yield (
+                f"Rows of a paper are printed figures ({table['source']}, {table['year']}): another harness, its own "
+                "groups of the sizes that it prints, no interval. A difference to them is no proof."
+            )
+
+
+def scaled(scores: Scores) -> str:
+    """The scale of all judged benchmarks, or each with its own."""
+    scales = {name: f"{low} to {high}" for name, (low, high) in scales_of(scores).items()}
+    if len(set(scales.values())) < 2:
+        return next(iter(scales.values()), "0 to 10")
+    return ", ".join(f"{name} {scale}" for name, scale in scales.items())
 
 
 def _judge(judge: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bailong.evaluate.fault import FAULTS
-from bailong.evaluate.pages.score_table import Scores
+from bailong.evaluate.pages.score_table import TEN, Scores, scales_of
 from bailong.report import documents, elements, units
 from bailong.report.elements import section
 from bailong.report.markup import plain, visible
@@ -24,14 +24,14 @@ QUESTIONS = 200
 CHARACTERS = 3_000_000
 #: bounds of one text's cut
 SHORTEST, LONGEST = 300, 3_000
-#: models' scores this far apart are shown first
-FAR = 5.0
+#: models' scores this far apart are shown first, as a part of the greatest
+FAR = 0.5
 #: statuses of outcomes that nobody has settled yet, or that need no judge
 CALM = ("ok", "repaired", "measured", "unanswered", "unjudged")
 DISAGREE = ("judge_only", "rule_only")
 #: what the flags of an outcome mean, for readers
 FLAGS = {
-    "judge_only": "the judge gave 0, the language is right",
+    "judge_only": "the judge gave the least, the language is right",
     "rule_only": "in another language, yet the judge gave points",
     "cut": "cut at the length limit",
     "cut_context": "a part of the prompt was left out",
@@ -52,9 +52,10 @@ def answers(scores: Scores, to: Path) -> str:
     """The section, or nothing while nobody has answered anything."""
     models = list(scores["models"])
     found: dict[Key, dict[str, dict[str, Any]]] = {}
+    scales = scales_of(scores)
     for model in models:
         for key, row in _rows(to / model / "outcomes.jsonl"):
-            found.setdefault(key, {})[model] = row
+            found.setdefault(key, {})[model] = row | {"high": scales.get(key[0], TEN)[1]}
     answered = {key: of for key, of in found.items() if any(row["status"] != "unanswered" for row in of.values())}
     chosen = choose(answered, list(scores["benchmarks"]))
     if not chosen:
@@ -114,7 +115,7 @@ def _drawn(keys: Sequence[Key], reasons: Mapping[Key, str], most: int) -> list[K
 
 
 def _apart(of: Of) -> bool:
-    scores = [row["score"] for row in of.values() if row["score"] is not None]
+    scores = [row["score"] / row.get("high", TEN[1]) for row in of.values() if row["score"] is not None]
     return bool(scores) and max(scores) - min(scores) >= FAR
 
 
@@ -184,7 +185,8 @@ def _sides(heading: str, sides: Sequence[str], above: str = "") -> str:
 def _mark(row: Mapping[str, Any]) -> str:
     """The score of an outcome as HTML, or the word for why there is none."""
     if row["score"] is not None:
-        return f"{row['score']:.10g}/10" if row["score"] == round(row["score"], 2) else f"{row['score']:.2f}/10"
+        told = f"{row['score']:.10g}" if row["score"] == round(row["score"], 2) else f"{row['score']:.2f}"
+        return f"{told}/{row['high']}"
     if row["status"] == "measured" and row["measures"]:
         name, value = next(iter(row["measures"].items()))
         return f"{escape(name.replace('_', ' '))} {100 * value:.0f}%"

@@ -51,7 +51,7 @@ def test_every_route_has_its_prompt_and_asks_again_in_its_language(language):
         ("by_turns", TURNS, ["Yanıt bir.", "Yanıt iki."]),
     ):
         (prompt,) = prompts(route, item, answers, language)
-        assert prompt.template.endswith(ending) and (prompt.low, prompt.high) == (0, 10)
+        assert prompt.template.endswith(ending) and prompt.scale == (0, 10, False)
         assert all(text in prompt.text for text in (*item.prompts, *answers)) and "{" not in prompt.text
         assert not any("\u4e00" <= sign <= "\u9fff" for sign in prompt.text + prompt.again)
         assert "[[x]]" in prompt.again and " 10" in prompt.again

@@ -12,7 +12,7 @@ def item(*turns, references=(), benchmark="bench"):
 
 def test_single_is_figure_2():
     (prompt,) = prompts("single", item("何謂通膨？"), ["物價上漲。"])
-    assert (prompt.template, prompt.turn, prompt.low, prompt.high) == ("single", 0, 0, 10)
+    assert (prompt.template, prompt.turn, prompt.scale) == ("single", 0, (0, 10, False))
     assert prompt.text.startswith("請充當一位公正的評審")
     assert prompt.text.endswith("例如：“評分：[[5]]”。\n\n[用戶問題]\n何謂通膨？\n\n[助手回答開始]\n物價上漲。")
 
@@ -43,7 +43,7 @@ def test_figures_2_and_4_order_their_zero_rules_differently():
 
 def test_mt_bench_bailong_is_figure_5():
     (prompt,) = prompts("mt_bench_bailong", item("Q1", "Q2"), ["A1", "A2"])
-    assert (prompt.low, prompt.high) == (0, 10)
+    assert prompt.scale == (0, 10, False)
     assert 'strictly following this format: "[[rating]]", for example: "Rating: [[5]]".' in prompt.text
     assert "\\" not in prompt.text and "`" not in prompt.text
     assert "User:\nQ1\n\nAssistant:\nA1\n\nUser:\nQ2\n\nAssistant:\nA2\n\n<|The End" in prompt.text
@@ -52,7 +52,7 @@ def test_mt_bench_bailong_is_figure_5():
 
 def test_mt_bench_rates_each_turn_from_1_with_references_where_there_are():
     first, second = prompts("mt_bench", item("Q1", "Q2", references=["R1", "R2"]), ["A1", "A2"])
-    assert (first.turn, second.turn, first.low, second.low) == (1, 2, 1, 1)
+    assert (first.turn, second.turn, first.scale, second.scale) == (1, 2, (1, 10, False), (1, 10, False))
     assert "R1" in first.text and "R2" not in first.text and "A2" not in first.text
     assert all(text in second.text for text in ("R1", "R2", "A1", "A2", "second question alone"))
     for prompt in prompts("mt_bench", item("Q1", "Q2"), ["A1", "A2"]):
