@@ -110,7 +110,9 @@ def _prepare(cfg: DictConfig) -> None:
 
 
 def _evaluate(cfg: DictConfig) -> None:
-    settings = parse(cfg)
+    from bailong.evaluate.settings import unasked
+
+    settings = parse(unasked(cfg))
     for name, value in child_environment(settings.generator.threads).items():
         os.environ.setdefault(name, value)
     from bailong.evaluate.evaluate import evaluate

@@ -20,6 +20,7 @@ from omegaconf import open_dict
 
 from bailong.app import launcher, schema, workspace
 from bailong.evaluate.chat import serve_words
+from bailong.evaluate.settings import unasked
 from bailong.prepare import place
 from bailong.prepare.step import ORDER
 from bailong.run.parse import parse
@@ -117,7 +118,7 @@ def composed(command: str, overrides: list[str]) -> Any:
     cfg = compose(command, first_values([*folder, *mine]), return_hydra_config=True)
     with open_dict(cfg):
         del cfg["hydra"]
-    return parse(cfg)
+    return parse(unasked(cfg) if command == "evaluate" else cfg)
 
 
 def test_there_are_commands_to_check() -> None:

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bailong.api.client import Client
-from bailong.evaluate import answers, estimate, harness, scores
+from bailong.evaluate import answers, estimate, harness, merge, model_folder, scores
 from bailong.evaluate.benchmark import contamination, loader, own_text
 from bailong.evaluate.benchmark.item import Item
 from bailong.evaluate.benchmark.settings import Benchmark
@@ -58,7 +58,7 @@ def evaluate(settings: Evaluate) -> Path | None:
     with folder.locked(to):
         reporter = Reporter(to / "evaluate.log")
         try:
-            _evaluate(settings, to, reporter)
+            _merge(settings, to, reporter) if settings.merge else _evaluate(settings, to, reporter)
         finally:
             reporter.close()
     score_files.show(read(to), Console())
@@ -88,7 +88,6 @@ def _evaluate(settings: Evaluate, to: Path, reporter: Reporter) -> None:
         for name, rows in _answer(settings, model, sources[model.name], items, to, reporter)
     }
     keys, account = _judge(settings, answered, to, reporter)
-    origin, _ = provenance.collect(provenance.root())
     scores.collect(
         to,
         [model.name for model in settings.models],
@@ -99,11 +98,11 @@ def _evaluate(settings: Evaluate, to: Path, reporter: Reporter) -> None:
         resamples=settings.resamples,
         seed=settings.seed,
         facts={
-            "command": command_line(),
-            "created": origin["when"],
-            "commit": origin["git"]["commit"],
-            "packages": origin["packages"],
-            "models": [_told(model) for model in settings.models],
+            **_origin(),
+            "models": [
+                _told(model) | {"parameters": model.parameters or model_folder.parameters(model.path)}
+                for model in settings.models
+            ],
             "sampling": dataclasses.asdict(settings.sampling),
             "generator": dataclasses.asdict(settings.generator),
             "judge": _told(settings.judge) if settings.judge.enabled else None,
@@ -114,6 +113,20 @@ def _evaluate(settings: Evaluate, to: Path, reporter: Reporter) -> None:
         },
     )
     score_report.write(to)
+
+
+def _merge(settings: Evaluate, to: Path, reporter: Reporter) -> None:
+    """Tables of what other commands evaluated."""
+    more = {"resamples": settings.resamples, "seed": settings.seed}
+    merge.merge(settings.merge, to, **more, facts=_origin(), say=reporter.say)
+    score_report.write(to)
+
+
+def _origin() -> dict[str, Any]:
+    """What was typed, when, and with which code."""
+    origin, _ = provenance.collect(provenance.root())
+    made = {"created": origin["when"], "commit": origin["git"]["commit"], "packages": origin["packages"]}
+    return {"command": command_line()} | made
 
 
 def _told(settings: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from omegaconf import MISSING
+from omegaconf import MISSING, DictConfig, OmegaConf
 
 from bailong.api.settings import Prices
 from bailong.evaluate.benchmark.settings import Benchmark
@@ -38,13 +38,15 @@ class Sampling(Knobs, group="sampling"):
 class Subject:
     """A model under evaluation: a folder or Hub id (`path`), a served one (`api`), or a file of answers (`answers`).
 
-    Exactly one of the three. `name` is its row in the tables and its folder beside `items`, the questions.
+    Exactly one of the three. `name` is its row in the tables and its folder beside `items`, the questions. `parameters`
+    is its size, for tables over sizes; a local folder tells it by its weights.
     """
 
     name: str = MISSING
     path: str | None = None
     api: dict[str, Any] | None = None
     answers: str | None = None
+    parameters: int | None = None
 
     def __post_init__(self) -> None:
         plain = isinstance(self.name, str) and bool(self.name) and "/" not in self.name
@@ -55,6 +57,9 @@ class Subject:
         for key in ("path", "answers"):
             value = getattr(self, key)
             require(value is None or isinstance(value, str), f"models[{self.name}].{key}", value, "a text")
+        size = self.parameters
+        counted = size is None or (isinstance(size, int) and not isinstance(size, bool) and size > 0)
+        require(counted, f"models[{self.name}].parameters", size, "a whole number above 0, as 8_030_000_000")
         known = self.api is None or isinstance(self.api, dict)
         require(known, f"models[{self.name}].api", self.api, "{base_url: .., model: ..}")
 
@@ -90,7 +95,8 @@ class Evaluate:
     `models` is a folder or Hub id, or a list of those and of subjects (`{name: .., path: .. | api: {..} | answers:
     ..}`). `evaluation` holds the chosen benchmarks by name. Everything goes to the folder `to`. Intervals rest on
     `resamples` bootstrap samples drawn with `seed`. `sft` is a prepared folder of dialogues, whose passages no item may
-    share. `harness` is a folder to which the benchmarks are written as tasks of lm-evaluation-harness. `plan` counts
+    share. `merge` names folders of finished evaluations: their models stand side by side in `to`, and nothing is asked.
+    `harness` is a folder to which the benchmarks are written as tasks of lm-evaluation-harness. `plan` counts
     calls, tokens and cost, and asks nothing.
     """
 
@@ -104,6 +110,7 @@ class Evaluate:
     resamples: int = 10_000
     seed: int = 0
     sft: str | None = None
+    merge: list[str] = field(default_factory=list)
     harness: str | None = None
     plan: bool = False
 
@@ -113,8 +120,20 @@ class Evaluate:
         given = self.models if isinstance(self.models, list) else [self.models]
         self.models = [_subject(model) for model in given]
         names = [model.name for model in self.models]
-        require(len(names) > 0, "models", names, "at least one model")
+        if self.merge:
+            require(len(set(self.merge)) > 1, "merge", self.merge, "two folders of evaluations or more")
+            require(not self.plan, "plan", True, "false with merge=[..], which asks nothing")
+            require(not names, "models", names, "none with merge=[..], which evaluates nobody")
+        require(bool(self.merge or names), "models", names, "at least one model")
         require(len(set(names)) == len(names), "models", names, "names that differ")
+
+
+def unasked(cfg: DictConfig) -> DictConfig:
+    """The composed config; where it merges, what only asking needs has a value that stands for nothing."""
+    for key, value in (("models", []), ("judge.api.model", "none")):
+        if cfg.merge and key in OmegaConf.missing_keys(cfg):
+            OmegaConf.update(cfg, key, value)
+    return cfg
 
 
 def _subject(model: Any) -> Subject:

@@ -11,7 +11,18 @@ from rich.text import Text
 
 from bailong.evaluate.groups import ACCURACY
 from bailong.evaluate.pages import score_table
-from bailong.evaluate.pages.score_table import DUELS, RULINGS, Score, Scores, TableRow, languages_of, number, share
+from bailong.evaluate.pages.choice_table import choice_tables, title
+from bailong.evaluate.pages.score_table import (
+    DUELS,
+    RULINGS,
+    Score,
+    Scores,
+    ScoreTable,
+    TableRow,
+    languages_of,
+    number,
+    share,
+)
 from bailong.report.terminal import columns
 from bailong.report.units import NONE
 
@@ -48,13 +59,10 @@ def markdown(scores: Scores) -> str:
     found = [f"- **{_md(line)}**" for line in score_table.findings(scores)]
     parts = ["\n".join(found)] if found else []
     if made.columns:
-        head = [f"{name} ({note})" if note and note != name else name for name, note in made.columns]
-        rows = [
-            [f"*{_md(row.name)}* (paper)" if row.printed else f"**{_md(row.name)}**", *map(_md_cell, row.cells)]
-            for row in made.rows
-        ]
-        parts += [_md_table(["model", *head], rows), _failures(scores)]
-    if measured := [[_md(model), _md(name), *figures] for model, name, *figures in score_table.measures(scores)]:
+        parts += [_md_scores(scores, "model", made), _failures(scores)]
+    parts += [_md_scores(scores, title(scores, name), table) for name, table in choice_tables(scores).items()]
+    measures = score_table.measures(scores, groups=False)
+    if measured := [[_md(model), _md(name), *figures] for model, name, *figures in measures]:
         parts.append(_md_table(["model", "benchmark", "measure", "value", "95 % interval", "questions"], measured))
     if apart := [[*map(_md, row[:3]), *row[3:]] for row in score_table.choices(scores)]:
         parts.append(_md_table(["first − second", "benchmark", "group", *CHOICES], apart))
@@ -66,6 +74,19 @@ def markdown(scores: Scores) -> str:
         parts.append(_md_table(["model", "benchmark", "against", *DUELS, "rate"], compared))
     lines = [f"- {_md(line)}" for line in [*score_table.warnings(scores), *score_table.notes(scores)]]
     return "\n\n".join([*parts, "\n".join(lines)]) + "\n"
+
+
+def _md_scores(scores: Scores, what: str, made: ScoreTable) -> str:
+    """A table with a row for each model, evaluated or printed."""
+    sized = score_table.sized(scores)
+    head = [_md(what), *(["parameters"] if sized else [])]
+    head += [f"{name} ({note})" if note and note != name else name for name, note in made.columns]
+    rows = []
+    for row in made.rows:
+        name = f"*{_md(row.name)}* (paper)" if row.printed else f"**{_md(row.name)}**"
+        size = [sized.get(row.name, NONE) if not row.printed else NONE] if sized else []
+        rows.append([name, *size, *map(_md_cell, row.cells)])
+    return _md_table(head, rows)
 
 
 def _failures(scores: Scores) -> str:
@@ -110,7 +131,7 @@ def _md(text: str) -> str:
 def csv_text(scores: Scores) -> str:
     """A row per model and benchmark, with every number there is; the paper's rows are `printed`."""
     statuses = scores["statuses"]
-    head = ["model", "origin", "benchmark", "paper_column", "metric", "scale", "questions"]
+    head = ["model", "origin", "parameters", "benchmark", "paper_column", "metric", "scale", "questions"]
     head += ["pending", "scored"]
     head += ["score", "low", "high", *MEANS.values(), "zero_rate"]
     head += [*(f"verdicts_{status}" for status in statuses), "no_answer"]
@@ -123,7 +144,7 @@ def csv_text(scores: Scores) -> str:
     writer = csv.DictWriter(out, head, restval="", lineterminator="\n")
     writer.writeheader()
     for model, of in scores["models"].items():
-        mine = {"model": _csv(model), "origin": "evaluated"}
+        mine = {"model": _csv(model), "origin": "evaluated", "parameters": score_table.sizes(scores)[model]}
         for name, row in of["benchmarks"].items():
             about, labels, rulings = scores["benchmarks"][name], row["language"]["labels"], row["language"]["rulings"]
             shown: dict[str, Any] = mine | {"benchmark": _csv(name)}
@@ -183,25 +204,33 @@ def _csv(text: str) -> str:
 
 
 def latex(scores: Scores) -> str:
-    """A table for `\\input`; it needs booktabs."""
+    """Tables for `\\input`: of the judge's scores, and of each benchmark of multiple choice; they need booktabs."""
     made = score_table.score_table(scores)
-    if not made.columns:
-        return "% no benchmark was judged\n"
-    head = [
+    tables = {"": made} if made.columns else {}
+    tables |= {f"{title(scores, name)}. ": table for name, table in choice_tables(scores).items()}
+    if not tables:
+        return "% no benchmark was judged, and none is of multiple choice\n"
+    lines = [*score_table.findings(scores), *score_table.notes(scores), *score_table.warnings(scores)]
+    drawn = [_tex_table(scores, table, [about, *lines]) for about, table in tables.items()]
+    return "% written by bailong-evaluate; needs \\usepackage{booktabs}\n" + "\n".join(drawn)
+
+
+def _tex_table(scores: Scores, made: ScoreTable, lines: list[str]) -> str:
+    sized = score_table.sized(scores)
+    head = ["model", *(["parameters"] if sized else [])]
+    head += [
         rf"\shortstack{{{tex(name)}\\{{\scriptsize {tex(note)}}}}}" if note else tex(name)
         for name, note in made.columns
     ]
-    body = [_tex_row(row) for row in made.evaluated]
+    body = [_tex_row(row, sized) for row in made.evaluated]
     for source, rows in made.sources.items():
-        body.append(rf"\midrule \multicolumn{{{len(head) + 1}}}{{l}}{{\footnotesize {tex(source)}:}}\\")
-        body += [_tex_row(row) for row in rows]
-    lines = [*score_table.findings(scores), *score_table.notes(scores), *score_table.warnings(scores)]
-    caption = " ".join(map(tex, lines))
+        body.append(rf"\midrule \multicolumn{{{len(head)}}}{{l}}{{\footnotesize {tex(source)}:}}\\")
+        body += [_tex_row(row, dict.fromkeys([row.name], "--") if sized else {}) for row in rows]
+    caption = " ".join(filter(None, map(tex, lines)))
     return (
-        "% written by bailong-evaluate; needs \\usepackage{booktabs}\n"
         "\\begin{table}\n\\centering\n"
-        f"\\begin{{tabular}}{{l{'r' * len(head)}}}\n\\toprule\n"
-        + " & ".join(["model", *head])
+        f"\\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}\n\\toprule\n"
+        + " & ".join(head)
         + " \\\\\n\\midrule\n"
         + "\n".join(body)
         + f"\n\\bottomrule\n\\end{{tabular}}\n\\caption{{{caption}}}\n\\end{{table}}\n"
@@ -212,8 +241,9 @@ def tex(text: str) -> str:
     return "".join(TEX.get(sign, sign) for sign in text.replace("\n", " "))
 
 
-def _tex_row(row: TableRow) -> str:
-    return " & ".join([tex(row.name), *map(_tex_cell, row.cells)]) + r" \\"
+def _tex_row(row: TableRow, sized: Mapping[str, str]) -> str:
+    size = [tex(sized[row.name])] if sized else []
+    return " & ".join([tex(row.name), *size, *map(_tex_cell, row.cells)]) + r" \\"
 
 
 def _tex_cell(cell: Score) -> str:

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bailong.evaluate.pages import score_table, side_by_side
-from bailong.evaluate.pages.score_table import DUELS, Score, Scores, languages_of, probability, share
+from bailong.evaluate.pages import score_table, side_by_side, size_figure
+from bailong.evaluate.pages.choice_table import choice_tables, title
+from bailong.evaluate.pages.score_table import DUELS, Score, Scores, ScoreTable, languages_of, probability, share
 from bailong.report import bars, documents, elements, units
 from bailong.report.elements import Cell, Row, cell, section, table
 from bailong.report.flatten import flatten
@@ -23,6 +24,7 @@ def page(scores: Scores, to: Path) -> str:
     """The whole page; `to` is the folder with the rows."""
     sections = [
         _scores(scores),
+        size_figure.figure(scores),
         _differences(scores),
         _verdicts(scores),
         _language(scores),
@@ -85,8 +87,20 @@ def _findings(scores: Scores) -> list[str]:
 
 def _scores(scores: Scores) -> str:
     made = score_table.score_table(scores)
-    heads = [_ranged(label, note if note != label else "") for label, note in made.columns]
-    plain_columns = len(scores["columns"])
+    if not made.columns:
+        return ""
+    notes = "".join(map(elements.note, score_table.notes(scores)))
+    files = ", ".join(f"<a href='table.{kind}'>table.{kind}</a>" for kind in ("md", "csv", "tex"))
+    more = elements.note(Html(f"*: not finished. The same as files: {files}."))
+    listed = _listed(scores, made, len(scores["columns"]))
+    return section("Scores", listed + notes + more, "As Table 6 of the paper.", "scores")
+
+
+def _listed(scores: Scores, made: ScoreTable, plain_columns: int) -> str:
+    """A row for each model, evaluated or printed; columns behind `plain_columns` are averages."""
+    sized = score_table.sized(scores)
+    heads = ["parameters"] if sized else []
+    heads += [_ranged(label, note if note != label else "") for label, note in made.columns]
     rows: list[Row] = []
     for line in made.rows:
         if line.printed and line is made.sources[line.source][0]:
@@ -94,14 +108,9 @@ def _scores(scores: Scores) -> str:
             wide = Cell(f'<th colspan="{len(heads) + 1}" scope="colgroup">{visible(told)}</th>')
             rows.append(Row([wide], "divide"))
         cells = [_score(found, "" if place < plain_columns else " average") for place, found in enumerate(line.cells)]
-        rows.append(Row([line.name, *cells], "printed" if line.printed else ""))
-    if not heads:
-        return ""
-    notes = "".join(map(elements.note, score_table.notes(scores)))
-    files = ", ".join(f"<a href='table.{kind}'>table.{kind}</a>" for kind in ("md", "csv", "tex"))
-    more = elements.note(Html(f"*: not finished. The same as files: {files}."))
-    listed = table(rows, ["model"], heads, kind="scores")
-    return section("Scores", listed + notes + more, "As Table 6 of the paper.", "scores")
+        size = [units.NONE if line.printed else sized[line.name]] if sized else []
+        rows.append(Row([line.name, *size, *cells], "printed" if line.printed else ""))
+    return table(rows, ["model"], heads, kind="scores")
 
 
 def _score(found: Score, kind: str) -> Cell:
@@ -226,13 +235,17 @@ def _language(scores: Scores) -> str:
 
 
 def _measures(scores: Scores) -> str:
-    rows = [[_ranged(model, label), *cells] for model, label, *cells in score_table.measures(scores)]
+    rows = [[_ranged(model, label), *cells] for model, label, *cells in score_table.measures(scores, groups=False)]
     sub = (
         "Exact match, F1 and containment after MLQA’s rules, the best of all accepted answers; numbers as GSM8K "
         "compares them. <b>read</b>: the share of answers in which a label or number could be found. Of multiple "
         "choice the likeliest letter is the answer. In no average."
     )
     listed = _counts(rows, ["value", "95 % interval", "questions"], "measure")
+    for name, made in choice_tables(scores).items():
+        listed += f"<h3>{visible(title(scores, name))}</h3>{_listed(scores, made, len(made.columns))}"
+    if not scores["columns"]:
+        listed += "".join(map(elements.note, score_table.notes(scores)))
     apart = [[_ranged(*row[:2]), *row[2:]] for row in score_table.choices(scores)]
     if apart:
         told = "Differences in accuracy on the questions that both models have answered, drawn in pairs; in points."

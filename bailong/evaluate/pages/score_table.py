@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bailong.evaluate.degenerate import KINDS
-from bailong.report.units import NONE, listed, plural
+from bailong.report.units import NONE, listed, plural, short
 
 Scores = dict[str, Any]
 #: of the answers
@@ -155,6 +155,19 @@ def score_table(scores: Scores) -> ScoreTable:
     return ScoreTable(columns, rows)
 
 
+def sizes(scores: Scores) -> dict[str, int | None]:
+    """The parameters of each model, where they are known."""
+    known = {subject["name"]: subject.get("parameters") for subject in scores["facts"].get("models", ())}
+    return {model: known.get(model) for model in scores["models"]}
+
+
+def sized(scores: Scores) -> dict[str, str]:
+    """Parameters as a column of the tables; none where there are not two sizes."""
+    known = sizes(scores)
+    several = len({*known.values()} - {None}) > 1
+    return {model: short(size) if size else NONE for model, size in known.items()} if several else {}
+
+
 def scales_of(scores: Scores) -> dict[str, tuple[int, int]]:
     """The least and the greatest score of each judged benchmark."""
     return {name: tuple(scores["benchmarks"][name]["scale"]) for name in scores["columns"]}
@@ -203,8 +216,8 @@ def traces(rows: Iterable[Mapping[str, Any]]) -> tuple[int, int, int]:
     return found["answers"], found["traced"], found["characters"]
 
 
-def measures(scores: Scores) -> list[list[str]]:
-    """Metrics without a judge, a row each; in percent, except for bits per byte."""
+def measures(scores: Scores, groups: bool = True) -> list[list[str]]:
+    """Metrics without a judge, a row each; in percent, except for bits per byte. Multiple choice also by group."""
     rows = []
     for model, of in scores["models"].items():
         for name, row in of["benchmarks"].items():
@@ -213,7 +226,7 @@ def measures(scores: Scores) -> list[list[str]]:
             told = f", {about['shots']}-shot (chance {100 / about['choices']:.0f} %)" if chosen else ""
             for measure, found in row["measures"].items():
                 rows.append([model, name, measure.replace("_", " ") + told, *_percent(found)])
-            for group, found in row["categories"].items() if chosen else ():
+            for group, found in row["categories"].items() if chosen and groups else ():
                 rows.append([model, name, f"{about['measure']}, {group}", *_percent(found)])
             if found := of["measured"].get(name):
                 documents = plural(found["documents"], "document")
@@ -221,19 +234,7 @@ def measures(scores: Scores) -> list[list[str]]:
                 named = not language or name.endswith(language)  # as those of `path: model` are
                 what = "bits per byte" if named else f"bits per byte ({language})"
                 rows.append([model, name, what, f"{found['bits_per_byte']:.4f}", "", documents])
-    for name, about in scores["benchmarks"].items():
-        rows += [[f"{model} (paper)", name, *row] for model, *row in _printed_groups(scores, about)]
     return rows
-
-
-def _printed_groups(scores: Scores, about: Mapping[str, Any]) -> Iterator[list[str]]:
-    """What others printed of a benchmark of multiple choice, a row for each model and group."""
-    for table in scores["printed"]:
-        if "groups" not in table or about["paper"] not in table["columns"]:
-            continue
-        for model, row in table["rows"].items():
-            for group, size, value in zip(table["groups"], table["questions"], row["groups"], strict=True):
-                yield [model, f"{about['measure']}, {group}", f"{value:.4g} %", "", f"{size:,}"]
 
 
 def _percent(found: Mapping[str, Any]) -> list[str]:
@@ -362,10 +363,34 @@ def _warnings(of: Mapping[str, Any], enforce: str) -> Iterator[str]:
 
 
 def notes(scores: Scores) -> Iterator[str]:
-    """How the table is to be read."""
+    """How the tables are to be read."""
+    middle = f"the middle 95 % of the means of {scores['resamples']:,} resamplings of the questions"
+    if scores["columns"]:
+        yield from _of_judge(scores, middle)
+    else:
+        yield f"Intervals are {middle}."
+    drawn = {n: b for n, b in scores["benchmarks"].items() if b["expected"] and b["items"] < b["expected"]}
+    if drawn:
+        each = ", ".join(f"{n} {b['items']:,} of {b['expected']:,}" for n, b in drawn.items())
+        yield f"Only a part of the questions: {each}."
+    for table in scores["printed"]:
+        if "judge" in table:
+            yield (
+                f"Rows of a paper are printed figures ({table['source']}; judge {table['judge']}, {table['year']}): "
+                "another judge, another time, no interval. A difference to them is no proof."
+            )
+        else:
+            sizes = listed(zip(table["groups"], table["questions"], strict=True))
+            yield (
+                f"Rows of a paper are printed figures ({table['source']}, {table['year']}): another harness, groups "
+                f"that it cuts itself ({sizes} questions), no interval. A difference to them is no proof."
+            )
+
+
+def _of_judge(scores: Scores, middle: str) -> Iterator[str]:
     yield (
-        f"Mean of the judge's scores ({scaled(scores)}), with the middle 95 % of the means of "
-        f"{scores['resamples']:,} resamplings of the questions. Verdicts without a score are left out of the mean."
+        f"Mean of the judge's scores ({scaled(scores)}), with {middle}. "
+        "Verdicts without a score are left out of the mean."
     )
     scales = scales_of(scores)
     if len(set(scales.values())) > 1:
@@ -384,21 +409,6 @@ def notes(scores: Scores) -> Iterator[str]:
     known = {column for table in scores["printed"] for column in table["columns"]}
     if other := [name for name in scores["columns"] if scores["benchmarks"][name]["paper"] not in known]:
         yield f"{', '.join(other)}: no column of Table 6; no row of the paper belongs there."
-    drawn = {n: b for n, b in scores["benchmarks"].items() if b["expected"] and b["items"] < b["expected"]}
-    if drawn:
-        each = ", ".join(f"{n} {b['items']:,} of {b['expected']:,}" for n, b in drawn.items())
-        yield f"Only a part of the questions: {each}."
-    for table in scores["printed"]:
-        if "judge" in table:
-            yield (
-                f"Rows of a paper are printed figures ({table['source']}; judge {table['judge']}, {table['year']}): "
-                "another judge, another time, no interval. A difference to them is no proof."
-            )
-        else:
-            yield (
-                f"Rows of a paper are printed figures ({table['source']}, {table['year']}): another harness, its own "
-                "groups of the sizes that it prints, no interval. A difference to them is no proof."
-            )
 
 
 def scaled(scores: Scores) -> str:
