@@ -22,11 +22,11 @@ def figure(scores: Scores) -> str:
     sizes = {model: size for model, size in score_table.sizes(scores).items() if size}
     if len(set(sizes.values())) < FEWEST:
         return ""
-    panels = [_panel(name, points, sizes, chance) for name, points, chance in _shown(scores, sizes)]
+    places = {model: place for place, model in enumerate(scores["models"])}  # their colours on the whole page
+    panels = [_panel(name, points, sizes, places, chance) for name, points, chance in _shown(scores, sizes)]
     if not panels:
         return ""
-    sized = enumerate(sizes.items())
-    names = (f"{bars.swatch(place)} {visible(model)} ({units.short(size)})" for place, (model, size) in sized)
+    names = (f"{bars.swatch(places[model])} {visible(model)} ({units.short(size)})" for model, size in sizes.items())
     told = (
         "A point for each model with the 95 % interval over questions. The axis of parameters is logarithmic; models "
         "differ in more than size, so no line is drawn through them. Dashed: what chance gives."
@@ -43,6 +43,8 @@ def _shown(scores: Scores, sizes: dict[str, int]) -> Iterator[tuple[str, dict[st
         tables.append((table, f"{name}, ", 100 / scores["benchmarks"][name]["choices"]))
     for table, prefix, chance in tables:
         for place, (name, note) in enumerate(table.columns):
+            if name == "Avg" and len(scores["columns"]) == 1:
+                continue  # it is that one column
             cells = {row.name: row.cells[place] for row in table.evaluated}
             points = {model: cells[model] for model in sizes if model in cells and cells[model].value is not None}
             if len({sizes[model] for model in points}) >= FEWEST:
@@ -51,7 +53,9 @@ def _shown(scores: Scores, sizes: dict[str, int]) -> Iterator[tuple[str, dict[st
                 yield f"{prefix}{name}{of}{unit}", points, chance
 
 
-def _panel(name: str, points: dict[str, Score], sizes: dict[str, int], chance: float | None) -> str:
+def _panel(
+    name: str, points: dict[str, Score], sizes: dict[str, int], places: dict[str, int], chance: float | None
+) -> str:
     ends = [end for score in points.values() for end in (score.value, score.low, score.high) if end is not None]
     ends += [chance] if chance is not None else []
     step = _step(max(ends) - min(ends) or 1.0)
@@ -71,9 +75,8 @@ def _panel(name: str, points: dict[str, Score], sizes: dict[str, int], chance: f
         dashed = 'stroke="var(--soft)" stroke-dasharray="4 3"'
         shapes.append(f'<line x1="{LEFT}" x2="{RIGHT}" y1="{y(chance):.1f}" y2="{y(chance):.1f}" {dashed}/>')
     shapes += [_size(x(model), sizes[model]) for model in _apart(points, x)]
-    for place, model in enumerate(sizes):
-        if model in points:
-            shapes.append(_point(points[model], model, f"var({palette.variable(place)})", x(model), y))
+    for model, score in points.items():
+        shapes.append(_point(score, model, f"var({palette.variable(places[model])})", x(model), y))
     told = "; ".join(f"{model} ({units.short(sizes[model])}) {_said(score)}" for model, score in points.items())
     return bars.panel(name, bars.drawing(320, HEIGHT, f"{name} against parameters", told, shapes))
 
