@@ -398,7 +398,7 @@ def _of_judge(scores: Scores, middle: str) -> Iterator[str]:
     else:
         yield "Avg is the unweighted mean of the columns, as in Table 6."
     if any(low > 0 for low, _ in scales.values()):
-        yield "On a scale that begins above 0 its least score stands for 0: in the zero rate, of failures and languages."
+        yield "Where a scale begins above 0, its least score stands for 0: in the zero rate, of failures, of languages."
     if scores["enforce"] == "zero":
         yield "An answer in another language than asked for counts as 0 (judge.enforce=zero), whatever the judge said."
     if scores["enforce"] == "strict":
