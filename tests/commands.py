@@ -28,12 +28,15 @@ LONG = [*SHORT, "stage.max_steps=60", "stage.evaluate_every_tokens=2000"]
 
 
 def call(command, *arguments, cwd=None, **environment):
+    """A command, whose data lie in `cwd` wherever those of the machine are."""
     code = f"import sys; sys.argv[0] = 'bailong-{command}'; from bailong import cli; cli.{command}()"
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
         capture_output=True,
         text=True,
         cwd=cwd,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])} | environment,
+        env={name: value for name, value in os.environ.items() if name != "BAILONG_DATA"}
+        | {"PYTHONPATH": str(Path(__file__).parents[1])}
+        | environment,
         timeout=300,
     )
