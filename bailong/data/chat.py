@@ -21,8 +21,8 @@ from bailong.run.checks import did_you_mean
 NAMED = Path(__file__).parent / "templates"
 #: what takes the place of transformers' clock: the day that Llama 3.1's own template says where it is told none
 DAY = "{%- macro strftime_now(format) -%}26 Jul 2024{%- endmacro -%}"
-#: of Unicode's private use: in front of an instruction it shows where that begins
-MARK = "\ue000"
+#: of Unicode's private use: in front of an instruction one that it does not begin with shows where that is
+MARKS = ("\ue000", "\ue001")
 
 
 class Laid(NamedTuple):
@@ -104,18 +104,21 @@ class _Place(NamedTuple):
 def _places(tokenizer: Any, turns: Sequence[Turn]) -> tuple[str, list[_Place]]:
     """A dialogue as the template writes it, and where its turns stand in that."""
 
-    def render(number: int, asks: bool, mark: str = "") -> str:
-        given = [*talk[: number - 1], talk[number - 1] | {"content": mark + talk[number - 1]["content"]}]
+    def render(number: int, asks: bool, marks: Sequence[str] = ()) -> str:
+        text = talk[number - 1]["content"]
+        mark = next((each for each in marks if not text.startswith(each)), "")
+        given = [*talk[: number - 1], talk[number - 1] | {"content": mark + text}]
         return written(tokenizer, given, tokenize=False, add_generation_prompt=asks)
 
     talk = messages(turns)
     try:
         whole = render(len(talk), False)
         asked = [render(2 * n + 1, True) for n in range(len(turns))]
-        marked = [render(2 * n + 1, True, MARK) for n in range(len(turns))]
+        marked = [render(2 * n + 1, True, MARKS) for n in range(len(turns))]
         ends = [len(whole) if n == len(turns) - 1 else len(render(2 * n + 2, False)) for n in range(len(turns))]
     except Exception as error:  # a template is a program of its own and fails in its own ways
-        raise ValueError(f"the chat template cannot write a dialogue: {str(error).splitlines()[0]}") from error
+        why = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ValueError(f"the chat template cannot write a dialogue: {why}") from error
     places, before = [], 0
     for turn, prompt, probe, end in zip(turns, asked, marked, ends, strict=True):
         text = len(os.path.commonprefix([whole, probe]))  # up to the mark, whatever else says the same words
@@ -124,6 +127,12 @@ def _places(tokenizer: Any, turns: Sequence[Turn]) -> tuple[str, list[_Place]]:
             raise ValueError(
                 "the chat template writes a dialogue otherwise than its beginning, so that no output can be told from "
                 "what stands around it: stage.template takes another one (chatml, llama3, mistral, or a file)"
+            )
+        if not whole[len(prompt) : end].lstrip().startswith(turn.output.strip()):
+            raise ValueError(
+                "the chat template, asked for an answer (add_generation_prompt), does not write all that stands in "
+                "front of one, so that more than the output would be learned, or less: stage.template takes another "
+                "one (chatml, llama3, mistral, or a file)"
             )
         places.append(_Place(before, text, len(prompt), end))
         before = end
@@ -148,7 +157,10 @@ def _laid(turns: Sequence[Turn], text: str, places: Sequence[_Place], encoding: 
     trained = np.zeros(len(ids), dtype=bool)
     size = 0
     for turn, place in zip(turns, places, strict=True):
-        begin, end = (int(np.searchsorted(starts, at)) for at in (place.output, place.end))
+        # a token may hold the output's first word and the space in front of it
+        begin, end = int(np.searchsorted(ends, place.output, side="right")), int(np.searchsorted(starts, place.end))
+        # or a marker the white space behind it
+        begin += bool(closing[begin : begin + 1].any() and starts[begin] < place.output)
         closes = begin + np.flatnonzero(closing[begin:end])
         if not len(closes):
             raise ValueError(
@@ -157,7 +169,8 @@ def _laid(turns: Sequence[Turn], text: str, places: Sequence[_Place], encoding: 
             )
         if turn.trained:
             trained[begin : closes[0] + 1] = True
-            size += len(text[place.output : starts[closes[0]]].encode("utf-8"))
+            first = max(place.output, ends[begin - 1])
+            size += len(text[first : starts[closes[0]]].encode("utf-8"))
     # the token in which a place lies: SentencePiece's hold the space in front of a word
     opens, texts = ([int(np.searchsorted(ends, place[at], side="right")) for place in places] for at in (0, 1))
     return Laid(Encoded(ids, trained, size), opens, texts, text)

@@ -283,7 +283,7 @@ def byte_lengths(tokenizer: PreTrainedTokenizerFast) -> np.ndarray:
 
     The '▁' invented before a text is counted like a space that was there.
     """
-    vocabulary, by_character = tokenizer.get_vocab(), _is_byte_level(tokenizer)
+    vocabulary, by_character = tokenizer.get_vocab(), is_byte_level(tokenizer)
     added = tokenizer.added_tokens_decoder  # written as text is, in byte-level tokenizers too
     special = {i for i, token in added.items() if token.special}
     lengths = np.zeros(max(vocabulary.values()) + 1, dtype=np.uint16)
@@ -299,7 +299,7 @@ def _written(token: str, by_character: bool) -> int:
     return len(token.encode("utf-8") if by_character else piece_bytes(token))
 
 
-def _is_byte_level(tokenizer: PreTrainedTokenizerFast) -> bool:
+def is_byte_level(tokenizer: PreTrainedTokenizerFast) -> bool:
     """Whether each byte is written as one character (GPT-2, Llama 3)."""
     backend = tokenizer.backend_tokenizer
     return "ByteLevel" in str(backend.pre_tokenizer) + str(backend.decoder)
@@ -313,7 +313,7 @@ def text_bytes(tokenizer: PreTrainedTokenizerFast) -> Callable[[Any], np.ndarray
     typed (`<unk>`).
     """
     sizes = byte_lengths(tokenizer).astype(np.int64)
-    added, by_character = tokenizer.added_tokens_decoder, _is_byte_level(tokenizer)
+    added, by_character = tokenizer.added_tokens_decoder, is_byte_level(tokenizer)
     markers = [i for i in (tokenizer.bos_token_id, tokenizer.eos_token_id) if i is not None]
     for i, token in added.items():
         sizes[i] = 0 if i in markers else _written(token.content, by_character)

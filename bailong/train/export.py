@@ -15,7 +15,7 @@ from typing import Any
 from bailong.run import files, provenance
 from bailong.run.process import importing, quiet
 from bailong.run.replacing import replacing
-from bailong.train import identity, texts
+from bailong.train import dialogues, identity, texts
 from bailong.train.settings import Export, Train, load
 
 
@@ -159,6 +159,8 @@ def _recognised(run: Path, asked: dict[str, Any], result: dict[str, Any]) -> Tra
         raise ValueError(f"tokenizer.folder={train.tokenizer.folder} is not the tokenizer that {run} was trained with")
     if identity.model_digest(train) != asked["identity"]["model"]:
         raise ValueError(f"model.path={train.model.path} is not the checkpoint that {run} was trained on: it changed")
+    if dialogues.digest(train) != asked["identity"].get("stage.template"):
+        raise ValueError(f"the chat template of {run} is not the one that it was trained in: it changed since")
     return train
 
 

@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from bailong.data import chat, template
@@ -131,9 +132,49 @@ def test_an_instruction_that_says_what_stands_around_it_is_found(tokenizer, word
         assert tokenizer.decode(laid.encoded.ids[place:]).lstrip().startswith(word.strip())
 
 
+def test_an_answer_is_learned_from_its_first_word_on_where_a_token_of_it_begins_in_the_prompt(bench):
+    spaced = (
+        "{% for m in messages %}{% if m.role == 'user' %}USER: {{ m.content }} {% else %}ASSISTANT: {{ m.content }}"
+        "{{ eos_token }}{% endif %}{% endfor %}{% if add_generation_prompt %}ASSISTANT: {% endif %}"
+    )
+    tokenizer = with_marks(bench, spaced)
+    (laid,) = chat.lay(tokenizer, [(Turn("Is it?", "the"), Turn("Sure?", "of the"))])
+    assert [tokenizer.decode(ids[:-1]).strip() for ids in stretches(laid)] == ["the", "of the"]
+
+
+def test_white_space_that_a_marker_takes_is_not_learned_and_the_answer_behind_it_is(bench):
+    tokenizer = with_marks(bench, FORMS["system"])
+    taking = [AddedToken(mark, rstrip=True, normalized=False) for mark in ("<|begin|>", "<|close|>")]
+    tokenizer.add_special_tokens({"additional_special_tokens": taking})
+    tokenizer.chat_template = (
+        "{% for m in messages %}{{ m.role if m.role == 'user' else '<|begin|>\n' }}{{ m.content }}<|close|>\n"
+        "{% endfor %}"
+        "{% if add_generation_prompt %}<|begin|>\n{% endif %}"
+    )
+    (laid,) = chat.lay(tokenizer, [(Turn("問", "  答"), Turn("再問", "再答"))])
+    assert [tokenizer.decode(ids[:-1]).strip() for ids in stretches(laid)] == ["答", "再答"]
+    assert laid.encoded.text_bytes == len("答再答".encode())
+
+
+@pytest.mark.parametrize("mark", chat.MARKS)
+def test_an_instruction_may_begin_with_what_shows_where_one_is(tokenizer, mark):
+    check(tokenizer, [(Turn(mark + "問", "答"), Turn(mark, "再答"))])
+
+
 def test_a_template_that_tells_the_date_gives_the_same_data_every_day(bench):
     made = with_marks(bench, SYSTEM.replace("You help.", "Today is {{ strftime_now('%d %B %Y') }}."))
     assert "Today is 26 Jul 2024." in made.decode(chat.lay(made, DIALOGUES[:1])[0].encoded.ids)
+
+
+def test_a_typed_mark_is_one_of_its_bytes_in_a_byte_level_tokenizer(tmp_path):
+    words = Tokenizer(models.BPE({c: i for i, c in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}, []))
+    words.pre_tokenizer, words.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    made = PreTrainedTokenizerFast(tokenizer_object=words, bos_token="<s>", eos_token="</s>")
+    made.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
+    made.chat_template = chat.named("chatml")
+    text = json.dumps([{"instruction": "q", "output": "▁" * 20}])
+    (cut,) = Sft(context=64, epochs=1, template="base").encode(made, [text])
+    assert cut.text_bytes == cut.trained.sum() < 60  # a byte a token
 
 
 def test_a_context_that_the_template_fills_is_refused(bench):
@@ -154,6 +195,14 @@ def test_a_context_that_the_template_fills_is_refused(bench):
         ),
         ("{% for m in messages %}{{ m.content | upper }}{{ eos_token }}{% endfor %}", "otherwise than its beginning"),
         ("{{ raise_exception('only tools') }}", "cannot write a dialogue: only tools"),
+        ("{{ raise_exception('') }}", "cannot write a dialogue: TemplateError"),
+        # what opens an answer is not written where one is asked for: its first marker would be all that is learned
+        (SYSTEM[: SYSTEM.index("{% if add")], "does not write all that stands in front of one"),
+        (
+            "{% for m in messages %}<|im_start|>{{ m.role }}{% if m.role == 'assistant' %}<|eot_id|>final{% endif %}\n"
+            "{{ m.content }}<|im_end|>{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant{% endif %}",
+            "does not write all that stands in front of one",
+        ),
         ("{% for m in %}", "cannot write a dialogue"),
     ],
 )
@@ -180,8 +229,10 @@ def test_templates_of_real_families(real_data, tmp_path, family):
     else:
         made = PreTrainedTokenizerFast.from_pretrained(tmp_path)
     if family == "qwen3":  # it writes empty reasoning into a dialogue that is closed, and none into its beginning
-        with pytest.raises(ValueError, match="otherwise than its beginning"):
+        with pytest.raises(ValueError, match="otherwise than its beginning|does not write all that stands in front"):
             chat.lay(made, DIALOGUES)
+        with pytest.raises(ValueError, match="does not write all that stands in front of one"):
+            chat.lay(made, [(Turn("問", "答"),)])
         made.chat_template = chat.named("chatml")
     check(made, DIALOGUES)
     if family == "llama3_1":  # the name is that of the family's own, less its system message

@@ -125,3 +125,14 @@ def test_an_extended_tokenizer_has_the_template_of_its_base(bench, tmp_path):
     chosen = settings(bench, tmp_path, bench / "models" / "untied", "base")
     chosen = dataclasses.replace(chosen, tokenizer=Tokenizer(name="extended", folder=str(folder)))
     assert open_tokenizer(chosen)[0].chat_template == chat.named("mistral")
+
+
+def test_a_run_whose_template_changed_is_not_exported_with_another(bench, base, tmp_path):
+    file = tmp_path / "mine.jinja"
+    file.write_text(OWN)
+    run = tiny.run(tmp_path)
+    train(settings(bench, tmp_path, base, str(file)), run)
+    file.write_text(OWN + "{# nothing that a score would show #}")
+    with pytest.raises(ValueError, match="is not the one that it was trained in") as caught:
+        export(Export(run=str(run.folder), to=str(tmp_path / "model"), dtype="float32"))
+    assert "\n" not in str(caught.value) and not (tmp_path / "model").exists()

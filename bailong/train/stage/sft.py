@@ -53,7 +53,7 @@ class Sft(Stage):
 
         from bailong.data import chat, template
         from bailong.data.turns import turns_of
-        from bailong.tokenizer.folder import text_bytes
+        from bailong.tokenizer.folder import is_byte_level, text_bytes
 
         sizes = text_bytes(tokenizer)
         form = template if self.template == PAPER else chat
@@ -61,7 +61,8 @@ class Sft(Stage):
 
         def cut(one: Laid) -> Encoded:
             each = sizes(one.encoded.ids)
-            if "▁" in one.written:  # counted as the space that has its id: one byte of three
+            # SentencePiece's is counted as the space that has its id: one byte of three
+            if "▁" in one.written and not is_byte_level(tokenizer):
                 each = each + 2 * chat.typed_marks(tokenizer, one.written)
             each[np.isin(one.encoded.ids, markers)] = 0
             return truncated(one.encoded, self.context, each, one.opens, one.texts)
