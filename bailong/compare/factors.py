@@ -38,13 +38,15 @@ class Corner:
 
 
 def corners(comparison: Comparison) -> Iterator[Corner]:
-    """Every corner of a comparison by two settings, over the seeds that its three choices share."""
+    """The corners of a comparison by two settings, at the baseline where there is one, over the seeds that its three
+    choices share."""
     if len(comparison.by) != 2 or comparison.pair is None:
         return
     first_key, second_key = comparison.by
     named = {_values(choice, comparison.by): choice for choice in comparison.choices if choice.runs}
     for shared, first, second in permutations(named, 3):
-        if shared[1] == first[1] and shared[0] == second[0]:
+        among = comparison.baseline in (None, named[shared])  # of a grid's many corners those at the baseline
+        if among and shared[1] == first[1] and shared[0] == second[0]:
             pairs = _pairs([named[one] for one in (shared, first, second)], comparison)
             steps = [[end[at] - end[0] for end in pairs] for at in (1, 2)]
             effects = [estimate(step) for step in steps]

@@ -115,7 +115,8 @@ def _places(tokenizer: Any, turns: Sequence[Turn]) -> tuple[str, list[_Place]]:
         whole = render(len(talk), False)
         asked = [render(2 * n + 1, True) for n in range(len(turns))]
         marked = [render(2 * n + 1, True, MARKS) for n in range(len(turns))]
-        ends = [len(whole) if n == len(turns) - 1 else len(render(2 * n + 2, False)) for n in range(len(turns))]
+        # as far as it goes on as it began: some close every dialogue with one more token
+        ends = [len(os.path.commonprefix([whole, render(2 * n + 2, False)])) for n in range(len(turns))]
     except Exception as error:  # a template is a program of its own and fails in its own ways
         why = next(iter(str(error).splitlines()), type(error).__name__)
         raise ValueError(f"the chat template cannot write a dialogue: {why}") from error

@@ -132,6 +132,9 @@ class Data(Knobs, group="data"):
         least, ends = self.evaluation_bytes, self.evaluation_bytes_at_ends
         known = ends is None or ends >= least
         self.require(known, "evaluation_bytes_at_ends", f"at least data.evaluation_bytes={least}, or null")
+        for key in ("expected_tokens", "expected_dialogues"):
+            value = getattr(self, key)
+            self.require(value is None or value > 0, key, "above 0, or null")
         if shape := next((s.kind for s in self.sources if self.kind == "text" and s.kind in SHAPES), None):
             raise ValueError(f"data.sources[].kind={shape} is a shape of dialogues, which need data.kind=dialogue")
         if self.replay.share and any(source.held_out is not None for source in self.sources):

@@ -6,9 +6,9 @@ Import-light, for the identity of a run rests on it.
 import hashlib
 from pathlib import Path
 
-from bailong.run.files import read_object
+from bailong.run.files import read_object, write
 from bailong.tokenizer import chat_template
-from bailong.train.settings import Train
+from bailong.train.settings import CHAT_TEMPLATE, Train
 from bailong.train.stage.sft import OWN, PAPER, Sft
 
 
@@ -29,6 +29,13 @@ def digest(settings: Train) -> str | None:
         return None
     source = template_of(settings) or settings.stage.template
     return hashlib.sha256(source.encode("utf-8")).hexdigest()
+
+
+def keep(settings: Train, folder: Path) -> None:
+    """Copy the file that `stage.template` names into a run's folder, which must outlive it."""
+    stage = settings.stage
+    if isinstance(stage, Sft) and stage.template.endswith(".jinja") and not (folder / CHAT_TEMPLATE).exists():
+        write(folder / CHAT_TEMPLATE, str(template_of(settings)))
 
 
 def template_of(settings: Train) -> str | None:

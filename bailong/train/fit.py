@@ -24,7 +24,7 @@ from bailong.run.folder import Run
 from bailong.run.process import rank
 from bailong.run.progress import Reporter
 from bailong.tokenizer.folder import byte_lengths
-from bailong.train import checkpoint, extension, identity, machine, optim, reading, starts, texts
+from bailong.train import checkpoint, dialogues, extension, identity, machine, optim, reading, starts, texts
 from bailong.train.assemble import Assembled, assemble, open_tokenizer
 from bailong.train.checkpoint import Counters
 from bailong.train.corpus import prepare, replayed, shown
@@ -148,6 +148,7 @@ def fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) ->
         reporter.say(f"resumed at step {counters.step} of {made.total}")
 
     if rank() == 0:
+        dialogues.keep(settings, run.folder)
         _write_provenance(run, settings, made, counters.step)
     with made.observer(run, counters, reporter, peaks) as observer:
         module = Training(settings, made.built, counters, made.total, observer, path, content)

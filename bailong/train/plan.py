@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bailong.model.body import Body, of_config, of_shape
-from bailong.report.units import duration
+from bailong.report.units import duration, plural
 from bailong.run.files import read_object
 from bailong.train.budget import Budget
 from bailong.train.pace import REACHED, pace
@@ -117,7 +117,7 @@ def _left_to_the_machine(settings: Train, result: Budget) -> str:
     keys = ("micro_batch", "gradient_checkpointing")
     left = " and ".join(f"trainer.{key}=auto" for key in keys if getattr(trainer, key) == "auto")
     how = "with" if result.gradient_checkpointing else "without"
-    taken = f"{result.micro_batch} sequences a pass, {how} checkpointing"
+    taken = f"{plural(result.micro_batch, 'sequence')} a pass, {how} checkpointing"
     if trainer.memory_gb is None:
         return f"{left}: a run takes what fits into its device (trainer.memory_gb=24: of 24 GB); here {taken}"
     fits = result.memory.total <= SHARE * trainer.memory_gb * 1e9

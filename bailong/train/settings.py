@@ -20,6 +20,8 @@ from bailong.train.stage.base import Stage
 
 OPTIMIZERS = ("auto", "adamw", "adamw_8bit", "paged_adamw_8bit")
 COMPILERS = ("auto", "none", "inductor", "aot_eager")
+#: in a run's folder: the file that stage.template named when it began
+CHAT_TEMPLATE = "chat_template.jinja"
 SCHEDULES = ("cosine", "constant", "wsd")
 #: what the figures of the longer part of the held-out text stand under, beside the names of further texts
 ENDS = "ends"
@@ -168,6 +170,7 @@ class Train:
                 "LoRA on the linear layers; accepted: adapter=all, or linears"
             )
         size, devices = self.stage.batch_size, self.trainer.devices
+        require(size % devices == 0, "stage.batch_size", size, f"a multiple of trainer.devices={devices}")
         number = 1 if self.trainer.micro_batch == "auto" else self.trainer.micro_batch
         require(
             number <= size and size % (number * devices) == 0,
@@ -262,9 +265,11 @@ def text_name(source: Source) -> str:
 
 
 def load(folder: Path) -> Train:
-    """The settings of a run, from the `config.yaml` in its folder."""
+    """The settings of a run, from the `config.yaml` in its folder, and its own copy of a chat template."""
     saved = OmegaConf.load(folder / "config.yaml")
     assert isinstance(saved, DictConfig)
+    if str(saved.stage.get("template", "")).endswith(".jinja") and (folder / CHAT_TEMPLATE).is_file():
+        saved.stage.template = str(folder / CHAT_TEMPLATE)
     cfg = OmegaConf.structured(Train)
     for group, package in (("initializer", initializer), ("stage", stage)):
         name = saved[group]["name"]

@@ -66,6 +66,17 @@ def test_one_pair_says_nothing_of_which_matters_more(tmp_path):
     assert "nothing is said of which matters more" in said
 
 
+def test_of_a_grid_the_corners_at_the_baseline_are_told(tmp_path):
+    for rank in (8, 16, 32):
+        for alpha in (16, 32):
+            tree = config(seed=0)
+            tree["adapter"] = {"name": f"r{rank}", "rank": rank, "alpha": alpha}
+            write_run(tmp_path / f"{rank},{alpha}", [3.0, 2.0 + rank / 100 - alpha / 1000], settings=tree)
+    found = [*factors.corners(compare_runs(read([tmp_path]), BY, ["16", "32"]))]
+    assert [corner.values[0] for corner in found] == [("16", "32")] * 2
+    assert {corner.values[1][0] for corner in found} == {"8", "32"}
+
+
 def test_only_pairs_that_all_three_have_count(tmp_path):
     (corner,) = factors.corners(sweep(tmp_path, APART | {"r16_a48": [1.80, 1.91]}))
     assert corner.more.estimate.n == corner.effects[0].estimate.n == 2

@@ -19,6 +19,11 @@ DIALOGUES = [
     dialogue_of(json.loads(line)).turns
     for line in (SAMPLE / "dialogues.jsonl").read_text(encoding="utf-8").splitlines()
 ]
+#: a marker closes every dialogue, and not its turns (Phi-3)
+CLOSED = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% else %}{{ eos_token }}{% endif %}"
+)
 SYSTEM = (
     "{% for m in messages %}{% if loop.first and m.role != 'system' %}<|im_start|>system\nYou help.<|im_end|>\n"
     "{% endif %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -29,7 +34,15 @@ INSIDE = (
     "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}[INST] {{ 'Be brief. ' if loop.first else '' }}"
     "{{ m.content }} [/INST]{% else %} {{ m.content }}{{ eos_token }}{% endif %}{% endfor %}"
 )
-FORMS = {"chatml": None, "llama3": None, "mistral": None, "system": SYSTEM, "inside": INSIDE, "bailong": template.JINJA}
+FORMS = {
+    "closed": CLOSED,
+    "chatml": None,
+    "llama3": None,
+    "mistral": None,
+    "system": SYSTEM,
+    "inside": INSIDE,
+    "bailong": template.JINJA,
+}
 
 
 def with_marks(bench, source):

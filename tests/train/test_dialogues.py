@@ -127,12 +127,18 @@ def test_an_extended_tokenizer_has_the_template_of_its_base(bench, tmp_path):
     assert open_tokenizer(chosen)[0].chat_template == chat.named("mistral")
 
 
-def test_a_run_whose_template_changed_is_not_exported_with_another(bench, base, tmp_path):
+def test_a_run_keeps_its_template_and_is_not_exported_with_another(bench, base, tmp_path):
     file = tmp_path / "mine.jinja"
     file.write_text(OWN)
     run = tiny.run(tmp_path)
     train(settings(bench, tmp_path, base, str(file)), run)
     file.write_text(OWN + "{# nothing that a score would show #}")
+    kept = run.folder / "chat_template.jinja"
+    assert kept.read_text() == OWN  # the run has its own, whatever becomes of the file
+    file.unlink()
+    to = export(Export(run=str(run.folder), to=str(tmp_path / "model"), dtype="float32"))
+    assert AutoTokenizer.from_pretrained(to).chat_template == OWN
+    kept.write_text(OWN + "{# nothing that a score would show #}")
     with pytest.raises(ValueError, match="is not the one that it was trained in") as caught:
-        export(Export(run=str(run.folder), to=str(tmp_path / "model"), dtype="float32"))
-    assert "\n" not in str(caught.value) and not (tmp_path / "model").exists()
+        export(Export(run=str(run.folder), to=str(tmp_path / "other"), dtype="float32"))
+    assert "\n" not in str(caught.value) and not (tmp_path / "other").exists()

@@ -153,7 +153,7 @@ def steps_of(settings: Prepare, source: Source, name: str) -> list[DialogueStep]
         first = next((label for label in labels if label not in BEFORE_ANSWERS), None)
         if first != "instances":
             raise ValueError(
-                f"data.sources[{name}].steps needs instances, before it at most {' and '.join(BEFORE_ANSWERS)}: "
+                f"data.sources[{name}].steps needs instances, before it at most {', '.join(BEFORE_ANSWERS)}: "
                 "kind=squad gives questions, which have no outputs yet"
             )
         if "articles" in labels[labels.index("instances") :]:
@@ -273,7 +273,8 @@ def read(line: SourceSteps, flow: DialogueFlow, quarantine: Callable[[dict[str, 
         reasons = ", ".join(f"{reason} {n[0]:,}" for reason, n in flow.drops.items() if not n[1])
         raise ValueError(
             f"data source {line.name}: {bad:,} of {came:,} records are no dialogues ({reasons}), the first at "
-            f"{example}; look at it and at data.sources[].kind={source.kind}, "
+            f"{example}; look at it and at data.sources[].kind={source.kind}"
+            f"{f' and columns={dict(source.columns)}' if source.columns else ''}, "
             "or go on without them: collect.max_bad_ratio=1"
         )
 

@@ -231,7 +231,7 @@ def _plain(value: dict[str, Any]) -> Drafts:
 def _squad(value: Any, title: str = "") -> Drafts:
     """SQuAD at any level of its nesting: file, article, paragraph, or one question beside its paragraph."""
     value = folded(value)
-    title = str(value.get("title") or title)
+    title = title or str(value.get("title") or "")  # of the article, whatever its paragraphs are called
     inner = next((value[k] for k in ("data", "paragraphs") if k in value), None)
     if isinstance(inner, dict):
         yield from _squad(inner, title)

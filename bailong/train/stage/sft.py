@@ -36,7 +36,7 @@ class Sft(Stage):
     dialogues: ClassVar[bool] = True
     packings: ClassVar[tuple[str, ...]] = ("rows", "truncate")
     evaluation_packing: ClassVar[str] = "truncate"
-    encoding: ClassVar[int] = 3
+    encoding: ClassVar[int] = 4
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -81,6 +81,8 @@ def test_a_question_knows_the_article_it_is_about():
         {"id": "1", "question": "問", "answers": [{"text": "答"}]}]}]}]}  # fmt: skip
     (found,) = read("squad", value)
     assert found.piece == PassageQuestion("1", "文", "問", ("答",), language="zh-Hant", article="臺北")
+    value["data"][0]["paragraphs"][0]["title"] = "段落"  # of the paragraph: the split is by article
+    assert read("squad", value)[0].piece.article == "臺北"
 
 
 def test_alpaca_puts_the_input_below_the_instruction():
