@@ -23,6 +23,8 @@ from bailong.run.folder import IGNORED
 METRICS = ("bpb_step0", "auc", "bpb_final")
 #: what two runs must agree in to be set against each other
 Pair = Callable[[RunRecord], tuple]
+#: names of presets whose numbers stand beside them
+LABELS = ("adapter.name",)
 #: settings that are nobody's business in a comparison
 HIDDEN = ("tracking", "outputs", "plan", "rerun")
 
@@ -145,7 +147,8 @@ def compare_runs(
     for run in runs.runs:
         groups.setdefault(_of(run, keys), []).append(run)
     order = sorted(groups, key=lambda group: [_natural(word) for word in group])
-    chosen = next((group for group in order if list(group[: len(values)]) == values), None)
+    wanted = [_natural(value) for value in values]  # 32 is 32.0
+    chosen = next((group for group in order if [_natural(word) for word in group[: len(values)]] == wanted), None)
     choices = [
         Choice(", ".join(group), sorted(groups[group], key=lambda run: _natural(run.seed)), group == chosen)
         for group in sorted(order, key=lambda group: group != chosen)
@@ -178,7 +181,7 @@ def choice_of(run: RunRecord, comparison: Comparison) -> Any:
 
 
 def _of(run: RunRecord, keys: list[str]) -> tuple[str, ...]:
-    return tuple(_word(run.config.get(key)) for key in keys)
+    return tuple(word(run.config.get(key)) for key in keys)
 
 
 def _listed(words: str | list[str]) -> list[str]:
@@ -265,7 +268,7 @@ def _varying(differing: dict[str, list[list[Any]]]) -> list[str]:
 
 def _pair_key(differing: dict[str, list[list[Any]]], by: list[str]) -> Pair:
     keys = sorted({"seed", *_varying(differing)} - set(by))  # choices by seed can have no two runs of one seed
-    return lambda run: tuple(_word(run.config.get(key)) for key in keys)
+    return lambda run: tuple(word(run.config.get(key)) for key in keys)
 
 
 def _checks(comparison: Comparison, pair: Pair) -> Iterator[Check]:
@@ -274,6 +277,7 @@ def _checks(comparison: Comparison, pair: Pair) -> Iterator[Check]:
     several = len(comparison.choices) > 1
     if several:
         groups = tuple(key.removesuffix("name") if key.endswith(".name") else key for key in comparison.by)
+        groups += LABELS * any(key.startswith("adapter.") for key in comparison.by)
         others = [
             key
             for key, values in comparison.differing.items()
@@ -412,10 +416,12 @@ def _below(key: str, words: Sequence[str]) -> bool:
 
 def _distinct(values: Any) -> list[Any]:
     """In natural order, without repeats."""
-    return sorted({_word(value): value for value in values}.values(), key=_natural)
+    return sorted({word(value): value for value in values}.values(), key=_natural)
 
 
-def _word(value: Any) -> str:
+def word(value: Any) -> str:
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e6:
+        return str(int(value))
     return "–" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 

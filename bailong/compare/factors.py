@@ -11,7 +11,7 @@ from itertools import permutations
 
 from scipy.special import nctdtrinc, stdtrit
 
-from bailong.compare.comparison import Choice, Comparison, measure
+from bailong.compare.comparison import Choice, Comparison, measure, word
 from bailong.compare.statements import Difference, number
 from bailong.compare.statistics import Estimate, estimate
 from bailong.report.units import plural
@@ -72,10 +72,10 @@ def findings(comparison: Comparison) -> Iterator[tuple[str, str]]:
 
 def _steps(corner: Corner, words: Sequence[str]) -> Iterator[str]:
     shared, *others = corner.values
-    for at, (word, other, effect) in enumerate(zip(words, others, corner.effects, strict=True)):
+    for at, (name, other, effect) in enumerate(zip(words, others, corner.effects, strict=True)):
         kept = f"{words[1 - at]} {shared[1 - at]}"
         holds = "" if effect.apart or effect.single else " (the interval holds zero)"
-        yield f"{word} {shared[at]} to {other[at]} at {kept}: {effect.aside()} bits per byte{holds}."
+        yield f"{name} {shared[at]} to {other[at]} at {kept}: {effect.aside()} bits per byte{holds}."
 
 
 def _verdict(corner: Corner, words: Sequence[str]) -> str:
@@ -109,7 +109,7 @@ def detectable(found: Estimate) -> float:
 
 
 def _values(choice: Choice, keys: Sequence[str]) -> tuple[str, str]:
-    first, second = (str(choice.runs[0].config.get(key)) for key in keys)
+    first, second = (word(choice.runs[0].config.get(key)) for key in keys)
     return first, second
 
 

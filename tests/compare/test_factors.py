@@ -25,7 +25,7 @@ def sweep(folder, ends):
         rank, alpha = SETTINGS[name]
         for seed, end in enumerate(values):
             tree = config(seed=seed)
-            tree["adapter"] = {"name": name, "rank": rank, "alpha": alpha}
+            tree["adapter"] = {"name": name, "rank": rank, "alpha": float(alpha)}
             write_run(folder / f"adapter={name},seed={seed}", [3.0, 2.5, end], seed=seed, settings=tree)
     return compare_runs(read([folder]), BY, ["16", "32"])
 
@@ -48,6 +48,9 @@ def test_the_steps_and_what_is_between_them_are_those_of_the_pairs(tmp_path):
     assert "The step in alpha moves it further than the step in rank, by 0.187 ±" in said
     assert "rank 16 to 8 at alpha 32: +0.010" in said and "alpha 32 to 48 at rank 16: −0.197" in said
     assert "alpha / rank: 2 to 4 and to 3" in said
+    comparison = sweep(tmp_path / "third", APART)
+    assert comparison.baseline is not None and comparison.baseline.name == "16, 32"
+    assert not [check for check in comparison.warnings if "adapter.name" in check.detail]
 
 
 def test_what_the_seeds_do_not_tell_is_not_said(tmp_path):

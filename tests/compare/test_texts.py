@@ -170,7 +170,7 @@ def test_shares_of_replay_are_compared_as_a_fair_question(tmp_path: Path) -> Non
             folder = tmp_path / f"data.replay.share={share},seed={seed}"
             write_run(folder, [3.0, 2.0], "zip_tie", seed, settings=tree, result=counts, english=[1.0, end + seed / 50])
     comparison = compare_runs(runs.read([tmp_path]), "data.replay.share", "0.0")
-    assert [choice.name for choice in comparison.choices] == ["0.0", "0.25"] and not comparison.warnings
+    assert [choice.name for choice in comparison.choices] == ["0", "0.25"] and not comparison.warnings
     paired = comparison.choices[1].texts["en"].paired
     assert paired and paired.mean == pytest.approx(-0.3)
     rows = list(csv.DictReader(io.StringIO(table.csv_text(comparison))))
