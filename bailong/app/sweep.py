@@ -181,8 +181,9 @@ class Sweep:
         """The keys of the axes: of the sweep's file, and of the command line."""
         typed = OmegaConf.to_container(self.config.hydra.overrides.task, resolve=False)
         axes = [o for o in OverridesParser.create().parse_overrides(typed) if o.is_sweep_override()]  # type: ignore[arg-type]
-        keys = [*(self.config.hydra.sweeper.get("params") or {}), *(axis.get_key_element() for axis in axes)]
-        return {str(key).lstrip("+~") for key in keys}
+        named = (key for names in self.config.hydra.sweeper.get("params") or {} for key in str(names).split(","))
+        keys = [*named, *(axis.get_key_element() for axis in axes)]
+        return {str(key).strip().lstrip("+~") for key in keys}
 
     def _job(self, overrides: Sequence[str], number: int, swept: Collection[str]) -> Job:
         composed = self.loader.load_sweep_config(self.config, list(overrides))

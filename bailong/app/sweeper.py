@@ -4,6 +4,8 @@ Hydra's basic sweeper makes the sweep's folder first and composes every job befo
 256 jobs that takes minutes in silence, at the end of which one bad value leaves a folder behind.
 """
 
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +24,10 @@ PLUGIN_MODULE = "hydra_plugins.bailong"
 
 @dataclass
 class SweeperConfig:
-    """`params` are the axes; of more than `max_batch_size` jobs (null: any number) a part is run after the other."""
+    """`params` are the axes; of more than `max_batch_size` jobs (null: any number) a part is run after the other.
+
+    Settings that go together are one axis: `"adapter.rank,adapter.alpha": 8:32, 16:32, 16:48`.
+    """
 
     _target_: str = f"{PLUGIN_MODULE}.PoolSweeper"
     max_batch_size: int | None = None
@@ -54,9 +59,41 @@ class PoolSweeper(Sweeper):
 
         assert self.hydra_context is not None and self.launcher is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        overrides = parser.parse_overrides([*(f"{key}={value}" for key, value in self.params.items()), *arguments])
-        first, returns = 0, []
-        for batch in BasicSweeper.split_arguments(overrides, self.max_batch_size):
-            returns.append(self.launcher.launch(batch, initial_job_idx=first))
-            first += len(batch)
-        return returns
+        together = {key: value for key, value in self.params.items() if "," in key}
+        alone = [f"{key}={value}" for key, value in self.params.items() if key not in together]
+        rows = paired(together, [override.get_key_element() for override in parser.parse_overrides(arguments)])
+        every = BasicSweeper.split_arguments(parser.parse_overrides([*alone, *arguments]), None)
+        jobs = [[*row, *job] for row in rows for batch in every for job in batch]
+        size = self.max_batch_size or len(jobs)
+        return [
+            self.launcher.launch(jobs[first : first + size], initial_job_idx=first)
+            for first in range(0, len(jobs), size)
+        ]
+
+
+def paired(axes: Mapping[str, str], typed: Sequence[str]) -> list[list[str]]:
+    """Every combination of the values of axes whose settings go together, as overrides; one of none without any.
+
+    Args:
+        axes: settings with commas between them -> their values, with colons between those that go together.
+        typed: keys that the command line gives.
+
+    Raises:
+        ValueError: values that are more or fewer than the settings, or one of these is typed alone.
+    """
+    found = []
+    for names, values in axes.items():
+        keys = [key.strip() for key in names.split(",")]
+        if given := [key for key in keys if key in typed]:
+            raise ValueError(
+                f"{given[0]} is not accepted here: this sweep gives {' and '.join(keys)} together ({values}); "
+                "use a sweep of your own for other values"
+            )
+        rows = [[value.strip() for value in row.split(":")] for row in values.split(",")]
+        if wrong := [row for row in rows if len(row) != len(keys)]:
+            raise ValueError(
+                f"hydra.sweeper.params: {names} has the value {':'.join(wrong[0])}, which is not accepted: it must be "
+                f"{len(keys)} values with colons between them"
+            )
+        found.append([[f"{key}={value}" for key, value in zip(keys, row, strict=True)] for row in rows])
+    return [list(itertools.chain(*rows)) for rows in itertools.product(*found)]

@@ -23,8 +23,6 @@ from bailong.run.folder import IGNORED
 METRICS = ("bpb_step0", "auc", "bpb_final")
 #: what two runs must agree in to be set against each other
 Pair = Callable[[RunRecord], tuple]
-#: names of presets whose numbers stand beside them
-LABELS = ("adapter.name",)
 #: settings that are nobody's business in a comparison
 HIDDEN = ("tracking", "outputs", "plan", "rerun")
 
@@ -277,7 +275,6 @@ def _checks(comparison: Comparison, pair: Pair) -> Iterator[Check]:
     several = len(comparison.choices) > 1
     if several:
         groups = tuple(key.removesuffix("name") if key.endswith(".name") else key for key in comparison.by)
-        groups += LABELS * any(key.startswith("adapter.") for key in comparison.by)
         others = [
             key
             for key, values in comparison.differing.items()
