@@ -72,9 +72,7 @@ def open_tokenizer(settings: Train) -> tuple[Any, TokenizerFolder | None]:
     else:
         folder = TokenizerFolder.open(Path(settings.tokenizer.folder))
         own = folder.tokenizer()
-    if settings.stage.dialogues:
-        own.chat_template = dialogues.template_of(settings) or own.get_chat_template()
-    return own, folder
+    return dialogues.give(settings, own), folder
 
 
 def assemble(settings: Train, measure: Callable[[Any], dict[str, float]] | None = None) -> Assembled:

@@ -5,6 +5,7 @@ Import-light, for the identity of a run rests on it.
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 from bailong.run.files import read_object, write
 from bailong.tokenizer import chat_template
@@ -29,6 +30,13 @@ def digest(settings: Train) -> str | None:
         return None
     source = template_of(settings) or settings.stage.template
     return hashlib.sha256(source.encode("utf-8")).hexdigest()
+
+
+def give(settings: Train, tokenizer: Any) -> Any:
+    """The tokenizer with the chat template of the run, where that is on dialogues."""
+    if settings.stage.dialogues:
+        tokenizer.chat_template = template_of(settings) or tokenizer.get_chat_template()
+    return tokenizer
 
 
 def keep(settings: Train, folder: Path) -> None:

@@ -10,7 +10,7 @@ from bailong.data.tokens import Corpus, TokenizedText
 from bailong.model.score import Score, score
 from bailong.run import files, folder
 from bailong.tokenizer.folder import load_tokenizer
-from bailong.train import identity
+from bailong.train import dialogues, identity
 from bailong.train.assemble import precision_of
 from bailong.train.corpus import plain, tokenized
 from bailong.train.room import USUAL
@@ -109,6 +109,7 @@ def base_scores(settings: Train, corpus: Corpus, texts: Sequence[EvaluationText]
         settings.stage.context,
     ]
     own = [identity.data_digest(settings), *([settings.stage.encoding] if settings.stage.dialogues else [])]
+    own += [form for form in [dialogues.digest(settings)] if form]
     tokenizer: Any = None
 
     def kept(name: str, documents: list[str], what: list[Any]) -> float:
@@ -117,7 +118,7 @@ def base_scores(settings: Train, corpus: Corpus, texts: Sequence[EvaluationText]
         place = identity.cache(settings) / "base" / f"{known}.json"
         with folder.shared(place):
             if not place.exists():
-                tokenizer = tokenizer or load_tokenizer(str(settings.model.path))
+                tokenizer = tokenizer or dialogues.give(settings, load_tokenizer(str(settings.model.path)))
                 held_out = name in (HELD_OUT, HELD_OUT_AT_ENDS)
                 text = (tokenized if held_out else plain)(settings, tokenizer, documents)
                 packing = None if held_out else "concat"

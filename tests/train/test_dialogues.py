@@ -142,3 +142,32 @@ def test_a_run_keeps_its_template_and_is_not_exported_with_another(bench, base, 
     with pytest.raises(ValueError, match="is not the one that it was trained in") as caught:
         export(Export(run=str(run.folder), to=str(tmp_path / "other"), dtype="float32"))
     assert "\n" not in str(caught.value) and not (tmp_path / "other").exists()
+
+
+def test_new_tokens_are_learned_from_dialogues_in_the_template_of_the_base(bench, tmp_path):
+    """Extension and instruction tuning in one run, which the question answering's authors did not try."""
+    folder = tmp_path / "extended"
+    shutil.copytree(bench / "tokenizers" / "extended", folder)
+    (folder / "chat_template.jinja").write_text(chat.named("mistral"))
+    chosen = settings(bench, tmp_path, bench / "models" / "tied", "base")
+    chosen = dataclasses.replace(
+        chosen,
+        tokenizer=Tokenizer(name="extended", folder=str(folder)),
+        model=dataclasses.replace(chosen.model, tie="input"),
+    )
+    run = tiny.run(tmp_path)
+    result = train(chosen, run)
+    assert result["new_rows"] > 1000 and result["bpb_final"] < result["bpb_step0"]
+    to = export(Export(run=str(run.folder), to=str(tmp_path / "model"), dtype="float32"))
+    stored = AutoTokenizer.from_pretrained(to)
+    assert stored.chat_template == chat.named("mistral") and len(stored) == result["new_rows"] + 400
+
+
+def test_the_base_is_scored_in_the_template_of_the_run(bench, base, tmp_path):
+    """Its score is kept for all runs: not for those in another template."""
+    scores = {}
+    for template in ("bailong", "mistral", "base"):
+        result = train(settings(bench, tmp_path, base, template), tiny.run(tmp_path, template))
+        scores[template] = result["base"]["bpb_untouched"]
+        assert scores[template] == pytest.approx(result["bpb_step0"], abs=1e-6)
+    assert len({round(score, 6) for score in scores.values()}) == 3
