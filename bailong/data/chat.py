@@ -66,8 +66,8 @@ def lay(tokenizer: Any, dialogues: Sequence[Sequence[Turn]]) -> list[Laid]:
     Raises:
         ValueError: the template tells no output from what stands around it.
     """
-    special = {i: token.content for i, token in tokenizer.added_tokens_decoder.items() if token.special}
-    spoken = [cleaned(tokenizer, turns) for turns in dialogues]
+    special = [i for i, token in tokenizer.added_tokens_decoder.items() if token.special]
+    spoken = cleaned(tokenizer, dialogues)
     found = [_places(tokenizer, turns) for turns in spoken]
     encodings = tokenizer.backend_tokenizer.encode_batch([text for text, _ in found], add_special_tokens=False)
     return [
@@ -83,13 +83,16 @@ def written(tokenizer: Any, talk: list[dict[str, str]], **knobs: Any) -> Any:
     return tokenizer.apply_chat_template(talk, chat_template=DAY * ("strftime_now" in source) + source, **knobs)
 
 
-def cleaned(tokenizer: Any, turns: Sequence[Turn]) -> list[Turn]:
-    """Turns without the names of control tokens, which would end them in their middle; a space takes their place."""
+def cleaned(tokenizer: Any, dialogues: Sequence[Sequence[Turn]]) -> list[list[Turn]]:
+    """Dialogues without names of control tokens, which would end turns in their middle; a space takes their place."""
     names = sorted({t.content for t in tokenizer.added_tokens_decoder.values() if t.special}, key=len, reverse=True)
     if not names:
-        return list(turns)
+        return [list(turns) for turns in dialogues]
     name = re.compile("|".join(map(re.escape, names)))
-    return [Turn(name.sub(" ", turn.instruction), name.sub(" ", turn.output), turn.trained) for turn in turns]
+    return [
+        [Turn(name.sub(" ", turn.instruction), name.sub(" ", turn.output), turn.trained) for turn in turns]
+        for turns in dialogues
+    ]
 
 
 class _Place(NamedTuple):
@@ -116,7 +119,8 @@ def _places(tokenizer: Any, turns: Sequence[Turn]) -> tuple[str, list[_Place]]:
         asked = [render(2 * n + 1, True) for n in range(len(turns))]
         marked = [render(2 * n + 1, True, MARKS) for n in range(len(turns))]
         # as far as it goes on as it began: some close every dialogue with one more token
-        ends = [len(os.path.commonprefix([whole, render(2 * n + 2, False)])) for n in range(len(turns))]
+        ends = [len(os.path.commonprefix([whole, render(2 * n + 2, False)])) for n in range(len(turns) - 1)]
+        ends.append(len(whole))
     except Exception as error:  # a template is a program of its own and fails in its own ways
         why = next(iter(str(error).splitlines()), type(error).__name__)
         raise ValueError(f"the chat template cannot write a dialogue: {why}") from error
@@ -152,9 +156,9 @@ def _opened(whole: str, places: list[_Place]) -> list[_Place]:
     return [place._replace(opens=place.text) for place in places]
 
 
-def _laid(turns: Sequence[Turn], text: str, places: Sequence[_Place], encoding: Any, special: dict[int, str]) -> Laid:
+def _laid(turns: Sequence[Turn], text: str, places: Sequence[_Place], encoding: Any, special: Sequence[int]) -> Laid:
     ids, (starts, ends) = np.asarray(encoding.ids, dtype=np.int64), zip(*encoding.offsets, strict=True)
-    closing = np.isin(ids, list(special))
+    closing = np.isin(ids, special)
     trained = np.zeros(len(ids), dtype=bool)
     size = 0
     for turn, place in zip(turns, places, strict=True):

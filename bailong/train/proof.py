@@ -273,7 +273,7 @@ def _require_same_reading(train: Train, path: Path, tokenizer: Any, documents: l
         return stored
     form, spoken = template, [turns_of(text) for text in documents]
     if not dialogues.in_the_papers_form(train):  # whose template takes names of control tokens out itself
-        form, spoken = chat, [chat.cleaned(tokenizer, turns) for turns in spoken]
+        form, spoken = chat, chat.cleaned(tokenizer, spoken)
     for turns, trained in zip(spoken, form.lay(tokenizer, spoken), strict=True):
         if chat.written(stored, messages(turns))["input_ids"] != list(trained.encoded.ids):
             raise ValueError(

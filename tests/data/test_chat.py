@@ -67,12 +67,12 @@ def stretches(laid):
 
 
 def check(tokenizer, dialogues):
-    for turns, laid in zip(dialogues, chat.lay(tokenizer, dialogues), strict=True):
-        said = messages(chat.cleaned(tokenizer, turns))
+    for turns, laid in zip(chat.cleaned(tokenizer, dialogues), chat.lay(tokenizer, dialogues), strict=True):
+        said = messages(turns)
         assert laid.encoded.ids.tolist() == tokenizer.apply_chat_template(said)["input_ids"]
         found = stretches(laid)
         assert len(found) == len(turns)
-        for number, (ids, turn) in enumerate(zip(found, chat.cleaned(tokenizer, turns), strict=True)):
+        for number, (ids, turn) in enumerate(zip(found, turns, strict=True)):
             assert ids[-1] in tokenizer.all_special_ids and not set(ids[:-1]) & set(tokenizer.all_special_ids)
             assert tokenizer.decode(ids[:-1]).strip() == turn.output.strip()
             prompt = tokenizer.apply_chat_template(said[: 2 * number + 1], add_generation_prompt=True)["input_ids"]

@@ -219,16 +219,21 @@ def test_served_to_the_openai_client(folder, local):
     assert server.process.poll() is not None
 
 
-def test_the_serve_command_is_the_server(folder, place):
-    port = free_port()
+def begun(place, *words):
+    """`bailong-chat serve` in a process of its own."""
     code = "import sys; sys.argv[0] = 'bailong-chat'; from bailong import cli; cli.chat()"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, "serve", f"model={folder}", f"port={port}", "generator.device=cpu"],
+    return subprocess.Popen(
+        [sys.executable, "-c", code, "serve", *words],
         cwd=place,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def test_the_serve_command_is_the_server(folder, place):
+    port = free_port()
+    process = begun(place, f"model={folder}", f"port={port}", "generator.device=cpu")
     try:
         assert ready(process, port, time.monotonic() + 120)
         process.send_signal(signal.SIGINT)
@@ -280,14 +285,7 @@ def test_a_gguf_file_served_by_llama_cpp_answers_as_the_folder_here(file, tmp_pa
 @needs_llama_cpp
 def test_the_serve_command_on_a_gguf_file_is_llama_cpp(file, place):
     port = free_port()
-    code = "import sys; sys.argv[0] = 'bailong-chat'; from bailong import cli; cli.chat()"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, "serve", f"model={file}", f"port={port}", "generator.context=256"],
-        cwd=place,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = begun(place, f"model={file}", f"port={port}", "generator.context=256")
     try:
         assert ready(process, port, time.monotonic() + 120)
         taken = call("chat", "serve", f"model={file}", f"port={port}", cwd=place)
