@@ -11,6 +11,7 @@ from itertools import permutations
 
 from scipy.special import nctdtrinc, stdtrit
 
+from bailong.compare import statements
 from bailong.compare.comparison import Choice, Comparison, measure, word
 from bailong.compare.statements import Difference, number
 from bailong.compare.statistics import Estimate, estimate
@@ -61,6 +62,12 @@ def corners(comparison: Comparison) -> Iterator[Corner]:
                 (Difference(effects[0]), Difference(effects[1])),
                 Difference(more),
             )
+
+
+def every_finding(comparison: Comparison) -> Iterator[tuple[str, str]]:
+    """What is said of each choice, and behind it of the two settings."""
+    yield from statements.findings(comparison)
+    yield from findings(comparison)
 
 
 def findings(comparison: Comparison) -> Iterator[tuple[str, str]]:

@@ -143,7 +143,7 @@ def _warnings(comparison: Comparison) -> str:
 
 
 def _findings(comparison: Comparison) -> str:
-    told = (*statements.findings(comparison), *factors.findings(comparison))
+    told = factors.every_finding(comparison)
     return "".join(elements.finding(Html(f"<b>{visible(name)}</b> {visible(text)}")) for name, text in told)
 
 

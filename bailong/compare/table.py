@@ -163,7 +163,7 @@ def show(comparison: Comparison, console: Console) -> None:
             console.print()
     if comparison.baseline is None and comparison.choices:
         console.print(Text(no_baseline(comparison), "yellow"))
-    for name, text in (*statements.findings(comparison), *factors.findings(comparison)):
+    for name, text in factors.every_finding(comparison):
         console.print(Text.assemble((name, "bold"), " ", text))
     for run in comparison.runs.runs:
         if run.reason:

@@ -16,7 +16,7 @@ from bailong.train.settings import Optimizer, Trainer
 from tests import tiny
 from tests.commands import call
 
-#: seed 003's case: Mistral 7B, LoRA on the linear layers
+#: the question answering's case: Mistral 7B, LoRA on the linear layers
 MISTRAL = Shape(hidden=4096, layers=32, heads=32, kv_heads=8, intermediate=14336, vocabulary=32_000)
 ONE = Budget(
     of_shape(MISTRAL),
