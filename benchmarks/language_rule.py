@@ -28,7 +28,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bailong.evaluate.benchmark.item import Item
-from bailong.evaluate.judge.language import LABELS, language_of, verdict
+from bailong.evaluate.judge.language import verdict
+from bailong.text.spoken.identify import LABELS, language_of
 
 #: file, field, language of the texts
 OTHERS = (

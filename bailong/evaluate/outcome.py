@@ -37,11 +37,11 @@ class Outcome:
             failed; one of PENDING; or `measured` where no judge is asked.
         verdicts: how many verdicts have which status; errors: how many calls failed for good by which cause (`429`,
             `500`, `timeout`, ...).
-        language: of the answer, one of bailong.evaluate.judge.language.LABELS or the name of another language that is
+        language: of the answer, one of bailong.text.spoken.identify.LABELS or the name of another language that is
             known (`Turkish`), and `ruling`, which says whether it is the right one (`ok`, `violation`, `exempt`,
             `undetermined`); both empty without an answer.
         trace: of Simplified Chinese in an answer that is to be in Traditional Chinese and is in no other language
-            (`words`, `characters`, `share`: bailong.evaluate.judge.trace.Trace); None for every other one.
+            (`words`, `characters`, `share`: bailong.text.spoken.trace.Trace); None for every other one.
         measures: of the metrics, each in [0, 1]; none of an answer that failed.
         keys: of the verdicts that the score rests on.
         flags: `partial` (some of its verdicts have no score), `cut` (an answer stopped at its length limit),

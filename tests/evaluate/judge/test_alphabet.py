@@ -7,7 +7,8 @@ from collections import Counter
 import pytest
 
 from bailong.evaluate.benchmark.item import Item
-from bailong.evaluate.judge.language import language_of, languages, named, verdict
+from bailong.evaluate.judge.language import languages, named, verdict
+from bailong.text.spoken.identify import language_of
 
 NAMED = {
     "ja": ("Japanese", "東京は日本の首都であり、人口が最も多い都市です。"),

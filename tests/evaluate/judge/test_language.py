@@ -11,8 +11,9 @@ from collections import Counter
 import pytest
 
 from bailong.evaluate.benchmark.item import Item
-from bailong.evaluate.judge.language import language_of, verdict
-from bailong.evaluate.judge.trace import Trace
+from bailong.evaluate.judge.language import verdict
+from bailong.text.spoken.identify import language_of
+from bailong.text.spoken.trace import Trace
 
 LABELLED = [
     ("台灣的首都是臺北，這裡有許多夜市。", "traditional"),

@@ -7,9 +7,9 @@ letters inside a Chinese sentence, nor the pinyin that it explains.
 import re
 import unicodedata
 
-from bailong.evaluate.judge.latin import LATIN, in_pinyin, titled
 from bailong.text.script import HAN, KANA
 from bailong.text.spans import protected, replaced
+from bailong.text.spoken.latin import LATIN, in_pinyin, titled
 
 #: a name between marks, or a short quotation
 QUOTED = re.compile(

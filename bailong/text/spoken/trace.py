@@ -15,8 +15,8 @@ words that Taiwan writes otherwise (什么, 怎么, 那么, 然后, 最后, 建�
 import re
 from typing import NamedTuple
 
-from bailong.evaluate.judge.prose import QUOTED
 from bailong.text.script import HAN, KANA, tables
+from bailong.text.spoken.prose import QUOTED
 
 #: of Traditional text in print: each stands in Taiwan's own names and words
 _PRINTED = re.compile(
