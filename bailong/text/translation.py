@@ -36,8 +36,8 @@ def request(instruction: str, sentence: str) -> str:
 
 
 def english_name(label: str) -> str:
-    """What a language is called: `Turkish` for `tr`, `Traditional Chinese` for `zh_tw`; a label that nobody knows is its
-    own name."""
+    """What a language is called: `Turkish` for `tr`, `Traditional Chinese` for `zh_tw`; a label that nobody knows names
+    itself."""
     if is_chinese(label):
         return _CHINESE[chinese(label)]
     found = language(label)

@@ -1,5 +1,7 @@
 """Requests to translate."""
 
+import re
+
 import pytest
 
 from bailong.text.translation import english_name, instruction, load, request
@@ -39,7 +41,7 @@ def test_braces_of_a_sentence_are_text():
 def test_a_file_of_ones_own_is_read_strictly(tmp_path, content, wrong):
     place = tmp_path / "mine.yaml"
     place.write_text(content)
-    with pytest.raises(ValueError, match=f"(?s)dialogue.translation.instructions=.*{wrong}"):
+    with pytest.raises(ValueError, match=f"dialogue.translation.instructions=.*{re.escape(wrong)}"):
         load(str(place), "dialogue.translation.instructions")
 
 
