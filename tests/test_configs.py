@@ -59,7 +59,7 @@ def test_every_option_of_every_group_parses(group):
             overrides += ["adapter=full", "model.quantization=none"]
         overrides += ["engine.partition=cpu"] * (option == "slurm")
         overrides += ["data=sft_sample"] * (option == "sft")
-        overrides += ["stage=sft"] * option.startswith(("sft_", "qa_"))
+        overrides += ["stage=sft"] * option.startswith(("sft_", "qa_", "muit"))
         if group in EVALUATE:
             check_for_evaluation(group, option)
             continue

@@ -2,9 +2,12 @@
 
 import glob
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+#: two files in one path, of text in two languages; glob knows no braces
+_TWO = re.compile(r"\{([^{},]*),([^{},]*)\}")
 #: what lies in a folder beside its data
 BESIDE = (".md", ".rst", ".md5", ".sha1", ".sha256", ".sha512", ".crc", ".yaml", ".yml")
 #: and under these names without a suffix
@@ -29,6 +32,8 @@ def find(path: str) -> list[Path]:
             raise ValueError(f"data source {path}: a folder without files of data (hidden ones and notes do not count)")
     elif os.path.lexists(path):
         found = [exact]
+    elif two := two_files(path):
+        found = [file for side in two for file in find(str(side))]
     else:
         matches = [Path(match) for match in _matches(path)]
         found = [match for match in matches if not match.is_dir()] or [f for m in matches for f in _within(m)]
@@ -41,6 +46,15 @@ def find(path: str) -> list[Path]:
     for file in sorted(found, key=lambda file: (len(file.parts), file)):
         real.setdefault(_number(file), file)
     return sorted(real.values())
+
+
+def two_files(path: str) -> tuple[Path, Path] | None:
+    """The two files that a path with `{en,tr}` names, in that order; None for any other path."""
+    found = None if os.path.lexists(path) else _TWO.search(path)
+    if not found:
+        return None
+    first, second = (path[: found.start()] + side + path[found.end() :] for side in found.groups())
+    return Path(first), Path(second)
 
 
 def root(path: str) -> Path:

@@ -37,6 +37,11 @@ def sources_of(data: Data) -> list[Source]:
     ]
 
 
+def names_of(bodies: list[Source]) -> list[str]:
+    """What the sources of a run are called by: their names, or those of their files."""
+    return [body.name or body.path.rpartition("/")[2].split(".")[0] for body in bodies]
+
+
 def _last(path: str) -> str:
     """What of a path is the same on every machine: the folders above a file are not. The raw text need not be there."""
     return path if path.startswith("hub:") else path.split("/")[-1]
@@ -55,7 +60,7 @@ def ledger(data: Data) -> dict[str, Any]:
 
 def packed(data: Data, tokenizer_sha256: str | None, markers: list[int]) -> Path | None:
     """The folder of ready ids, if they are what training on `data` would make: same tokenizer, markers and split."""
-    if data.folder is None or tokenizer_sha256 is None:
+    if data.folder is None or tokenizer_sha256 is None or data.take:
         return None
     made = ledger(data).get("pack")
     asked = {

@@ -1,15 +1,19 @@
 """Settings of text: where it comes from, what is held out, and the tokenizer that reads it."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import MISSING
 
-from bailong.run.checks import Knobs
+from bailong.run.checks import Knobs, require
 
 KINDS = ("auto", "jsonl", "csv", "text", "parquet", "wiki", "html", "warc", "epub", "hub", "urls")
+#: of `data.take`: the sources that it does not name
+OTHERS = "others"
 #: what the records of a source of dialogues look like (bailong.prepare.dialogue.shapes)
-SHAPES = ("dialogue", "sharegpt", "alpaca", "moss", "squad", "gsm8k")
+SHAPES = ("dialogue", "sharegpt", "alpaca", "moss", "squad", "gsm8k", "pairs")
 
 
 @dataclass
@@ -30,6 +34,8 @@ class Source(Knobs, group="data.sources[]"):
     every document, `url` names the field that holds a document's address, `limit` stops reading after so many
     documents. `process: false` passes the text through every cleaning and deduplication step as it is (the
     paper's RefinedWeb); `steps` overrides knobs of single steps, as in `{convert: {mode: "off"}}`.
+    Of translations (`kind: pairs`) `language` is that of the target and `source_language` that of the source; a path
+    may be two files, line by line (`news.{en,tr}`).
     Of dialogues `columns` says under which names a record has the fields of its kind (`{instruction: inputs,
     output: targets}`), and `held_out` stands for that of `data` (1: a source that is evaluated on and never trained on;
     null: as the others).
@@ -47,6 +53,7 @@ class Source(Knobs, group="data.sources[]"):
     url: str = ""
     limit: int | None = None
     columns: dict[str, str] = field(default_factory=dict)
+    source_language: str = "en"
     held_out: float | None = None
     process: bool = True
     steps: dict[str, Any] = field(default_factory=dict)
@@ -108,9 +115,11 @@ class Data(Knobs, group="data"):
     prepared, since every run is evaluated. `evaluation_bytes` bounds the
     evaluation text in bytes, which makes it the same text under any tokenizer; at step 0 and at the last step a longer
     part of up to `evaluation_bytes_at_ends` is scored beside it (null: none). `evaluate_on` is the position of the
-    source that is evaluated. `replay` is mixed in when a run trains (`Replay`). `expected_tokens` (of text) and
-    `expected_dialogues` serve `plan=true` alone, where no data is read. `kind` is `text`, or `dialogue` for what
-    `stage=sft` trains on.
+    source that is evaluated. `take` trains on so many documents (dialogues) of a source, `{name: number}` or a YAML
+    file of that: those of the lowest hashes, so that a smaller number takes a part of what a larger one does (0: none;
+    null: all that is not held out; `others` stands for the sources that are not named, else null). `replay` is mixed in
+    when a run trains (`Replay`). `expected_tokens` (of text) and `expected_dialogues` serve `plan=true` alone, where no
+    data is read. `kind` is `text`, or `dialogue` for what `stage=sft` trains on.
     """
 
     name: str = MISSING
@@ -121,6 +130,7 @@ class Data(Knobs, group="data"):
     evaluate_on: int = 0
     evaluation_bytes: int = 200_000
     evaluation_bytes_at_ends: int | None = None
+    take: Any = field(default_factory=dict)
     replay: Replay = field(default_factory=Replay)
     expected_tokens: int | None = None
     expected_dialogues: int | None = None
@@ -132,6 +142,8 @@ class Data(Knobs, group="data"):
         least, ends = self.evaluation_bytes, self.evaluation_bytes_at_ends
         known = ends is None or ends >= least
         self.require(known, "evaluation_bytes_at_ends", f"at least data.evaluation_bytes={least}, or null")
+        if not isinstance(self.take, str):  # a file is read where its content is wanted
+            self.take = _numbers(self.take)
         for key in ("expected_tokens", "expected_dialogues"):
             value = getattr(self, key)
             self.require(value is None or value > 0, key, "above 0, or null")
@@ -154,7 +166,37 @@ class Data(Knobs, group="data"):
             )
 
     @property
+    def taken(self) -> dict[str, int | None]:
+        """What `take` says, of its file where it names one.
+
+        Raises:
+            ValueError: the file cannot be read, or says no such thing.
+        """
+        return _numbers(self.take)
+
+    @property
     def bytes_at_ends(self) -> int | None:
         """Bound of the longer evaluation text; None where there is none, and nothing of a run is decided by it."""
         ends = self.evaluation_bytes_at_ends
         return ends if ends != self.evaluation_bytes else None
+
+
+def _numbers(take: Any) -> dict[str, int | None]:
+    """What `data.take` says, given as it is or in a file; without the sources of which everything is taken.
+
+    Raises:
+        ValueError: it is no such thing.
+    """
+    accepted = "{name of a source: documents of it}, or a YAML file of that"
+    found = take
+    if isinstance(take, str):
+        try:
+            found = yaml.safe_load(Path(take).read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError):
+            raise ValueError(f"data.take={take} is not accepted: it cannot be read, and must be {accepted}") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"data.take={take} is not accepted: it must be {accepted}")
+    for name, count in found.items():
+        known = count is None or (isinstance(count, int) and not isinstance(count, bool) and count >= 0)
+        require(known, f"data.take.{name}", count, "a whole number, 0 or above, or null")
+    return {str(name): count for name, count in found.items() if count is not None or OTHERS in found}

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from bailong.data import prepared, sources
-from bailong.data.settings import Data
+from bailong.data.settings import OTHERS, Data
+from bailong.run.checks import did_you_mean
 from bailong.run.replacing import replacing
 
 #: tokens from one line about the progress of tokenizing to the next
@@ -69,9 +71,12 @@ class Corpus:
 def split(data: Data) -> tuple[Iterator[tuple[int, str]], list[str], list[str]]:
     """Training documents as (source position, text), and the evaluation documents as `evaluation_parts` has them.
 
-    A document is held out if the hash of its text falls below `held_out`, that of its source or else of all. The
-    evaluation text is the held-out documents of source `evaluate_on`, in the order of their hashes, up to
-    `evaluation_bytes`.
+    A document is held out if the hash of its text falls below `held_out`, that of its source or else of all; of the
+    others `take` says how many are trained on. The evaluation text is the held-out documents of source `evaluate_on`,
+    in the order of their hashes, up to `evaluation_bytes`.
+
+    Raises:
+        ValueError: no evaluation text is left, or `take` asks for what there is not.
     """
     bodies = prepared.sources_of(data)
     below = [data.held_out if source.held_out is None else source.held_out for source in bodies]
@@ -81,13 +86,33 @@ def split(data: Data) -> tuple[Iterator[tuple[int, str]], list[str], list[str]]:
     if not chosen:
         raise ValueError(f"data.held_out={data.held_out} leaves no evaluation text in source {data.evaluate_on}")
 
+    def kept(position: int) -> Iterator[str]:
+        texts = sources.documents(bodies[position])
+        return (text for text in texts if sources.share(text, "held_out") >= below[position])
+
+    names, taken = prepared.names_of(bodies), data.taken
+    if unknown := next((name for name in taken if name != OTHERS and names.count(name) != 1), None):
+        raise ValueError(
+            f"data.take.{unknown} is not accepted{did_you_mean(unknown, names)}: "
+            f"it must be the name of one of the sources, {', '.join(names)}, or {OTHERS}"
+        )
+
     def training() -> Iterator[tuple[int, str]]:
-        for position, source in enumerate(bodies):
-            for text in sources.documents(source):
-                if sources.share(text, "held_out") >= below[position]:
-                    yield position, text
+        for position, name in enumerate(names):
+            count = taken.get(name, taken.get(OTHERS))
+            texts = kept(position) if count is None else _lowest(partial(kept, position), count, f"data.take.{name}")
+            yield from ((position, text) for text in texts)
 
     return training(), chosen, longer
+
+
+def _lowest(texts: Callable[[], Iterator[str]], count: int, key: str) -> Iterator[str]:
+    """The `count` texts of the lowest hashes, in their order; read twice, for there may be many."""
+    ranks = sorted((sources.share(text, "take"), place) for place, text in enumerate(texts()))
+    if len(ranks) < count:
+        raise ValueError(f"{key}={count} is not accepted: the source has {len(ranks):,} that are not held out")
+    chosen = {place for _, place in ranks[:count]}
+    yield from (text for place, text in enumerate(texts()) if place in chosen)
 
 
 def evaluation_parts(

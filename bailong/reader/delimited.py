@@ -1,6 +1,7 @@
 """Tables as text: CSV and TSV with a row of names first. A row that is broken costs itself."""
 
 import csv
+import itertools
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -60,12 +61,16 @@ def read(source: Input, fields: Fields, max_bytes: int) -> Iterator[Item]:
 
 
 def rows(
-    source: Input, max_bytes: int, lacks: Callable[[list[str]], ValueError | None] = lambda _: None
+    source: Input,
+    max_bytes: int,
+    lacks: Callable[[list[str]], ValueError | None] = lambda _: None,
+    named: bool = True,
 ) -> Iterator[Row | Bad]:
     """The rows of a table. Its first line names the columns and shows what stands between them.
 
     Args:
         lacks: what is wrong with these columns, if anything is.
+        named: whether it does; if not, columns are called by their numbers, from 0.
 
     Raises:
         ValueError: that.
@@ -85,6 +90,8 @@ def rows(
         title = names.data.decode("utf-8", "replace")
     quoting = csv.QUOTE_MINIMAL if delimiter != "\t" or _quoted(start) else csv.QUOTE_NONE
     columns = [name.strip() for name in next(csv.reader([title], delimiter=delimiter, quoting=quoting))]
+    if not named:
+        columns, found = [str(number) for number in range(len(columns))], itertools.chain([names], found)
     if wrong := lacks(columns):
         raise wrong
     read_so_far = Rows(found)

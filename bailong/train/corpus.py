@@ -124,5 +124,7 @@ def _place(settings: Train, data_sha256: str) -> Path:
     kind = f"{stage.name}-{stage.context}-{stage.encoding}" if stage.dialogues else stage.name
     if form := dialogues.digest(settings):
         kind += f"-{form}"
+    if taken := settings.data.taken:
+        kind += f"-{sorted(taken.items())}"
     name = hashlib.sha256(f"{data_sha256}|{tokenizer}|{kind}".encode()).hexdigest()[:24]
     return identity.cache(settings) / "tokens" / name

@@ -14,6 +14,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 
+from bailong.data import prepared
 from bailong.data.batches import Mixture, Sequences, Steps
 from bailong.data.tokens import Corpus, TokenizedText
 from bailong.initializer import own_file
@@ -349,12 +350,21 @@ def result_of(
         "new_rows": built.grown.added if built.grown else 0,
         "tokenizer_sha256": known["tokenizer"],
         "data_sha256": known["data"],
+        "sources": _sources(made),
         "evaluation_bytes": corpus.evaluation.text_bytes,
         "base": built.base,
         "language": texts.language(made.settings),
         **_texts(run, built, made.beside, bool(corpus.ends)),
         "parameters_sha256": parameters_sha256,
     }
+
+
+def _sources(made: Made) -> dict[str, Any]:
+    """By the names of the sources: their language, and what is trained on of them in one pass."""
+    names = prepared.names_of(prepared.sources_of(made.settings.data))
+    measures = ("language", "documents", "tokens", "bytes")
+    rows = zip(names, made.corpus.per_source, strict=True)
+    return {name: {key: row[key] for key in measures} for name, row in rows}
 
 
 def _used(counters: Counters, speed: dict[str, Any], devices: int) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def identity(settings: Train) -> dict[str, Any]:
     if settings.tokenizer.folder is None or settings.stage.from_scratch:
         ignored.append("initializer")
     replay = settings.data.replay
-    ignored += ["data.replay"]  # its share and its content stand in
+    ignored += ["data.replay", "data.take"]  # their content stands in
     if settings.optimizer.schedule == "cosine":  # left out: runs that were made before there was another have none
         ignored.append("optimizer.schedule")
     if settings.optimizer.schedule != "wsd":
@@ -117,6 +117,7 @@ def identity(settings: Train) -> dict[str, Any]:
         flat["adapter.dropout_stream"] = stream
     if replay.share:  # left out: runs that were made before there was any have none
         flat |= {"data.replay.share": replay.share, "data.replay": texts.replay_digest(settings, cache(settings))}
+    flat |= {f"data.take.{name}": count for name, count in settings.data.taken.items()}
     flat |= {f"evaluation_texts.{name}": told for name, told in texts.facts(settings, cache(settings)).items()}
     if form is not None:
         flat["stage.template"] = form

@@ -124,3 +124,84 @@ def test_fraction_keeps_about_that_share_and_always_the_same(data):
     path = data.sources[0].path
     half = list(sources.documents(Source(path=path, fraction=0.5)))
     assert 60 < len(half) < 140 and half == list(sources.documents(Source(path=path, fraction=0.5)))
+
+
+# --- a part of each source ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two(tmp_path):
+    for name, count in (("one", 60), ("two", 40)):
+        (tmp_path / f"{name}.jsonl").write_text(
+            "".join(json.dumps({"text": f"{name} {i}"}) + "\n" for i in range(count))
+        )
+    bodies = [Source(path=str(tmp_path / f"{name}.jsonl")) for name in ("one", "two")]
+    return Data(name="test", sources=bodies, held_out=0.2)
+
+
+def taken(data, **take):
+    found = [text for _, text in tokens.split(replace(data, take=take))[0]]
+    return [[text for text in found if text.startswith(name)] for name in ("one", "two")]
+
+
+def test_so_many_documents_of_a_source_are_taken_and_fewer_are_a_part_of_more(two):
+    everything = taken(two)
+    parts = [taken(two, one=count)[0] for count in (0, 5, 17, 30)]
+    assert [len(part) for part in parts] == [0, 5, 17, 30]
+    assert all(set(less) < set(more) for less, more in zip(parts, [*parts[1:], everything[0]], strict=True))
+    assert parts[3] == [text for text in everything[0] if text in parts[3]], "in their old order"
+    assert taken(two, one=5)[1] == everything[1]
+    assert parts[1] == sorted(
+        sorted(everything[0], key=lambda t: sources.share(t, "take"))[:5], key=everything[0].index
+    )
+
+
+def test_the_evaluation_text_and_what_is_held_out_stay_whatever_is_taken(two):
+    whole, part = tokens.split(two), tokens.split(replace(two, take={"one": 3, "two": 0}))
+    assert whole[1:] == part[1:]
+    assert not set(part[1]) & {text for _, text in part[0]}
+
+
+def test_the_others_may_be_named_together(two):
+    everything = taken(two)
+    assert taken(two, others=0, two=None) == [[], everything[1]]
+    assert taken(two, others=4, two=7) == [taken(two, one=4)[0], taken(two, two=7)[1]]
+    assert taken(two, one=None) == everything and replace(two, take={"one": None}).take == {}
+
+
+def test_equal_documents_are_counted_one_by_one(tmp_path):
+    (tmp_path / "one.txt").write_text("same\n\n" * 50 + "".join(f"other {i}\n\n" for i in range(50)))
+    data = Data(name="test", sources=[Source(path=str(tmp_path / "one.txt"))], held_out=0.2)
+    everything = [text for _, text in tokens.split(data)[0]]
+    assert everything.count("same") == 50
+    for count in (1, 30, len(everything)):
+        assert len([*tokens.split(replace(data, take={"one": count}))[0]]) == count
+
+
+@pytest.mark.parametrize(
+    ("take", "wrong"),
+    [
+        (
+            {"three": 1},
+            r"data.take.three is not accepted: it must be the name of one of the sources, one, two, or others",
+        ),
+        ({"ones": 1}, r"data.take.ones is not accepted \(did you mean one\?\)"),
+        ({"one": 61}, r"data.take.one=61 is not accepted: the source has \d\d that are not held out"),
+        ({"one": -1}, "data.take.one=-1 is not accepted"),
+        ({"one": 1.5}, "data.take.one=1.5 is not accepted"),
+        ({"one": True}, "data.take.one=True is not accepted"),
+        ([1], r"data.take=\[1\] is not accepted"),
+        ("nowhere.yaml", "data.take=nowhere.yaml is not accepted: it cannot be read"),
+    ],
+)
+def test_what_cannot_be_taken_is_refused(two, take, wrong):
+    with pytest.raises(ValueError, match=wrong):
+        list(tokens.split(replace(two, take=take))[0])
+
+
+def test_a_file_may_say_what_is_taken(two, tmp_path):
+    (tmp_path / "take.yaml").write_text("one: 3\ntwo: 0\n")
+    assert replace(two, take=str(tmp_path / "take.yaml")).taken == {"one": 3, "two": 0}
+    (tmp_path / "take.yaml").write_text("- one\n")
+    with pytest.raises(ValueError, match="it must be {name of a source: documents of it}"):
+        list(tokens.split(replace(two, take=str(tmp_path / "take.yaml")))[0])

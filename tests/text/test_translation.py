@@ -31,7 +31,7 @@ def test_braces_of_a_sentence_are_text():
     ("content", "wrong"),
     [
         ("- Say it in {target}.\n", "must hold {source} and {target}"),
-        ("- \"From {source} to {target}: {sentence}\"\n", "and no other"),
+        ('- "From {source} to {target}: {sentence}"\n', "and no other"),
         ("a: b\n", "must be a list"),
         ("[]\n", "must be a list"),
         ("- 3\n", "must be a list"),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from bailong.data.turns import Turn
-from bailong.prepare.dialogue.shapes import PassageQuestion, Piece
+from bailong.prepare.dialogue.shapes import PassageQuestion, Piece, SentencePair
 from bailong.prepare.dialogue.step import Context, DialogueStep
 from bailong.prepare.step.convert import Convert
 from bailong.text.language import other_than_chinese
@@ -46,6 +46,8 @@ class ConvertDialogues(Convert, DialogueStep):
 def _texts(piece: Piece) -> list[str]:
     if isinstance(piece, PassageQuestion):
         return [piece.paragraph, piece.question, *piece.answers]
+    if isinstance(piece, SentencePair):
+        return [piece.target]
     return [text for turn in piece.turns for text in turn]
 
 
@@ -55,5 +57,7 @@ def _with(piece: Piece, texts: list[str], language: str) -> Piece:
         return dataclasses.replace(
             piece, paragraph=paragraph, question=question, answers=tuple(answers), language=language
         )
+    if isinstance(piece, SentencePair):
+        return dataclasses.replace(piece, target=texts[0], language=language)
     turns = tuple(Turn(texts[2 * i], texts[2 * i + 1], trained=turn.trained) for i, turn in enumerate(piece.turns))
     return dataclasses.replace(piece, turns=turns, language=language)

@@ -14,7 +14,8 @@ from bailong.data.turns import Dialogue, Turn
 
 class Unfit(ValueError):
     """A record that is no dialogue, and why, in one word: `missing_field`, `odd_role`, `empty_turn`, `no_turns`,
-    `untrained`, `tool_use`, `not_text`, `lone_surrogate`."""
+    `untrained`, `tool_use`, `not_text`, `lone_surrogate`; of pairs `empty_side`, `not_aligned` (two lists of texts
+    that differ in length) and `not_in_both` (of the languages that are wanted)."""
 
 
 USER, ASSISTANT, SYSTEM = "user", "assistant", "system"

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
-from bailong.data import sources
+from bailong.data import paths, sources
 from bailong.data.settings import SHAPES, Source
 from bailong.data.turns import Dialogue
-from bailong.prepare.dialogue import rows, shapes
+from bailong.prepare.dialogue import aligned, rows, shapes
 from bailong.prepare.dialogue.books import DialogueFlow
 from bailong.prepare.dialogue.convert import ConvertDialogues
 from bailong.prepare.dialogue.instances import Instances
@@ -43,8 +43,13 @@ VERSIONS = {
     "dialogue": 2,
     "gsm8k": 2,
 }  # what stands beside a text, and how it is joined
-#: steps that take questions as they are
-BEFORE_ANSWERS = ("articles", "sample", "convert")
+#: shapes without outputs -> the step that gives them some, and those that take them as they are
+BEFORE_OUTPUTS = {
+    "squad": ("instances", ("articles", "sample", "convert")),
+    "pairs": ("instruct", ("pairs", "sample", "convert")),
+}
+#: steps for one of these shapes alone
+ONLY_FOR = {"instances": "squad", "articles": "squad", "instruct": "pairs", "pairs": "pairs"}
 
 
 class Asker:
@@ -142,6 +147,8 @@ def steps_of(settings: Prepare, source: Source, name: str) -> list[DialogueStep]
         "articles": settings.dialogue.articles,
         "sample": settings.dialogue.sample,
         "instances": settings.dialogue.instances,
+        "pairs": settings.dialogue.pairs,
+        "instruct": settings.dialogue.instruct,
         "translate": settings.dialogue.translate,
         "concatenate": settings.dialogue.concatenate,
     }
@@ -149,17 +156,23 @@ def steps_of(settings: Prepare, source: Source, name: str) -> list[DialogueStep]
     steps = [step.of_language(source.language) if isinstance(step, Instances) else step for step in named]
     steps = [step for step in steps if getattr(step, "enabled", True)]  # convert=off
     labels = [step.name for step in steps]
-    if source.kind == "squad":
-        first = next((label for label in labels if label not in BEFORE_ANSWERS), None)
-        if first != "instances":
+    if source.kind in BEFORE_OUTPUTS:
+        makes, before = BEFORE_OUTPUTS[source.kind]
+        first = next((label for label in labels if label not in before), None)
+        if first != makes:
             raise ValueError(
-                f"data.sources[{name}].steps needs instances, before it at most {', '.join(BEFORE_ANSWERS)}: "
-                "kind=squad gives questions, which have no outputs yet"
+                f"data.sources[{name}].steps needs {makes}, before it at most {', '.join(before)}: "
+                f"kind={source.kind} gives what has no outputs yet"
             )
-        if "articles" in labels[labels.index("instances") :]:
-            raise ValueError(f"data.sources[{name}].steps.articles needs questions: put it before instances")
-    elif wants := next((label for label in ("instances", "articles") if label in labels), None):
-        raise ValueError(f"data.sources[{name}].steps.{wants} needs questions: kind=squad, not {source.kind}")
+        late = [label for label in labels[labels.index(makes) + 1 :] if label in ONLY_FOR]
+        if late:
+            raise ValueError(
+                f"data.sources[{name}].steps.{late[0]} needs what {makes} makes outputs for: put it before"
+            )
+    if wrong := next((label for label in labels if ONLY_FOR.get(label, source.kind) != source.kind), None):
+        wanted = ONLY_FOR[wrong]
+        what = "questions" if wanted == "squad" else wanted
+        raise ValueError(f"data.sources[{name}].steps.{wrong} needs {what}: kind={wanted}, not {source.kind}")
     return steps
 
 
@@ -243,9 +256,12 @@ def read(line: SourceSteps, flow: DialogueFlow, quarantine: Callable[[dict[str, 
     bad = 0
     for file, found in _records(source):
         results = [found] if isinstance(found, Bad) else shapes.read(
-            source.kind, shapes.renamed(found.value, source.columns), f"{line.name}-{found.row}", source.language
+            source.kind, _fields(found.value, source), f"{line.name}-{found.row}", source.language
         )  # fmt: skip
         for result in results:
+            if isinstance(result, shapes.Unfit) and str(result) == shapes.ABSENT:
+                flow.lose(shapes.ABSENT)
+                continue
             if isinstance(result, Bad | shapes.Unfit):
                 damage = result if isinstance(result, Bad) else _bad(found, str(result))
                 flow.lose(damage.reason)
@@ -279,13 +295,24 @@ def read(line: SourceSteps, flow: DialogueFlow, quarantine: Callable[[dict[str, 
         )
 
 
+def _fields(value: Any, source: Source) -> Any:
+    """A record under the names of its shape."""
+    return aligned.sided(value, source) if source.kind == "pairs" else shapes.renamed(value, source.columns)
+
+
 def _records(source: Source) -> Iterator[tuple[str, rows.FoundRecord | Bad]]:
+    if source.kind == "pairs" and (two := paths.two_files(source.path)):
+        for found in aligned.line_by_line(*two):
+            yield two[1].name, found
+        return
     if source.path.startswith("hub:"):
         for found in rows.hub(source.path, source.split, source.revision):
             yield source.path, found
         return
     for path in sources.files(source):
-        for found in rows.local(path):
+        named = not any(column.isdigit() for column in source.columns.values())
+        found_there = aligned.tmx(path) if ".tmx" in path.suffixes else rows.local(path, named)
+        for found in found_there:
             yield path.name, found
 
 
@@ -315,6 +342,8 @@ def _identity(settings: Prepare, source: Source, steps: list[DialogueStep], cach
     }
     if source.columns:
         facts["columns"] = dict(source.columns)
+    if source.kind == "pairs":
+        facts["source_language"] = source.source_language
     for step in steps:
         facts |= {f"{step.name}.{knob}": value for knob, value in dataclasses.asdict(step).items()}
         facts |= {f"{step.name} (version)": step.version}

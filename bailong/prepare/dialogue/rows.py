@@ -35,13 +35,17 @@ class FoundRecord(NamedTuple):
     value: dict[str, Any]
 
 
-def local(path: Path) -> Iterator[FoundRecord | Bad]:
-    """The objects of a file, plain or compressed (`.gz`, `.zst`, ...)."""
+def local(path: Path, named: bool = True) -> Iterator[FoundRecord | Bad]:
+    """The objects of a file, plain or compressed (`.gz`, `.zst`, ...).
+
+    Args:
+        named: whether a table begins with the names of its columns.
+    """
     if ".parquet" in path.suffixes:
         refuse_packed(path)
         yield from _parquet(path)
     elif {".csv", ".tsv"} & set(path.suffixes):
-        yield from _table(path)
+        yield from _table(path, named)
     elif _first(path) == b"[":
         yield from _array(path)
     else:
@@ -75,10 +79,10 @@ def _parquet(path: Path) -> Iterator[FoundRecord | Bad]:
         yield Bad(number + 1, -1, "bad_parquet", str(error).encode()[:HEAD], path.stat().st_size)
 
 
-def _table(path: Path) -> Iterator[FoundRecord | Bad]:
+def _table(path: Path, named: bool) -> Iterator[FoundRecord | Bad]:
     """The rows of a table as text, by its columns."""
     try:
-        for found in delimited.rows(in_utf8(Input(path)), LONGEST):
+        for found in delimited.rows(in_utf8(Input(path)), LONGEST, named=named):
             yield FoundRecord(*found) if isinstance(found, delimited.Row) else found
     except Damaged as damage:
         yield Bad(damage.row, damage.start, damage.reason, damage.tail[:HEAD], len(damage.tail))

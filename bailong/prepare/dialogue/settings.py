@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from bailong.prepare.dialogue.articles import Articles
 from bailong.prepare.dialogue.concatenate import Concatenate
 from bailong.prepare.dialogue.instances import Instances
+from bailong.prepare.dialogue.instruct import Instruct
+from bailong.prepare.dialogue.pairs import Pairs
 from bailong.prepare.dialogue.sample import Sample
 from bailong.prepare.dialogue.translate import Translate
 from bailong.run.checks import one_of
@@ -21,6 +23,8 @@ class Dialogues:
     articles: Articles = field(default_factory=Articles)
     sample: Sample = field(default_factory=Sample)
     instances: Instances = field(default_factory=Instances)
+    pairs: Pairs = field(default_factory=Pairs)
+    instruct: Instruct = field(default_factory=Instruct)
     translate: Translate = field(default_factory=Translate)
     concatenate: Concatenate = field(default_factory=Concatenate)
     duplicates: str = "drop"

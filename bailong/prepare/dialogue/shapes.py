@@ -6,6 +6,7 @@
 `moss`       {"conversation": [{"human": "..", "assistant": ".."}]}, or the original {"chat": {"turn_1": {..}}}
 `squad`      SQuAD's nesting, whole (DRCD) or a row of it, flat or nested; and FGC's DTEXT, QUESTIONS, QTEXT, ANSWER
 `gsm8k`      {"question": "..", "answer": ".. <<1+1=2>> .. #### 2"}; the calculator's notes are stripped
+`pairs`      two texts that say the same in two languages (bailong/prepare/dialogue/aligned.py), or two lists of them
 `dialogue`   {"turns": [{"instruction": "..", "output": ".."}]}, what `bailong-prepare` writes itself
 
 What stands beside the texts, and what becomes of it, is said in bailong/prepare/dialogue/messages.py. Keys are read in
@@ -51,7 +52,19 @@ class PassageQuestion:
     article: str = ""
 
 
-Piece = Dialogue | PassageQuestion
+@dataclass(frozen=True)
+class SentencePair:
+    """The same in two languages, which `instruct` makes into a dialogue. `language` is that of the target."""
+
+    id: str
+    source: str
+    target: str
+    category: str = ""
+    language: str = ""
+    source_language: str = ""
+
+
+Piece = Dialogue | PassageQuestion | SentencePair
 
 
 class ReadPiece(NamedTuple):
@@ -62,6 +75,8 @@ class ReadPiece(NamedTuple):
 
 
 PAIR = (USER, ASSISTANT)
+#: of a record of several languages that has not both of those that are wanted: no fault of the file
+ABSENT = "not_in_both"
 #: labels of other conventions as BCP 47
 LANGUAGES = {"zht": "zh-Hant", "zh-tw": "zh-Hant", "zhs": "zh-Hans", "zh-cn": "zh-Hans"}
 
@@ -99,6 +114,8 @@ def key(piece: Piece) -> str:
     """The content of a piece, by which duplicates are told and choices are made."""
     if isinstance(piece, Dialogue):
         return serialised(piece.turns)
+    if isinstance(piece, SentencePair):
+        return serialised([Turn(piece.source, piece.target)])
     return serialised([Turn(piece.paragraph, piece.question)])
 
 
@@ -245,6 +262,26 @@ def _squad(value: Any, title: str = "") -> Drafts:
         yield from _asked(value, value.get("context"), title)
 
 
+def _pairs(value: dict[str, Any]) -> Drafts:
+    """One pair, or as many as two lists have, each with its own fate."""
+    source, target = value.get("source"), value.get("target")
+    if source is None or target is None:
+        raise Unfit(ABSENT)
+    if not isinstance(source, list) and not isinstance(target, list):
+        source, target = [source], [target]
+    if not (isinstance(source, list) and isinstance(target, list)) or len(source) != len(target):
+        raise Unfit("not_aligned")
+    name, spoken = name_of(value), str(value.get("source_language") or "")
+    for number, (one, other) in enumerate(zip(source, target, strict=True), 1):
+        own = f"{name}-{number}" if name and len(source) > 1 else name
+        if not isinstance(one, str) or not isinstance(other, str):
+            yield Unfit("missing_field" if one is None or other is None else "not_text")
+        elif not one.strip() or not other.strip():
+            yield Unfit("empty_side")
+        else:
+            yield SentencePair(own, " ".join(one.split()), " ".join(other.split()), source_language=spoken), Counter()
+
+
 def _each(parts: Any, read_one: Callable[[Any], Drafts]) -> Drafts:
     """All parts of a record, each with its own fate."""
     for part in as_list(parts):
@@ -278,6 +315,7 @@ READERS: dict[str, Callable[[dict[str, Any]], Drafts]] = {
     "moss": _moss,
     "squad": _squad,
     "gsm8k": _gsm8k,
+    "pairs": _pairs,
     "dialogue": _plain,
 }
 

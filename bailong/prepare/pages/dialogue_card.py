@@ -6,6 +6,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from bailong.prepare.dialogue.shapes import ABSENT
 from bailong.report import units
 from bailong.report.terminal import columns
 
@@ -57,7 +58,8 @@ def record_counts(ledger: dict[str, Any]) -> tuple[int, int, int]:
 
 def quarantined(source: dict[str, Any]) -> int:
     """Records of a source that are no dialogues: they have no turns."""
-    return sum(n["dialogues"] for n in source["steps"][0]["drops"].values() if not n["turns"])
+    drops = source["steps"][0]["drops"]
+    return sum(n["dialogues"] for reason, n in drops.items() if not n["turns"] and reason != ABSENT)
 
 
 def languages(scripts: dict[str, int]) -> str:

@@ -1,0 +1,275 @@
+"""Translations: read in every form, judged pair by pair, and made into instructions."""
+
+import gzip
+import json
+
+import pytest
+
+from bailong.data.settings import Source
+from bailong.data.turns import paragraph_digest
+from bailong.prepare.dialogue.instruct import Instruct
+from bailong.prepare.dialogue.pairs import Pairs, folded, weight
+from bailong.prepare.dialogue.shapes import SentencePair
+from bailong.prepare.dialogues import DialogueRecipe
+from bailong.run.progress import Reporter
+from bailong.text.translation import instruction
+from tests.prepare.dialogue.making import documents, ledger, settings
+from tests.prepare.dialogue.test_steps import run
+
+ENGLISH = ["The old lighthouse stands on a small island.", "Nobody has lived there for forty years."]
+TURKISH = ["Eski deniz feneri küçük bir adada duruyor.", "Kırk yıldır orada kimse yaşamadı."]
+CHINESE = ["那座舊燈塔矗立在一座小島上。", "已經有四十年沒有人住在那裡了。"]
+
+
+def prepared(tmp_path, path, language="tr", steps=None, **knobs):
+    steps = {"instruct": {}} if steps is None else steps
+    source = Source(path=str(path), kind="pairs", name="x", language=language, steps=steps, **knobs)
+    made = settings(tmp_path, [source])
+    target = tmp_path / "made"
+    target.mkdir(exist_ok=True)
+    reporter = Reporter(tmp_path / "prepare.log")
+    DialogueRecipe(made, target, reporter).make()
+    reporter.close()
+    return documents(tmp_path, "x")
+
+
+def sides(rows):
+    return [(row["turns"][0]["instruction"].split("\n\n")[1], row["turns"][0]["output"]) for row in rows]
+
+
+WANTED = list(zip(ENGLISH, TURKISH, strict=True))
+
+TMX = """<?xml version="1.0"?><!DOCTYPE tmx SYSTEM "tmx14.dtd">
+<tmx version="1.4"><header srclang="en"/><body>
+<tu><tuv xml:lang="en-US"><seg>{0}</seg></tuv><tuv xml:lang="zh"><seg>x</seg></tuv>
+<tuv xml:lang="tr"><seg>{1}</seg></tuv></tu>
+<tu><tuv xml:lang="EN"><seg>Nobody <bpt i="1">&lt;b&gt;</bpt>has <hi>lived</hi><ept i="1">&lt;/b&gt;</ept>
+there for forty years.</seg></tuv><tuv lang="tr_TR"><seg>{2}</seg></tuv></tu>
+<tu><tuv xml:lang="en"><seg>Only English.</seg></tuv></tu>
+</body></tmx>"""
+
+
+def jsonl(rows):
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "knobs"),
+    [
+        ("a.jsonl", jsonl({"en": e, "tr": t} for e, t in WANTED), {}),
+        ("a.jsonl", jsonl({"EN": e, "tr_TR": t, "zh_tw": "x"} for e, t in WANTED), {}),
+        ("a.jsonl", jsonl({"id": n, "translation": {"en": e, "tr": t}} for n, (e, t) in enumerate(WANTED)), {}),
+        ("a.jsonl", jsonl([{"page": "p", "en": ENGLISH, "tr": TURKISH}, {"page": "q", "en": ENGLISH}]), {}),
+        ("a.jsonl", jsonl({"src": e, "tgt": t} for e, t in WANTED), {"columns": {"source": "src", "target": "tgt"}}),
+        ("a.jsonl", jsonl({"source": e, "target": t} for e, t in WANTED), {}),
+        ("a.json", json.dumps([{"en": e, "tr": t} for e, t in WANTED]), {}),
+        ("a.csv", "en,tr\n" + "".join(f'"{e}","{t}"\n' for e, t in WANTED), {}),
+        ("a.tsv", "".join(f"{e}\t{t}\n" for e, t in WANTED), {"columns": {"source": "0", "target": "1"}}),
+        ("a.tsv", "".join(f"1.07\t{e}\t{t}\n" for e, t in WANTED), {"columns": {"source": "1", "target": "2"}}),
+        ("a.tmx", TMX.format(ENGLISH[0], *TURKISH), {}),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_pairs_are_read_in_every_form(tmp_path, name, content, knobs, packed):
+    place = tmp_path / (name + ".gz" * packed)
+    place.write_bytes(gzip.compress(content.encode()) if packed else content.encode())
+    assert sides(prepared(tmp_path, place, **knobs)) == WANTED
+
+
+def test_two_files_are_read_line_by_line(tmp_path):
+    (tmp_path / "news.en").write_text("\n".join([*ENGLISH, "", "Last."]) + "\n")
+    (tmp_path / "news.tr").write_text("\n".join([*TURKISH, "Boş.", "Son."]) + "\n")
+    assert sides(prepared(tmp_path, tmp_path / "news.{en,tr}")) == [*WANTED, ("Last.", "Son.")]
+    assert ledger(tmp_path)["sources"][0]["steps"][0]["drops"] == {"empty_side": {"dialogues": 1, "turns": 0}}
+
+
+def test_two_files_of_other_lengths_are_refused_with_both(tmp_path):
+    (tmp_path / "news.en").write_text("\n".join(ENGLISH))
+    (tmp_path / "news.tr").write_text(TURKISH[0])
+    with pytest.raises(ValueError, match=r"news.tr ends after line 1 and .*news.en goes on"):
+        prepared(tmp_path, tmp_path / "news.{en,tr}")
+
+
+@pytest.mark.parametrize("missing", ["en", "tr"])
+def test_two_files_of_which_one_is_not_there(tmp_path, missing):
+    (tmp_path / f"news.{'tr' if missing == 'en' else 'en'}").write_text("A.\n")
+    with pytest.raises(ValueError, match=f"data source not found: .*news.{missing}"):
+        prepared(tmp_path, tmp_path / "news.{en,tr}")
+
+
+def test_lists_that_are_not_aligned_and_sides_that_are_no_text_are_set_aside(tmp_path):
+    good = [{"en": e, "tr": t} for e, t in WANTED]
+    rows = [
+        *good,
+        {"en": ["a", "b"], "tr": ["c"]},
+        {"en": "a", "tr": 3},
+        {"en": " ", "tr": "b"},
+        {"en": "x"},
+        {"de": "y"},
+    ]
+    (tmp_path / "a.jsonl").write_text(jsonl(rows))
+    assert sides(prepared(tmp_path, tmp_path / "a.jsonl")) == WANTED
+    drops = ledger(tmp_path)["sources"][0]["steps"][0]["drops"]
+    assert {reason: n["dialogues"] for reason, n in drops.items()} == {
+        "not_aligned": 1, "not_text": 1, "empty_side": 1, "not_in_both": 2,
+    }  # fmt: skip
+    aside = (tmp_path / "made" / "quarantine" / "x.jsonl").read_text().splitlines()
+    assert [json.loads(line)["reason"] for line in aside] == ["not_aligned", "not_text", "empty_side"]
+
+
+def test_a_language_that_no_record_has_is_an_error_that_says_so(tmp_path):
+    (tmp_path / "a.jsonl").write_text(jsonl({"en": e, "tr": t} for e, t in WANTED))
+    with pytest.raises(ValueError, match="comes to no dialogue at all: .*not_in_both"):
+        prepared(tmp_path, tmp_path / "a.jsonl", language="hi")
+
+
+def test_a_damaged_tmx_keeps_what_stands_before_the_damage(tmp_path):
+    whole = TMX.format(ENGLISH[0], *TURKISH)
+    (tmp_path / "a.tmx").write_text(whole[: whole.index('<tu><tuv xml:lang="EN"')] + "<tu><broken</body>")
+    assert sides(prepared(tmp_path, tmp_path / "a.tmx")) == WANTED[:1]
+    assert ledger(tmp_path)["sources"][0]["steps"][0]["drops"]["bad_xml"]["dialogues"] == 1
+
+
+# --- quality -----------------------------------------------------------------------------------------
+
+
+def pair(source, target, language="tr", **facts):
+    return SentencePair("p", source, target, language=language, source_language="en", **facts)
+
+
+def kept(step, *pairs):
+    made, flow, _ = run(step, list(pairs))
+    return [pairs.index(each) for each in made], {reason: size[0] for reason, size in flow.drops.items()}
+
+
+def test_each_rule_drops_what_breaks_it_and_counts_it():
+    good, other = pair(*WANTED[0]), pair(*WANTED[1])
+    cases = {
+        "untranslated": pair("iPhone 15 Pro!", "iphone 15 pro"),
+        "length_ratio": pair(ENGLISH[0], "Eski."),
+        "source_language": pair(TURKISH[1], "Kırk yıldır orada hiç kimse yaşamıyor."),
+        "target_language": pair(ENGLISH[1], "Nobody has been living in that place for forty years."),
+        "duplicate_source": pair(ENGLISH[0].upper(), "Eski fener bir adada duruyor ve çok güzel."),
+        "duplicate_target": pair("That lighthouse on the island is old.", TURKISH[0] + "!"),
+    }
+    places, drops = kept(Pairs(), good, other, *cases.values())
+    assert places == [0, 1]
+    assert drops == dict.fromkeys(cases, 1)
+
+
+@pytest.mark.parametrize(
+    ("language", "target", "stays"),
+    [
+        ("zh-Hant", CHINESE[0], True),
+        ("zh-Hant", "那座旧灯塔矗立在一座小岛上。", False),
+        ("zh-Hans", "那座旧灯塔矗立在一座小岛上。", True),
+        ("zh", "那座旧灯塔矗立在一座小岛上。", True),
+        ("zh-Hans", TURKISH[0], False),
+        ("hi", "पुराना प्रकाशस्तंभ एक छोटे द्वीप पर खड़ा है।", True),
+        ("ar", "تقف المنارة القديمة على جزيرة صغيرة.", True),
+        ("ar", "پرانا لائٹ ہاؤس ایک چھوٹے سے جزیرے پر کھڑا ہے۔", False),  # Urdu, in the same script
+        ("el", "Ο παλιός φάρος στέκεται σε ένα μικρό νησί.", True),
+        ("el", CHINESE[0], False),
+        ("tlh", "whatever it is that is written in here", True),  # of an unknown language nothing is known
+    ],
+)
+def test_a_side_must_be_in_its_language(language, target, stays):
+    places, _ = kept(Pairs(), pair(ENGLISH[0], target, language))
+    assert bool(places) == stays
+    assert kept(Pairs(languages="keep"), pair(ENGLISH[0], target, language))[0] == [0]
+
+
+def test_lengths_compare_across_scripts():
+    assert weight("字" * 10) == 30 and weight("a b, c!") == 3 and weight("한글") == 4
+    assert weight("हिन्दी") == 3  # marks upon letters are none
+    assert kept(Pairs(ratio=2.0), pair(ENGLISH[0], CHINESE[0], "zh-Hant"))[0] == [0]
+    assert kept(Pairs(), pair("Yes.", "Evet, elbette."))[0] == [0], "short texts have any ratio"
+    assert kept(Pairs(longest=20), pair(*WANTED[0]))[1] == {"too_long": 1}
+
+
+@pytest.mark.parametrize(
+    ("duplicates", "places"), [("either", [0]), ("source", [0, 2]), ("target", [0, 1]), ("both", [0, 1, 2])]
+)
+def test_which_side_may_come_again_is_a_knob(duplicates, places):
+    pairs = [pair("One house.", "Bir ev."), pair("One house.", "Tek ev."), pair("A single house.", "Bir ev.")]
+    assert kept(Pairs(duplicates=duplicates, languages="keep"), *pairs)[0] == places
+
+
+def test_no_side_may_be_a_sentence_of_a_test(tmp_path):
+    (tmp_path / "test.jsonl").write_text(
+        jsonl([{"id": "n1", "en": ENGLISH[0].upper(), "more": [{"tr": "Bambaşka bir söz."}]}])
+    )
+    (tmp_path / "test.tr").write_text("Kırk yıldır, orada kimse yaşamadı\n\n")
+    pairs = [
+        pair(*WANTED[0]),
+        pair(*WANTED[1]),
+        pair("Quite another word.", "Bambaşka bir söz!"),
+        pair("No.", "n1 değil."),
+    ]
+    step = Pairs(unseen=[str(tmp_path / "test.*")])
+    assert kept(step, *pairs) == ([3], {"test_sentence": 3})
+    assert step.facts() != Pairs(unseen=[str(tmp_path / "test.tr")]).facts()
+    assert Pairs().facts() == {"unseen": None}
+
+
+def test_a_file_of_tests_that_is_not_there_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match="dialogue.pairs.unseen=.*nowhere.jsonl is not accepted"):
+        kept(Pairs(unseen=[str(tmp_path / "nowhere.jsonl")]), pair(*WANTED[0]))
+
+
+def test_copies_are_told_whatever_their_case_width_and_punctuation():
+    assert folded("Ｈｅｌｌｏ，  World!") == folded("hello world") == "helloworld"
+    assert folded("?!") == "?!" and folded("…") == "..."
+    assert folded("की") != folded("का"), "marks of a script are letters"
+
+
+# --- instructions ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("direction", "wanted"),
+    [
+        ("into", [("English", "Turkish", *WANTED[0], "tr")]),
+        ("from", [("Turkish", "English", *WANTED[0][::-1], "en")]),
+        ("both", [("English", "Turkish", *WANTED[0], "tr"), ("Turkish", "English", *WANTED[0][::-1], "en")]),
+    ],
+)
+def test_a_pair_becomes_a_request_and_its_answer(direction, wanted):
+    made, _, _ = run(Instruct(direction=direction), [pair(*WANTED[0])])
+    assert len({dialogue.id for dialogue in made}) == len(made)
+    for dialogue, (spoken, asked, source, target, language) in zip(made, wanted, strict=True):
+        (turn,) = dialogue.turns
+        words, sentence = turn.instruction.split("\n\n")
+        assert words in [instruction(n, "en" if spoken == "English" else "tr", language) for n in range(33)]
+        assert (sentence, turn.output, dialogue.language) == (source, target, language) and asked in words
+        assert set(dialogue.paragraph.split()) == {paragraph_digest(source), paragraph_digest(target)}
+
+
+def test_all_wordings_are_used_and_a_pair_keeps_its_own():
+    pairs = [pair(f"House number {n}.", f"{n} numaralı ev.") for n in range(2000)]
+    made, _, _ = run(Instruct(), pairs)
+    words = [dialogue.turns[0].instruction.split("\n\n")[0] for dialogue in made]
+    assert len(set(words)) == 33
+    counts = [words.count(each) for each in set(words)]
+    assert min(counts) > 30 and max(counts) < 100  # 60.6 on average, sd 7.7
+    again, _, _ = run(Instruct(), pairs[::-1])
+    assert again == made[::-1]
+    assert run(Instruct(seed=1), pairs)[0] != made
+
+
+@pytest.mark.parametrize(
+    ("kind", "steps", "wrong"),
+    [
+        ("pairs", {"pairs": {}}, "needs instruct, before it at most pairs, sample, convert"),
+        ("pairs", {"concatenate": {}, "instruct": {}}, "needs instruct"),
+        ("pairs", {"instruct": {}, "pairs": {}}, "steps.pairs needs what instruct makes outputs for"),
+        ("pairs", {"instances": {}}, "needs instruct"),
+        ("alpaca", {"instruct": {}}, "steps.instruct needs pairs: kind=pairs, not alpaca"),
+        ("squad", {"pairs": {}, "instances": {}}, "needs instances"),
+    ],
+)
+def test_steps_that_do_not_fit_are_refused(tmp_path, kind, steps, wrong):
+    (tmp_path / "a.jsonl").write_text("{}\n")
+    source = Source(path=str(tmp_path / "a.jsonl"), kind=kind, name="x", language="tr", steps=steps)
+    with pytest.raises(ValueError, match=wrong):
+        DialogueRecipe(settings(tmp_path, [source]), tmp_path / "made", Reporter(tmp_path / "log"))
