@@ -14,9 +14,9 @@ def lowest(texts: Iterable[str], most_bytes: int) -> list[str]:
             kept[text] = sources.share(text, "held_out")
             size += len(text.encode("utf-8"))
         if size > 8 * most_bytes + 1_000_000:  # not all of a large source at once
-            kept = {text: kept[text] for text in _first(kept, most_bytes)}
+            kept = {text: kept[text] for text in first(_in_order(kept), most_bytes)}
             size = sum(len(text.encode("utf-8")) for text in kept)
-    return _first(kept, most_bytes)
+    return first(_in_order(kept), most_bytes)
 
 
 def cut(documents: list[str], most_bytes: int) -> list[str]:
@@ -31,11 +31,16 @@ def cut(documents: list[str], most_bytes: int) -> list[str]:
     return chosen
 
 
-def _first(kept: dict[str, float], most_bytes: int) -> list[str]:
+def first(texts: Iterable[str], most_bytes: int) -> list[str]:
+    """The first texts, whole: as few as hold `most_bytes` of UTF-8, or all."""
     chosen, size = [], 0
-    for text in sorted(kept, key=lambda t: (kept[t], t)):
+    for text in texts:
         if size >= most_bytes:
             break
         chosen.append(text)
         size += len(text.encode("utf-8"))
     return chosen
+
+
+def _in_order(ranks: dict[str, float]) -> list[str]:
+    return sorted(ranks, key=lambda text: (ranks[text], text))

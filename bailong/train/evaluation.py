@@ -51,13 +51,14 @@ class Evaluated:
     """The evaluation texts of a run as ids: the held-out text of `data`, and under their names the others.
 
     Args:
-        texts: the others, as ids of the run's tokenizer; plain text, whatever the stage trains on.
+        texts: the others, as ids of the run's tokenizer; plain text whatever the stage trains on, or dialogues as it
+            has them.
     """
 
     def __init__(self, settings: Train, tokenizer: Any, corpus: Corpus, texts: Sequence[EvaluationText]):
         self.settings, self.bos, self.corpus, self.texts = settings, tokenizer.bos_token_id, corpus, texts
         self.ids = {
-            name: plain(settings, tokenizer, documents)
+            name: (tokenized if text.dialogues else plain)(settings, tokenizer, documents)
             for text in texts
             for name, documents in text.parts(ends=True).items()
         }
@@ -71,10 +72,9 @@ class Evaluated:
             name: evaluate(self.settings, model, text, self.bos, new_from, precision) for name, text in held_out.items()
         }
         for text in self.texts:
+            packing = None if text.dialogues else "concat"
             for name in text.parts(ends):
-                found[name] = evaluate(
-                    self.settings, model, self.ids[name], self.bos, new_from, precision, packing="concat"
-                )
+                found[name] = evaluate(self.settings, model, self.ids[name], self.bos, new_from, precision, packing)
         return found
 
 
@@ -112,26 +112,28 @@ def base_scores(settings: Train, corpus: Corpus, texts: Sequence[EvaluationText]
     own += [form for form in [dialogues.digest(settings)] if form]
     tokenizer: Any = None
 
-    def kept(name: str, documents: list[str], what: list[Any]) -> float:
+    def kept(documents: list[str], what: list[Any], as_learned: bool = True) -> float:
         nonlocal tokenizer
         known = hashlib.sha256(json.dumps([*facts, *what]).encode()).hexdigest()[:24]
         place = identity.cache(settings) / "base" / f"{known}.json"
         with folder.shared(place):
             if not place.exists():
                 tokenizer = tokenizer or dialogues.give(settings, load_tokenizer(str(settings.model.path)))
-                held_out = name in (HELD_OUT, HELD_OUT_AT_ENDS)
-                text = (tokenized if held_out else plain)(settings, tokenizer, documents)
-                packing = None if held_out else "concat"
+                text = (tokenized if as_learned else plain)(settings, tokenizer, documents)
+                packing = None if as_learned else "concat"
                 bos, size = tokenizer.bos_token_id, len(tokenizer)
                 found = evaluate(settings, model, text, bos, size, precision, packing)
                 files.write_json(place, {"bits_per_byte": found.bits_per_byte, "facts": [*facts, *what]})
             return json.loads(place.read_text())["bits_per_byte"]
 
-    scores = {HELD_OUT: kept(HELD_OUT, corpus.evaluation_documents, own)}
+    scores = {HELD_OUT: kept(corpus.evaluation_documents, own)}
     if corpus.ends:
-        scores[HELD_OUT_AT_ENDS] = kept(HELD_OUT_AT_ENDS, corpus.ends_documents, [*own, "at the ends"])
+        scores[HELD_OUT_AT_ENDS] = kept(corpus.ends_documents, [*own, "at the ends"])
     for text in texts:
         for name, documents in text.parts().items():
             content = hashlib.sha256(json.dumps(documents).encode()).hexdigest()
-            scores[name] = kept(name, documents, ["plain text", content])
+            if text.dialogues:
+                scores[name] = kept(documents, [*own, content])
+            else:
+                scores[name] = kept(documents, ["plain text", content], as_learned=False)
     return scores

@@ -181,7 +181,7 @@ class Train:
         self._check_texts()
 
     def _check_texts(self) -> None:
-        """Refuse evaluation texts that could not be told apart, or that are no plain text."""
+        """Refuse evaluation texts that could not be told apart, or that are neither plain text nor what is learned."""
         most, ends = self.evaluation_text_bytes, self.evaluation_text_bytes_at_ends
         require(most > 0, "evaluation_text_bytes", most, "above 0 (old_language=null scores none)")
         known = ends is None or ends >= most
@@ -191,7 +191,9 @@ class Train:
         seen: dict[str, str] = {}
         for place, source in places:
             require(bool(source.language), f"{place}.language", source.language, "the language of the text: en, ja, ..")
-            require(source.kind not in SHAPES, f"{place}.kind", source.kind, "a kind of plain text, not of dialogues")
+            same = source.kind == "dialogue" == self.data.kind and place != "old_language"
+            accepted = "a kind of plain text" + ", or dialogue" * (self.data.kind == "dialogue")
+            require(source.kind not in SHAPES or same, f"{place}.kind", source.kind, accepted)
             name = text_name(source)
             plain = re.fullmatch(r"[\w-]+", name) is not None
             require(plain, f"{place}.name", name, "letters, digits, '_' and '-': its figures are eval/<name>/bpb")

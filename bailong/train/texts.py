@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bailong.data import prepared, sources
-from bailong.data.evaluated import cut, lowest
+from bailong.data.evaluated import cut, first, lowest
 from bailong.data.settings import Source
 from bailong.run import files, folder
 from bailong.text.language import same
@@ -36,13 +36,17 @@ class Asked:
     def language(self) -> str:
         return self.source.language
 
+    @property
+    def dialogues(self) -> bool:
+        return self.source.kind == "dialogue"
+
 
 @dataclass(frozen=True)
 class EvaluationText:
     """A text as it is scored.
 
     Attributes:
-        documents: whole ones, but for the last, which ends where the size is reached.
+        documents: whole ones, but for the last, which ends where the size is reached; dialogues are never cut.
         longer: the longer part that is scored at step 0 and at the last step; empty where there is none.
         whole: the documents of both, uncut: what must not be trained on.
     """
@@ -51,6 +55,11 @@ class EvaluationText:
     documents: list[str]
     longer: list[str]
     whole: list[str]
+
+    @property
+    def dialogues(self) -> bool:
+        """Whether it is scored as what the run learns, its outputs alone; else it is plain text."""
+        return self.asked.dialogues
 
     def parts(self, ends: bool = True) -> dict[str, list[str]]:
         """What is scored, by the name that its figures stand under; at the ends of a run the longer part too."""
@@ -124,7 +133,8 @@ def read(settings: Train, cache: Path, data_sha256: str) -> list[EvaluationText]
                     raise ValueError(_nothing(one, settings, trained_on))
                 files.write_json(place, whole)
             whole = json.loads(place.read_text(encoding="utf-8"))
-        documents, longer = cut(whole, settings.evaluation_text_bytes), cut(whole, ends)
+        cut_to = first if one.dialogues else cut
+        documents, longer = cut_to(whole, settings.evaluation_text_bytes), cut_to(whole, ends)
         found.append(EvaluationText(one, documents, longer if longer != documents else [], whole))
     return found
 
@@ -139,6 +149,9 @@ def body_of(source: Source, settings: Train, cache: Path) -> tuple[Source, bool]
     if data.kind == "dialogue" and source.kind != "dialogue":
         return source, False
     bodies = prepared.sources_of(data)
+    itself = next((body for body in bodies if body.path == source.path), None)
+    if data.folder is not None and itself is not None:  # documents of the prepared folder, by their own name
+        return dataclasses.replace(itself, fraction=source.fraction), True
     if data.folder is None:
         raw = bodies
     elif data.sources:
@@ -204,6 +217,8 @@ def told(settings: Train, cache: Path) -> dict[str, Any]:
     data, most = settings.data, settings.evaluation_text_bytes_at_ends or settings.evaluation_text_bytes
     found = []
     for one in asked(settings):
+        if one.dialogues:  # no plain text
+            continue
         body, trained_on = body_of(one.source, settings, cache)
         found.append(
             {

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+import zstandard
 from transformers import AutoModelForCausalLM
 
 from bailong.data import sources, tokens
@@ -222,6 +223,39 @@ def test_dialogues_are_learned_and_the_old_language_is_scored_as_plain_text(benc
     own = load_tokenizer(str(bench / "models" / "tied"))
     expected = transformers_bits(base, own, text.documents, 128)
     assert result["texts"]["en"]["bpb_base"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_held_out_dialogues_of_each_source_are_scored_as_they_are_learned(bench, tmp_path):
+    folder = tmp_path / "made"
+    (folder / "documents").mkdir(parents=True)
+    names = {"one": "tr", "two": "hi"}
+    for name in names:
+        rows = [{"turns": [{"instruction": f"{name} {n}?", "output": f"number {n} of {name}"}]} for n in range(60)]
+        with (folder / "documents" / f"{name}-00000.jsonl.zst").open("wb") as file:
+            file.write(zstandard.compress("".join(json.dumps(row) + "\n" for row in rows).encode()))
+    there = [{"name": name, "path": f"{name}.json", "language": label} for name, label in names.items()]
+    (folder / "ledger.json").write_text(json.dumps({"sources": there}))
+    asked = [
+        Source(f"{folder}/documents/{name}-*.jsonl.zst", kind="dialogue", language=label, name=name)
+        for name, label in names.items()
+    ]
+    data = Data(name="d", kind="dialogue", folder=str(folder), held_out=0.3, evaluation_bytes=10**6, take={"two": 5})
+    settings = tiny.settings(
+        bench, tmp_path, data=data, stage=Sft(context=128, batch_size=4, max_steps=2, evaluate_every_tokens=10**6),
+        model=plain(bench), old_language=None, evaluation_texts=asked, evaluation_text_bytes=10**6,
+    )  # fmt: skip
+    for text in read(settings):
+        assert len(text.whole) > 5 and all(sources.share(t, "held_out") < 0.3 for t in text.whole)
+        assert text.documents == text.whole and all(json.loads(t) for t in text.documents), "no dialogue is cut"
+    result = train.train(settings, tiny.run(tmp_path))
+    assert result is not None
+    assert {name: row["documents"] for name, row in result["sources"].items()} == {
+        "one": 60 - len(read(settings)[0].whole), "two": 5,
+    }  # fmt: skip
+    # the held-out text of the data is that of its first source: two roads to one figure
+    assert result["texts"]["one"]["bpb_final"] == pytest.approx(result["bpb_final"], rel=1e-6)
+    assert result["texts"]["one"]["bpb_base"] == pytest.approx(result["base"]["bpb_untouched"], rel=1e-6)
+    assert result["texts"]["two"]["bpb_final"] != result["texts"]["one"]["bpb_final"]
 
 
 @pytest.mark.parametrize(
