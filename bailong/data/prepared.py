@@ -42,6 +42,13 @@ def names_of(bodies: list[Source]) -> list[str]:
     return [body.name or body.path.rpartition("/")[2].split(".")[0] for body in bodies]
 
 
+def kinds_of(data: Data) -> list[str]:
+    """What the records of each source were: of a prepared folder what they were before it (`pairs`, `alpaca`, ..)."""
+    if data.folder is None:
+        return [source.kind for source in data.sources]
+    return [source.get("shape") or "auto" for source in ledger(data)["sources"]]
+
+
 def _last(path: str) -> str:
     """What of a path is the same on every machine: the folders above a file are not. The raw text need not be there."""
     return path if path.startswith("hub:") else path.split("/")[-1]

@@ -360,11 +360,12 @@ def result_of(
 
 
 def _sources(made: Made) -> dict[str, Any]:
-    """By the names of the sources: their language, and what is trained on of them in one pass."""
-    names = prepared.names_of(prepared.sources_of(made.settings.data))
+    """By the names of the sources: their kind and language, and what is trained on of them in one pass."""
+    data = made.settings.data
+    names, kinds = prepared.names_of(prepared.sources_of(data)), prepared.kinds_of(data)
     measures = ("language", "documents", "tokens", "bytes")
-    rows = zip(names, made.corpus.per_source, strict=True)
-    return {name: {key: row[key] for key in measures} for name, row in rows}
+    rows = zip(names, kinds, made.corpus.per_source, strict=True)
+    return {name: {"kind": kind} | {key: row[key] for key in measures} for name, kind, row in rows}
 
 
 def _used(counters: Counters, speed: dict[str, Any], devices: int) -> dict[str, Any]:
