@@ -74,7 +74,8 @@ class Translate(DialogueStep):
         numbers: `answer` checks the number behind ####; `all` every number of the text as well, which also refuses
             honest rewriting (1.5 million -> 150 萬).
         language: of the translation, for the label and the prompts, of which there are Chinese, English and Turkish
-            ones; a prompt of one's own has a [heading] above each slot, which the reply repeats.
+            ones, and one in English that names any other language; a prompt of one's own has a [heading] above each
+            slot, which the reply repeats.
         temperature, max_tokens: of the API. The paper does not give them.
     """
 

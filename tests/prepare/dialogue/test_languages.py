@@ -30,12 +30,24 @@ def test_every_prompt_stands_in_each_language(language):
     assert translate.WRONG.keys() == translate.WRONG_IN["en"].keys() == translate.WRONG_IN["tr"].keys()
 
 
-@pytest.mark.parametrize("make", [lambda: Instances().of_language("de"), lambda: Translate(language="de")])
-def test_a_language_without_prompts_ends_in_one_line(make):
+def test_a_language_without_prompts_ends_in_one_line():
     with pytest.raises(
         ValueError, match=r"dialogue\.\w+\.\w+=\w+\.txt is not written in de: there are zh, en, tr; give"
     ):
-        make().facts()
+        Instances().of_language("de").facts()
+
+
+@pytest.mark.parametrize(("language", "name"), [("hi", "Hindi"), ("el-GR", "Greek"), ("vie", "Vietnamese")])
+def test_into_any_other_language_is_asked_in_english_by_its_name(language, name):
+    prompt = wording.load("translate.txt", "key", ("instruction", "output"), language)
+    again = wording.load("translate_again.txt", "key", ("reason",), language)
+    assert f"into {name}" in prompt and f"into {name}" in again and "{language}" not in prompt + again
+    assert translate.headings(prompt) == ("Instruction", "Response")
+    assert Translate(language=language).facts() != Translate(language="de").facts()
+    reply = "[Instruction]\nपायथन में सूची कैसे उलटें?\n[Response]\n`items[::-1]` लिखें।"
+    turn = Turn("How do I reverse a list in Python?", "Write `items[::-1]`.")
+    made, reason = translate.read(turn, reply, "answer", "hi", translate.headings(prompt))
+    assert not reason and made == Turn("पायथन में सूची कैसे उलटें?", "`items[::-1]` लिखें।")
 
 
 def test_a_prompt_of_one_s_own_serves_any_language(tmp_path):
