@@ -41,6 +41,11 @@ def compare() -> None:
     main("compare", _compare)
 
 
+def law() -> None:
+    """`bailong-law`"""
+    main("law", _law)
+
+
 def prepare() -> None:
     """`bailong-prepare`"""
     main("prepare", _prepare)
@@ -98,6 +103,14 @@ def _compare(cfg: DictConfig) -> None:
         from bailong.compare.compare import compare
 
     compare(settings)
+
+
+def _law(cfg: DictConfig) -> None:
+    settings = parse(cfg)
+    with importing():
+        from bailong.compare.law.law import law
+
+    law(settings)
 
 
 def _prepare(cfg: DictConfig) -> None:

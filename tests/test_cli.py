@@ -10,13 +10,15 @@ import pytest
 from tests.commands import SHORT, call
 from tests.conftest import ROOT
 
-COMMANDS = ("train", "extend", "audit", "export", "compare", "prepare")
+COMMANDS = ("train", "extend", "audit", "export", "compare", "law", "prepare")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("flag", [["--help"], ["--cfg", "job"]])
 def test_help_and_config_never_import_torch(command, flag):
-    extra = {"audit": ["run=a"], "export": ["run=a", "to=b"], "compare": ["runs=a"]}.get(command, [])
+    extra = {"audit": ["run=a"], "export": ["run=a", "to=b"], "compare": ["runs=a"], "law": ["points=a"]}.get(
+        command, []
+    )
     code = (
         f"import sys; sys.argv = ['bailong-{command}', *{flag + extra!r}]; from bailong import cli\n"
         f"try: cli.{command}()\nexcept SystemExit as e: assert not e.code, e.code\n"
@@ -36,7 +38,9 @@ def test_help_and_config_never_import_torch(command, flag):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_signal_ends_every_command_in_one_line_and_its_own_exit_code(command, number):
-    extra = {"audit": ["run=a"], "export": ["run=a", "to=b"], "compare": ["runs=a"]}.get(command, [])
+    extra = {"audit": ["run=a"], "export": ["run=a", "to=b"], "compare": ["runs=a"], "law": ["points=a"]}.get(
+        command, []
+    )
     code = (
         f"import sys, time; sys.argv = ['bailong-{command}', *{[*extra, 'hydra.run.dir=.']!r}]\n"
         f"from bailong import cli\ncli._{command} = lambda _: print('at work', flush=True) or time.sleep(60)\n"
@@ -76,7 +80,7 @@ def test_one_registration_completes_every_command(command):
     names = subprocess.run(
         ["bash", "-c", 'eval "$1"; complete -p', "bash", script], capture_output=True, text=True, check=True
     ).stdout
-    for name in ("train", "extend", "audit", "export", "compare", "prepare", "evaluate", "chat"):
+    for name in ("train", "extend", "audit", "export", "compare", "law", "prepare", "evaluate", "chat"):
         assert f"hydra_bash_completion bailong-{name}\n" in names
 
 

@@ -46,6 +46,7 @@ def test_every_command_parses_with_its_defaults():
     assert composed("extend").tokenizer.name == "tiny"
     assert composed("export", "run=a", "to=b").dtype == "bfloat16"
     assert composed("compare", "runs=a").baseline == "random"
+    assert composed("law", "points=a.csv").law == "auto"
     assert composed("prepare").convert.mode == "guarded"
     assert composed("evaluate", "models=a/b", "to=x", "judge.api.model=m").models[0].name == "b"
     assert composed("chat", "path=a/b").sampling.name == "card"

@@ -28,6 +28,7 @@ ROAD = {
     "audit": (["audit", "run=outputs/tiny_base/runs/*"], "EQUAL: 2 of 2 steps"),
     "export": (["export", "run=outputs/tiny_base/runs/*", "to=models/tiny", "dtype=float32"], "exported: models/tiny"),
     "compare": (["compare", "runs=outputs/tiny_base", "by=seed", "baseline=0"], "report.html"),
+    "law": (["law", "points=scores.csv", "budget=9000", "resamples=50"], "Report: outputs/law/scores/report.html"),
     "evaluate": (
         [
             "evaluate",
@@ -70,8 +71,12 @@ def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty folder, which the commands fill in turn."""
-    return tmp_path_factory.mktemp("elsewhere")
+    """A folder with a table of scores, which the commands fill in turn."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    rows = [f"{tag},{size},{100 - a * size**-0.2},{seed}" for tag, a in (("tr", 90), ("vi", 80))
+            for seed in (0, 1) for size in (500, 1000, 2000, 4000)]  # fmt: skip
+    (folder / "scores.csv").write_text("\n".join(["language,size,score,seed", *rows]))
+    return folder
 
 
 def test_every_file_of_the_package_is_in_the_wheel(wheel: Path) -> None:

@@ -32,7 +32,7 @@ WINGS = sorted(FLOORS["wings"])
 PAGES = ["README.md", "CONTRIBUTING.md", "experiments/README.md", "benchmarks/README.md", "conf/README.md"]
 PAGES += [f"bailong/{wing}/README.md" for wing in WINGS]
 HEADERS = sorted(p.relative_to(ROOT).as_posix() for group in workspace.GROUPS for p in (ROOT / group).glob("*.yaml"))
-COMMAND = re.compile(r"(?<![\w-])bailong-(prepare|train|extend|audit|export|compare|evaluate|chat)\b")
+COMMAND = re.compile(r"(?<![\w-])bailong-(prepare|train|extend|audit|export|compare|law|evaluate|chat)\b")
 OPTIONS = sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "conf").glob("*/*.yaml") if p.parent.name != "local")
 #: what the pages name that is not there: what a reader adds, what commands leave
 SHOWN = ("bailong/initializer/zip_tie_scaled.py", "conf/initializer/zip_tie_scaled.yaml", "conf/local/default.yaml")
@@ -125,7 +125,7 @@ def test_there_are_commands_to_check() -> None:
     pages = {page for page, _ in COMMANDS}
     assert set(PAGES) - {"CONTRIBUTING.md", "benchmarks/README.md"} <= pages and set(HEADERS) <= pages
     assert {p.parent.name for p in (ROOT / "bailong").glob("*/README.md")} == set(WINGS)
-    every = {"prepare", "train", "extend", "audit", "export", "compare", "evaluate", "chat"}
+    every = {"prepare", "train", "extend", "audit", "export", "compare", "law", "evaluate", "chat"}
     assert {COMMAND.match(line)[1] for _, line in COMMANDS} == every  # type: ignore[index]
 
 

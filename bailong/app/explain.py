@@ -72,6 +72,7 @@ GIVEN = {
     "chat": "model=",
     "evaluate": "models=",
     "compare": "runs=",
+    "law": "points=",
     "audit": "run=",
     "export": "run=",
     "extend": "tokenizer.base=",

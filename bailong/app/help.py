@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from bailong.run.provenance import root
 
 #: the commands in the order in which they are used; two at a place stand beside each other
-ROAD = (("prepare",), ("extend",), ("train",), ("audit", "export"), ("evaluate", "chat"), ("compare",))
+ROAD = (("prepare",), ("extend",), ("train",), ("audit", "export"), ("evaluate", "chat"), ("compare", "law"))
 #: columns of the page, and spaces before the words of a group or key
 WIDTH, INDENT = 100, 18
 

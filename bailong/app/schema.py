@@ -69,6 +69,12 @@ def _compare() -> Schema:
     return Schema(Compare)
 
 
+def _law() -> Schema:
+    from bailong.compare.law.settings import Law
+
+    return Schema(Law)
+
+
 def _prepare() -> Schema:
     from bailong.api.settings import Api, Prices
     from bailong.prepare import engine, step
@@ -99,6 +105,7 @@ COMMANDS: dict[str, Callable[[], Schema]] = {
     "audit": _audit,
     "export": _export,
     "compare": _compare,
+    "law": _law,
     "prepare": _prepare,
     "evaluate": _evaluate,
     "chat": _chat,

@@ -7,7 +7,7 @@ import html
 import io
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -156,7 +156,7 @@ def draw(comparison: Comparison, panels: Sequence[Panel], columns: int = 2, lege
     figure = Figure(figsize=(10.4, 3.55 * rows), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08, wspace=0.04, hspace=0.05)  # type: ignore[union-attr]
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    with matplotlib.rc_context({"font.family": _fonts()}):
+    with matplotlib.rc_context({"font.family": fonts()}):
         for ax, panel in zip(axes, panels, strict=False):
             _draw_panel(ax, panel, comparison, look)
     for ax in axes[len(panels) :]:
@@ -255,7 +255,7 @@ def _render(figure: Figure, kind: str, salt: str) -> bytes:
     settings: dict[Any, Any] = {
         "svg.hashsalt": salt,
         "svg.fonttype": "none",
-        "font.family": _fonts(),
+        "font.family": fonts(),
         "axes.unicode_minus": True,
     }
     metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
@@ -268,14 +268,17 @@ def _render(figure: Figure, kind: str, salt: str) -> bytes:
     return out.getvalue()
 
 
-def _fonts() -> list[str]:
+def fonts() -> list[str]:
     present = set(font_manager.get_font_names())
     return [name for name in FONTS if name in present]
 
 
-def embedded(figure: Figure, panels: Sequence[Panel], comparison: Comparison, name: str) -> tuple[str, dict[str, Any]]:
-    """The figure for the page: an `<svg>` that takes its colours from CSS variables, so that it reads on light and
-    dark alike; and the curves with their place in it, for the hover."""
+def inline(figure: Figure, name: str, label: str, colours: Mapping[str, str]) -> tuple[str, float, float]:
+    """A figure as an `<svg>` within a page, its width and its height.
+
+    Args:
+        name: its id. label: what is read out in its place. colours: of the figure -> CSS variables of the page.
+    """
     text = svg(figure, name)
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
@@ -283,17 +286,23 @@ def embedded(figure: Figure, panels: Sequence[Panel], comparison: Comparison, na
     text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
     text = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)
     text = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', text)
-    look = styles(comparison.choices)
-    variables = {colour: variable for variable, colour in INK.items()}
-    variables |= {style.light: style.variable for style in look.values()}
-    for colour, variable in variables.items():
+    for colour, variable in ({colour: variable for variable, colour in INK.items()} | dict(colours)).items():
         text = text.replace(colour, f"var({variable})")
     text = re.sub(r"font: ([^;\"]*?)(\d+(?:\.\d+)?px)[^;\"]*", r"font: \1\2 var(--sans)", text)
     width, height = (float(v) for v in re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)[0])
     text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
-    label = html.escape("; ".join(panel.title for panel in panels), quote=True)
-    text = text.replace("<svg", f'<svg role="img" aria-label="{label}" class="figure" id="{name}"', 1)
+    said = html.escape(label, quote=True)
+    text = text.replace("<svg", f'<svg role="img" aria-label="{said}" class="figure" id="{name}"', 1)
+    return text, width, height
+
+
+def embedded(figure: Figure, panels: Sequence[Panel], comparison: Comparison, name: str) -> tuple[str, dict[str, Any]]:
+    """The figure for the page: an `<svg>` that takes its colours from CSS variables, so that it reads on light and
+    dark alike; and the curves with their place in it, for the hover."""
+    look = styles(comparison.choices)
+    colours = {style.light: style.variable for style in look.values()}
+    text, width, height = inline(figure, name, "; ".join(panel.title for panel in panels), colours)
     return text, {"id": name, "width": width, "height": height, "panels": _places(figure, panels, width, height)}
 
 

@@ -22,6 +22,7 @@ OWN = {
     "evaluate": ["evaluation", "judge", "api@judge.api", "prices"],
     "chat": ["sampling", "generator"],
     "compare": [],
+    "law": [],
 }
 
 

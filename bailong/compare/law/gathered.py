@@ -1,0 +1,213 @@
+"""Points from folders: finished runs with a score of their record, or evaluations of the models that came of runs.
+
+What a run was trained on stands in its `run.json` under `sources`, by name of the source:
+
+    {"translation_zh": {"language": "zh-Hant", "dialogues": 300, "turns": 300}, ...}
+"""
+
+import fnmatch
+from pathlib import Path
+from typing import Any
+
+from bailong.compare import runs
+from bailong.compare.law.points import Labels, Point, Points, alike
+from bailong.compare.runs import RunRecord
+from bailong.run.checks import did_you_mean
+from bailong.run.files import read_object
+
+Sources = dict[str, dict[str, Any]]
+#: the loss that stands beside the score of a run
+LOSS = "eval/bpb"
+
+
+def from_runs(folders: list[str], score: str, pivot: str) -> Points:
+    """A point a finished run: its language is the one of its sources that is not `pivot`.
+
+    Raises:
+        ValueError: no run says what it was trained on, or none has the score.
+    """
+    found = runs.read(folders)
+    told = Points([], score, list(found.problems))
+    labels = Labels()
+    without, scoreless = [], []
+    for run in found.runs:
+        if not run.finished:
+            told.notes.append(f"{run.name}: {run.status}, left out")
+            continue
+        sources, value = sources_of(run), run.at_end(score)
+        if sources is None:
+            without.append(run.name)
+        elif value is None:
+            scoreless.append(run.name)
+        else:
+            point = _of_run(run, sources, value, labels, pivot)
+            told.points.append(point)
+            _remember(told, sources, labels)
+    told.notes += _lacking(without, scoreless, score)
+    if not told.points:
+        keys = sorted({key for run in found.runs for row in run.rows[-1:] for key in row})
+        near = did_you_mean(score, keys)
+        why = _lacking(without, scoreless, score) or ["no run is finished"]
+        raise ValueError(f"runs={','.join(folders)} gives no point: {'; '.join(why)}{near if scoreless else ''}")
+    return told
+
+
+def _of_run(run: RunRecord, sources: Sources, value: float, labels: Labels, pivot: str) -> Point:
+    sizes = {name: float(one["dialogues"]) for name, one in sources.items()}
+    taught = list(
+        dict.fromkeys(labels.of(one["language"]) for one in sources.values() if not alike(one["language"], pivot))
+    )
+    # with several, the score is of none of them alone: such a run serves regmix, by source
+    size = dialogues(sources, taught[0]) if len(taught) == 1 else None
+    name = taught[0] if len(taught) == 1 else "+".join(taught) or pivot
+    loss = run.at_end(LOSS)
+    return Point(name, value, size, "" if run.seed is None else str(run.seed), run.name, loss, sizes=sizes)
+
+
+def sources_of(run: RunRecord) -> Sources | None:
+    """What the run was trained on; None where it does not say, or not in that form."""
+    told = run.record.get("sources")
+    if not isinstance(told, dict) or not told:
+        return None
+    for one in told.values():
+        counted = isinstance(one, dict) and isinstance(one.get("dialogues"), int | float)
+        if not counted or not isinstance(one.get("language"), str):
+            return None
+    return told
+
+
+def dialogues(sources: Sources, name: str) -> float:
+    """Of all sources of a language together."""
+    return float(sum(one["dialogues"] for one in sources.values() if alike(one["language"], name)))
+
+
+def _remember(told: Points, sources: Sources, labels: Labels) -> None:
+    for name, one in sources.items():
+        mine = told.sources.setdefault(labels.of(one["language"]), {})
+        mine[name] = max(mine.get(name, 0.0), float(one["dialogues"]))
+
+
+def _lacking(without: list[str], scoreless: list[str], score: str) -> list[str]:
+    found = []
+    if without:
+        found.append(f"run.json says no sources in {_named(without)}: train anew, or give points=FILE with the sizes")
+    if scoreless:
+        found.append(f"there is no {score} at the end of {_named(scoreless)}")
+    return found
+
+
+def _named(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+# --- evaluations ---------------------------------------------------------------------------------------
+
+
+def from_evaluations(folders: list[str], score: str) -> Points:
+    """A point for each model and each language that a benchmark of `score` asks for an answer in.
+
+    Args:
+        score: `<benchmark>.<measure>`; the benchmark may be a pattern, as in `pud_en_*.chrf`.
+
+    Raises:
+        ValueError: a folder is no evaluation, or nothing in them fits.
+    """
+    pattern, _, measure = score.rpartition(".")
+    if not pattern or not measure:
+        raise ValueError(f"score={score} is not accepted: it must be BENCHMARK.MEASURE, as in pud_en_tr.chrf")
+    told = Points([], score, folders=list(folders))
+    labels, seen = Labels(), {}
+    there: set[str] = set()
+    subjects = []
+    for folder in folders:
+        scores = _scores(folder)
+        for subject in scores.get("facts", {}).get("models", []):
+            subjects.append((scores, subject, _origin(subject, told.notes)))
+    tuned = [run for _, _, run in subjects if run is not None and sources_of(run) is not None]
+    bases = {str(Path(str(run.config.get("model.path"))).resolve()) for run in tuned if run.config.get("model.path")}
+    for scores, subject, run in subjects:
+        for name, about in scores.get("benchmarks", {}).items():
+            cell = scores.get("models", {}).get(subject["name"], {}).get("benchmarks", {}).get(name, {})
+            there |= {f"{name}.{key}" for part in ("measures", "corpus") for key in (cell.get(part) or {})}
+            value = _value(cell, measure)
+            if value is None or not fnmatch.fnmatchcase(name, pattern):
+                continue
+            tag = about.get("answer_language") or about.get("language") or ""
+            if not tag or tag == "any":
+                told.notes.append(f"{name}: its scores.json names no language of the answers, left out")
+                continue
+            point = _of_model(subject, run, bases, labels.of(tag), value, told)
+            if point is None:
+                continue
+            key = subject["name"], subject.get("path"), name
+            if key in seen:
+                told.notes.append(f"{subject['name']} on {name} stands in several evaluations: the last one counts")
+                told.points[seen[key]] = point
+            else:
+                seen[key] = len(told.points)
+                told.points.append(point)
+    for run in tuned:
+        _remember(told, sources_of(run) or {}, labels)
+    told.notes = list(dict.fromkeys(told.notes))
+    if not told.points:
+        why = f": {told.notes[0]}" if told.notes else ""
+        near = f"; there are {', '.join(sorted(there)[:8])}" if there else ""
+        raise ValueError(f"score={score} finds nothing in evaluations={','.join(folders)}{why}{near}")
+    return told
+
+
+def _scores(folder: str) -> dict[str, Any]:
+    path = Path(folder) / "scores.json"
+    if not path.is_file():
+        raise ValueError(f"evaluations={folder} is not accepted: it must be a folder that bailong-evaluate wrote")
+    return read_object(path)
+
+
+def _value(cell: dict[str, Any], measure: str) -> float | None:
+    """A measure of the answers as their mean, or one of the whole corpus."""
+    for part, key in (("corpus", "value"), ("measures", "mean")):
+        one = (cell.get(part) or {}).get(measure)
+        found = one.get(key) if isinstance(one, dict) else one
+        if isinstance(found, int | float) and not isinstance(found, bool):
+            return float(found)
+    return None
+
+
+def _origin(subject: dict[str, Any], notes: list[str]) -> RunRecord | None:
+    """The run that a model was exported of; None of a model that was exported of none that is here."""
+    path = subject.get("path")
+    if not path or not (Path(path) / "export.json").is_file():
+        return None
+    folder = str((read_object(Path(path) / "export.json").get("run") or {}).get("folder") or "")
+    if not (Path(folder) / "run.json").is_file():
+        notes.append(
+            f"{subject['name']}: the run that it was exported of, {folder or 'nowhere'}, is not here; left out"
+        )
+        return None
+    try:
+        return runs.read_run(Path(folder), notes)
+    except ValueError as error:
+        notes.append(str(error))
+        return None
+
+
+def _of_model(
+    subject: dict[str, Any], run: RunRecord | None, bases: set[str], name: str, value: float, told: Points
+) -> Point | None:
+    path = subject.get("path")
+    exported = bool(path) and (Path(path) / "export.json").is_file()
+    if path and (not exported or str(Path(path).resolve()) in bases):
+        return Point(name, value, 0.0, "", subject["name"])
+    sources = sources_of(run) if run is not None else None
+    if run is None or sources is None:
+        if not exported:
+            told.notes.append(f"{subject['name']}: no model folder, left out")
+        elif run is not None:
+            told.notes.append(_lacking([run.name], [], "")[0])
+        return None
+    size = dialogues(sources, name)
+    sizes = {source: float(one["dialogues"]) for source, one in sources.items()}
+    if not size:
+        told.notes.append(f"{subject['name']} was trained on nothing in {name}, and is no base: no point for the laws")
+    seed = "" if run.seed is None else str(run.seed)
+    return Point(name, value, size or None, seed, subject["name"], sizes=sizes)

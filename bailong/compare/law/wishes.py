@@ -1,0 +1,101 @@
+"""What was asked of the allocation, by language: numbers of the settings as arrays, and the goal with what it needs."""
+
+from typing import Any
+
+import numpy as np
+
+from bailong.compare.law.allocate import Wish
+from bailong.compare.law.choice import Setting
+from bailong.compare.law.fit import Fit, Series
+from bailong.compare.law.goal import Goal
+from bailong.compare.law.points import Points, alike
+from bailong.compare.law.settings import Law
+
+
+def taught(settings: Law, found: list[Series]) -> list[int]:
+    """The places of the languages that the budget is shared among: all but the one whose score is aimed at."""
+    aimed = settings.level if settings.objective == "gap" else None
+    return [i for i, one in enumerate(found) if not (isinstance(aimed, str) and alike(aimed, one.language))]
+
+
+def wish(settings: Law, found: list[Series], fits: list[Fit], points: Points, how: Setting) -> Wish:
+    """The wish for these languages.
+
+    Raises:
+        ValueError: numbers for a language that is not there, or what the objective needs is not told.
+    """
+    assert settings.budget is not None
+    names = [one.language for one in found]
+    weights = by_name("weights", settings.weights if settings.objective == "weighted" else None, names, 1.0)
+    if weights.sum() <= 0:
+        raise ValueError("weights is not accepted: one of them must be above 0")
+    unique = None if settings.available is None else by_name("available", settings.available, names, None)
+    if unique is not None and unique.min() <= 0:
+        raise ValueError(f"available.{names[int(np.argmin(unique))]}=0 is not accepted: it must be above 0")
+    return Wish(
+        Goal(
+            settings.objective,
+            weights / weights.sum(),
+            _none(settings, found, fits, how),
+            _level(settings, points, how),
+        ),
+        float(settings.budget),
+        by_name("floors", settings.floors, names, 0.0),
+        by_name("caps", settings.caps, names, np.inf),
+        unique,
+        settings.repetition,
+        settings.force,
+    )
+
+
+def by_name(key: str, value: Any, names: list[str], default: float | None) -> np.ndarray:
+    """A number for all, or numbers by name, [names].
+
+    Raises:
+        ValueError: a name that is none of these, or (without a default) one that is lacking.
+    """
+    if not isinstance(value, dict):
+        return np.full(len(names), default if value is None else float(value), dtype=float)
+    for tag in value:
+        if not any(alike(str(tag), name) for name in names):
+            raise ValueError(f"{key}.{tag} is not accepted: it must be one of {', '.join(names)}")
+    found = []
+    for name in names:
+        mine = [float(number) for tag, number in value.items() if alike(str(tag), name)]
+        if not mine and default is None:
+            raise ValueError(f"{key} says nothing of {name}: give a number for each of {', '.join(names)}")
+        found.append(mine[0] if mine else default)
+    return np.array(found, dtype=float)
+
+
+def _none(settings: Law, found: list[Series], fits: list[Fit], how: Setting) -> np.ndarray | None:
+    """The values without any data, higher is better: as measured, else as the law says."""
+    if settings.objective != "nash":
+        return None
+    sign = 1.0 if how.direction == "up" else -1.0
+    values = []
+    for one, fit in zip(found, fits, strict=True):
+        at_none = one.y[one.x == 0]
+        if not len(at_none) and not fit.law.zero:
+            raise ValueError(
+                f"objective=nash is not accepted: it needs the score of {one.language} without any data, a point with "
+                "size 0 (the base model)"
+            )
+        values.append(sign * float(at_none.mean() if len(at_none) else fit.predict(0.0)))
+    return np.array(values)
+
+
+def _level(settings: Law, points: Points, how: Setting) -> float | None:
+    """The value that the gap is to, higher is better."""
+    if settings.objective != "gap":
+        return None
+    sign = 1.0 if how.direction == "up" else -1.0
+    if isinstance(settings.level, int | float) and not isinstance(settings.level, bool):
+        return sign * float(settings.level)
+    mine = [point for point in points.points if alike(point.language, str(settings.level))]
+    if not mine:
+        raise ValueError(
+            f"level={settings.level} is not accepted: it must be a score, or one of {', '.join(points.languages)}"
+        )
+    largest = max(point.size or 0.0 for point in mine)
+    return sign * float(np.mean([point.score for point in mine if (point.size or 0.0) == largest]))
