@@ -54,9 +54,8 @@ def from_runs(folders: list[str], score: str, pivot: str) -> Points:
 
 def _of_run(run: RunRecord, sources: Sources, value: float, labels: Labels, pivot: str) -> Point:
     sizes = {name: float(one["dialogues"]) for name, one in sources.items()}
-    taught = list(
-        dict.fromkeys(labels.of(one["language"]) for one in sources.values() if not alike(one["language"], pivot))
-    )
+    tags = [one["language"] for one in sources.values() if one["language"] and not alike(one["language"], pivot)]
+    taught = list(dict.fromkeys(map(labels.of, tags)))
     # with several, the score is of none of them alone: such a run serves regmix, by source
     size = dialogues(sources, taught[0]) if len(taught) == 1 else None
     name = taught[0] if len(taught) == 1 else "+".join(taught) or pivot
@@ -69,11 +68,9 @@ def sources_of(run: RunRecord) -> Sources | None:
     told = run.record.get("sources")
     if not isinstance(told, dict) or not told:
         return None
-    for one in told.values():
-        counted = isinstance(one, dict) and isinstance(one.get("dialogues"), int | float)
-        if not counted or not isinstance(one.get("language"), str):
-            return None
-    return told
+    if not all(isinstance(one, dict) and isinstance(one.get("dialogues"), int | float) for one in told.values()):
+        return None
+    return {name: one | {"language": one.get("language") or ""} for name, one in told.items()}
 
 
 def dialogues(sources: Sources, name: str) -> float:
@@ -83,6 +80,8 @@ def dialogues(sources: Sources, name: str) -> float:
 
 def _remember(told: Points, sources: Sources, labels: Labels) -> None:
     for name, one in sources.items():
+        if not one["language"]:
+            continue
         mine = told.sources.setdefault(labels.of(one["language"]), {})
         mine[name] = max(mine.get(name, 0.0), float(one["dialogues"]))
 

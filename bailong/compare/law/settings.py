@@ -79,9 +79,10 @@ class Law:
         one_of("learner", self.learner, ("ridge", "lightgbm"))
         number = isinstance(self.ceiling, int | float) and not isinstance(self.ceiling, bool) and self.ceiling > 0
         require(self.ceiling in (None, "fit") or number, "ceiling", self.ceiling, "a number above 0, fit, or null")
-        for key in ("huber", "pool", "repetition", "budget"):
+        for key in ("huber", "pool", "repetition"):
             value = getattr(self, key)
             require(value is None or 0 < value < float("inf"), key, value, "above 0, or null")
+        require(self.budget is None or 1 <= self.budget <= 1e12, "budget", self.budget, "from 1 to 1e12, or null")
         for key, least in (("starts", 1), ("resamples", 20), ("simulated", 1000)):
             require(getattr(self, key) >= least, key, getattr(self, key), f"at or above {least}")
         self.floors, self.caps, self.available, self.weights, self.inside = (

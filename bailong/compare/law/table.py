@@ -85,8 +85,8 @@ def similarity(finding: Finding) -> list[list[str]]:
 def subtitle(finding: Finding) -> str:
     up = "higher" if finding.how.direction == "up" else "lower"
     return (
-        f"{plural(len(finding.points.points), 'point')} of {finding.points.score} in {len(finding.points.languages)} "
-        f"languages; {up} is better ({finding.how.because})"
+        f"{plural(len(finding.points.points), 'point')} of {finding.points.score} in "
+        f"{plural(len(finding.points.languages), 'language')}; {up} is better ({finding.how.because})"
     )
 
 

@@ -121,7 +121,7 @@ def test_a_mixture_without_a_law(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     shares = random.dirichlet(np.ones(3), 40)
     rows = [
-        f"tr,{30 + 40 * r[0] * r[1] + random.normal(0, 0.2):.4f},r{i},{900 * r[0]:.1f},{900 * r[1]:.1f},{900 * r[2]:.1f}"
+        f"tr,{30 + 40 * r[0] * r[1] + random.normal(0, 0.2):.4f},r{i},{','.join(f'{900 * part:.1f}' for part in r)}"
         for i, r in enumerate(shares)
     ]
     (tmp_path / "mix.csv").write_text("\n".join(["language,score,run,size.en,size.t_tr,size.no", *rows]))
