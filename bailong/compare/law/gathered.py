@@ -1,8 +1,11 @@
 """Points from folders: finished runs with a score of their record, or evaluations of the models that came of runs.
 
-What a run was trained on stands in its `run.json` under `sources`, by name of the source:
+What a run was trained on stands in its `result.json` under `sources`, by name of the source:
 
-    {"translation_zh": {"language": "zh-Hant", "dialogues": 300, "turns": 300}, ...}
+    {"tr": {"kind": "pairs", "language": "tr", "documents": 300, ...}, "alpaca_tr": {"kind": "alpaca", ...}, ...}
+
+Where there are translations among them, those alone are counted: what else a run learns in a language is no slice of
+them.
 """
 
 import fnmatch
@@ -53,29 +56,34 @@ def from_runs(folders: list[str], score: str, pivot: str) -> Points:
 
 
 def _of_run(run: RunRecord, sources: Sources, value: float, labels: Labels, pivot: str) -> Point:
-    sizes = {name: float(one["dialogues"]) for name, one in sources.items()}
+    sizes = {name: float(one["documents"]) for name, one in sources.items()}
     tags = [one["language"] for one in sources.values() if one["language"] and not alike(one["language"], pivot)]
     taught = list(dict.fromkeys(map(labels.of, tags)))
+    if not taught and (own := run.result.get("language")):  # what it was evaluated on, and learned nothing of
+        taught = [labels.of(str(own))]
     # with several, the score is of none of them alone: such a run serves regmix, by source
-    size = dialogues(sources, taught[0]) if len(taught) == 1 else None
+    size = documents(sources, taught[0]) if len(taught) == 1 else None
     name = taught[0] if len(taught) == 1 else "+".join(taught) or pivot
     loss = run.at_end(LOSS)
     return Point(name, value, size, "" if run.seed is None else str(run.seed), run.name, loss, sizes=sizes)
 
 
 def sources_of(run: RunRecord) -> Sources | None:
-    """What the run was trained on; None where it does not say, or not in that form."""
-    told = run.record.get("sources")
+    """What the run was trained on, as far as it counts; None where it does not say, or not in that form."""
+    told = run.result.get("sources")
     if not isinstance(told, dict) or not told:
         return None
-    if not all(isinstance(one, dict) and isinstance(one.get("dialogues"), int | float) for one in told.values()):
-        return None
-    return {name: one | {"language": one.get("language") or ""} for name, one in told.items()}
+    for one in told.values():
+        counted = isinstance(one, dict) and isinstance(one.get("documents"), int | float)
+        if not counted or not isinstance(one.get("language"), str):
+            return None
+    pairs = {name: one for name, one in told.items() if one.get("kind") == "pairs"}
+    return {name: one for name, one in (pairs or told).items() if one["documents"]}
 
 
-def dialogues(sources: Sources, name: str) -> float:
+def documents(sources: Sources, name: str) -> float:
     """Of all sources of a language together."""
-    return float(sum(one["dialogues"] for one in sources.values() if alike(one["language"], name)))
+    return float(sum(one["documents"] for one in sources.values() if alike(one["language"], name)))
 
 
 def _remember(told: Points, sources: Sources, labels: Labels) -> None:
@@ -83,13 +91,15 @@ def _remember(told: Points, sources: Sources, labels: Labels) -> None:
         if not one["language"]:
             continue
         mine = told.sources.setdefault(labels.of(one["language"]), {})
-        mine[name] = max(mine.get(name, 0.0), float(one["dialogues"]))
+        mine[name] = max(mine.get(name, 0.0), float(one["documents"]))
 
 
 def _lacking(without: list[str], scoreless: list[str], score: str) -> list[str]:
     found = []
     if without:
-        found.append(f"run.json says no sources in {_named(without)}: train anew, or give points=FILE with the sizes")
+        found.append(
+            f"result.json says no sources in {_named(without)}: train anew, or give points=FILE with the sizes"
+        )
     if scoreless:
         found.append(f"there is no {score} at the end of {_named(scoreless)}")
     return found
@@ -204,8 +214,8 @@ def _of_model(
         elif run is not None:
             told.notes.append(_lacking([run.name], [], "")[0])
         return None
-    size = dialogues(sources, name)
-    sizes = {source: float(one["dialogues"]) for source, one in sources.items()}
+    size = documents(sources, name)
+    sizes = {source: float(one["documents"]) for source, one in sources.items()}
     if not size:
         told.notes.append(f"{subject['name']} was trained on nothing in {name}, and is no base: no point for the laws")
     seed = "" if run.seed is None else str(run.seed)

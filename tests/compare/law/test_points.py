@@ -80,15 +80,28 @@ def test_labels_are_one_where_they_mean_one_language() -> None:
     ]  # fmt: skip
 
 
-def run_folder(folder: Path, sources: dict[str, Any] | None, bpb: float, seed: int = 0) -> Path:
+def run_folder(folder: Path, sources: dict[str, Any] | None, bpb: float, seed: int = 0, **kinds: str) -> Path:
     write_run(folder, [3.0, bpb], "zip_tie", seed, settings=config("zip_tie", seed))
-    record = json.loads((folder / "run.json").read_text())
+    result = json.loads((folder / "result.json").read_text())
     if sources is not None:
-        record["sources"] = {
-            name: {"language": language, "dialogues": n, "turns": n} for name, (language, n) in sources.items()
+        result["sources"] = {
+            name: {"kind": kinds.get(name, "dialogue"), "language": language, "documents": n, "tokens": 9 * n}
+            for name, (language, n) in sources.items()
         }
-    (folder / "run.json").write_text(json.dumps(record))
+    (folder / "result.json").write_text(json.dumps(result))
     return folder
+
+
+def test_of_a_run_with_translations_those_alone_are_counted(tmp_path: Path) -> None:
+    mixed = {"alpaca_tr": ("tr", 5000), "tr": ("tr", 300), "news": ("tr", 20), "hi": ("hi", 0)}
+    kinds = dict.fromkeys(("tr", "news", "hi"), "pairs")
+    run_folder(tmp_path / "some", mixed, 1.5, **kinds)
+    run_folder(tmp_path / "none", mixed | {"tr": ("tr", 0), "news": ("tr", 0)}, 1.9, **kinds)
+    path = tmp_path / "none" / "result.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"language": "tr"}))
+    points = {point.run: point for point in from_runs([str(tmp_path)], "eval/bpb", "en").points}
+    assert (points["some"].language, points["some"].size, points["some"].sizes) == ("tr", 320, {"tr": 300, "news": 20})
+    assert (points["none"].language, points["none"].size) == ("tr", 0), "of a run without any, what it was evaluated on"
 
 
 def test_runs_tell_sizes_by_source_and_scores_by_their_record(tmp_path: Path) -> None:
