@@ -97,9 +97,7 @@ def _remember(told: Points, sources: Sources, labels: Labels) -> None:
 def _lacking(without: list[str], scoreless: list[str], score: str) -> list[str]:
     found = []
     if without:
-        found.append(
-            f"result.json says no sources in {_named(without)}: train anew, or give points=FILE with the sizes"
-        )
+        found.append(f"result.json says no sources in {_named(without)}: train anew, or give points=FILE")
     if scoreless:
         found.append(f"there is no {score} at the end of {_named(scoreless)}")
     return found
