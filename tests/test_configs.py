@@ -17,7 +17,7 @@ ROOT = workspace.root()
 # groups of other commands than bailong-train
 PREPARE = {*step.ORDER, "engine", "dialogue"}
 EVALUATE = {"evaluation", "sampling", "generator", "judge", "api", "prices"}
-SUITES = {"sample", "table6"}  # lists of benchmarks
+SUITES = {"sample", "table6", "pud", "flores", "xquad", "mlqa"}  # lists of benchmarks
 GROUPS = sorted(p.name for p in (ROOT / "conf").iterdir() if p.is_dir() and p.name != "local")
 
 

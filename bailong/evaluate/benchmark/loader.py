@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 
-from bailong.evaluate.benchmark import bench, multiple_choice, passages, rows, shapes
+from bailong.evaluate.benchmark import bench, multiple_choice, parallel, passages, rows, shapes
 from bailong.evaluate.benchmark.item import Item
 from bailong.evaluate.benchmark.preface import system
 from bailong.evaluate.benchmark.settings import Benchmark
@@ -24,7 +24,10 @@ SHAPES = {
     "mt_bench": bench.mt_bench,
     "bench": bench.bench,
     "multiple_choice": multiple_choice.questions,
+    "parallel": parallel.sentences,
 }
+#: those that find their files themselves: a folder of them, or two
+OWN_FILES = ("multiple_choice", "parallel")
 
 
 def load(benchmark: Benchmark, say: Callable[[str], None] = lambda line: None) -> list[Item]:
@@ -43,8 +46,8 @@ def load(benchmark: Benchmark, say: Callable[[str], None] = lambda line: None) -
     read: Callable[..., Iterator[Item]] = SHAPES[benchmark.shape]
     if benchmark.shape in ("bench", "text"):
         read = partial(read, say=say)
-    several = benchmark.shape == "multiple_choice"  # a folder of files
-    items = list(read(benchmark) if several else read(benchmark, rows.read(benchmark)))
+    alone = benchmark.shape in OWN_FILES
+    items = list(read(benchmark) if alone else read(benchmark, rows.read(benchmark)))
     twice = [name for name, count in Counter(item.id for item in items).items() if count > 1]
     if twice:
         raise ValueError(f"{where}: {len(twice)} ids stand for several items ({', '.join(twice[:3])}): columns.id?")

@@ -1,11 +1,12 @@
 """Scores that need no judge: what is measured of an answer, and which number stands for it."""
 
-from bailong.evaluate.benchmark import choice, extractive, number
+from bailong.evaluate.benchmark import choice, extractive, number, translation
 from bailong.evaluate.benchmark.item import Item
 from bailong.evaluate.benchmark.settings import Benchmark
 
 #: the number of each metric that goes into tables; all are in [0, 1], higher is better
 HEADLINE = {"extractive": "f1", "number": "exact_match", "choice": "accuracy", "likelihood": "accuracy"}
+HEADLINE |= {"translation": "sentence_chrf"}
 #: what is measured beside the judge, by the shape of the benchmark
 BESIDE = {"squad": "extractive", "fgc": "extractive", "ttqa": "extractive", "labelled": "choice", "gsm8k": "number"}
 
@@ -29,4 +30,6 @@ def measure(metric: str, item: Item, answer: str) -> dict[str, float]:
         return number.score(answer, item.golds, item.answer_language)
     if metric == "likelihood":
         return {"accuracy": float(answer in item.golds)}
+    if metric == "translation":
+        return translation.score(answer, item.golds[0])
     return choice.score(answer, item.golds)

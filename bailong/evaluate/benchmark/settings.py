@@ -11,7 +11,7 @@ from bailong.text.language import language
 ANY = "any"
 #: a path that stands for the text that each model's run was evaluated on
 MODEL = "model"
-METRICS = ("judge", "extractive", "number", "choice", "likelihood", "bits_per_byte")
+METRICS = ("judge", "extractive", "number", "choice", "likelihood", "bits_per_byte", "translation")
 
 
 @dataclass
@@ -36,10 +36,15 @@ class Benchmark:
     Of multiple choice `path` is a folder, `prompt` a file that says how it asks, and the likeliest letter is the answer
     (`metric: likelihood`). It stands behind the first `shots` rows of `shots_split`; `subjects` chooses some of those
     that are there (none: all), and `header` says whether .csv files begin with the names of their columns.
+
+    Of translations (`shape: parallel`) `language` is what is translated, and `answer_language` what it is translated
+    to. Where the two sides are plain files of one sentence a line, `other` is that of the translations.
+    `tokenize` is sacrebleu's tokenizer for BLEU; null is the one of the target language.
     """
 
     name: str = MISSING
     path: str = MISSING
+    other: str | None = None
     data_files: str | None = None
     split: str = "test"
     revision: str | None = None
@@ -64,6 +69,7 @@ class Benchmark:
     shots_split: str = "dev"
     subjects: list[str] = field(default_factory=list)
     header: bool = True
+    tokenize: str | None = None
     source: str = ""
     licence: str = ""
 
@@ -88,4 +94,9 @@ class Benchmark:
         require(
             chosen[0] == chosen[1], f"{where}.metric", self.metric, "likelihood of multiple_choice, and of it alone"
         )
+        sides = self.shape == "parallel"
+        require(sides or self.metric != "translation", f"{where}.metric", self.metric, "of shape=parallel alone")
+        for key in ("other", "tokenize"):
+            value = getattr(self, key)
+            require(sides or value is None, f"{where}.{key}", value, "null: only shape=parallel has it")
         require(self.metric != "judge" or bool(self.template), f"{where}.template", self.template, "a judge template")

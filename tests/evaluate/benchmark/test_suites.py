@@ -16,7 +16,7 @@ from bailong.evaluate.settings import Benchmark
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "conf" / "evaluation"
-SUITES = ("table6", "sample")
+SUITES = ("table6", "sample", "pud", "flores", "xquad", "mlqa")
 SINGLE = sorted(path.stem for path in FOLDER.glob("*.yaml") if path.stem not in SUITES)
 
 
@@ -82,7 +82,10 @@ def test_the_sample_needs_nothing_else():
     assert {len(read) > 100 for name, read in items.items() if "en" not in name} == {True}
 
 
-@pytest.mark.parametrize("name", ["xquad_en", "xquad_zh", "drcd_extractive", "gsm8k", "mt_bench", "mt_bench_bailong"])
+REAL = ["xquad_en", "xquad_zh", "pud_en_zh", "pud_hi_en", "drcd_extractive", "gsm8k", "mt_bench", "mt_bench_bailong"]
+
+
+@pytest.mark.parametrize("name", REAL)
 def test_real_data_through_its_config(name, real_data, monkeypatch):
     monkeypatch.setenv("BAILONG_DATA", str(real_data))
     found, said = chosen(f"evaluation={name}")[name], []
