@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bailong.evaluate.groups import ACCURACY
-from bailong.evaluate.pages import score_table
+from bailong.evaluate.pages import score_table, score_words
 from bailong.evaluate.pages.choice_table import choice_tables, title
 from bailong.evaluate.pages.score_table import (
     DUELS,
@@ -56,7 +56,7 @@ TEX = {
 def markdown(scores: Scores) -> str:
     """Findings, the table, what the judge's failures and zeros did to it, the metrics, and how to read it all."""
     made = score_table.score_table(scores)
-    found = [f"- **{_md(line)}**" for line in score_table.findings(scores)]
+    found = [f"- **{_md(line)}**" for line in score_words.findings(scores)]
     parts = ["\n".join(found)] if found else []
     if made.columns:
         parts += [_md_scores(scores, "model", made), _failures(scores)]
@@ -72,7 +72,7 @@ def markdown(scores: Scores) -> str:
         parts.append(_md_table(["models", "question", "the one", "the other"], parted))
     if compared := [[*map(_md, row[:3]), *row[3:]] for row in score_table.duels(scores)]:
         parts.append(_md_table(["model", "benchmark", "against", *DUELS, "rate"], compared))
-    lines = [f"- {_md(line)}" for line in [*score_table.warnings(scores), *score_table.notes(scores)]]
+    lines = [f"- {_md(line)}" for line in [*score_words.warnings(scores), *score_words.notes(scores)]]
     return "\n\n".join([*parts, "\n".join(lines)]) + "\n"
 
 
@@ -210,7 +210,7 @@ def latex(scores: Scores) -> str:
     tables |= {f"{title(scores, name)}. ": table for name, table in choice_tables(scores).items()}
     if not tables:
         return "% no benchmark was judged, and none is of multiple choice\n"
-    lines = [*score_table.findings(scores), *score_table.notes(scores), *score_table.warnings(scores)]
+    lines = [*score_words.findings(scores), *score_words.notes(scores), *score_words.warnings(scores)]
     drawn = [_tex_table(scores, table, [about, *lines]) for about, table in tables.items()]
     return "% written by bailong-evaluate; needs \\usepackage{booktabs}\n" + "\n".join(drawn)
 
@@ -260,7 +260,7 @@ def _tex_cell(cell: Score) -> str:
 
 def show(scores: Scores, console: Console) -> None:
     """Findings, then a line per model and benchmark: it fits 80 columns, however many benchmarks there are."""
-    for line in score_table.findings(scores):
+    for line in score_words.findings(scores):
         console.print(Text(line, "bold red"))
     if scores["columns"]:
         console.print(_by_judge(scores))
@@ -277,7 +277,7 @@ def show(scores: Scores, console: Console) -> None:
             for row in rows:
                 table.add_row(Text("  ".join(row[:3])), *row[3:])
             console.print(table)
-    for line in score_table.warnings(scores):
+    for line in score_words.warnings(scores):
         console.print(Text(line, "yellow"))
     for difference in scores["differences"]:
         if (found := difference["average"]) and found["clear"]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bailong.evaluate.pages import score_table, side_by_side, size_figure
+from bailong.evaluate.pages import score_table, score_words, side_by_side, size_figure
 from bailong.evaluate.pages.choice_table import choice_tables, title
 from bailong.evaluate.pages.score_table import DUELS, Score, Scores, ScoreTable, languages_of, probability, share
 from bailong.report import bars, documents, elements, units
@@ -38,7 +38,7 @@ def page(scores: Scores, to: Path) -> str:
         _data(scores),
         _settings(scores),
     ]
-    top = [_header(scores), elements.warning("Read this first", score_table.warnings(scores))]
+    top = [_header(scores), elements.warning("Read this first", score_words.warnings(scores))]
     title = f"{', '.join(map(plain, scores['models']))} · scores"
     return elements.page(title, top, sections, ["corpus.css", "scores.css"], scripts=elements.script("answers.js"))
 
@@ -62,7 +62,7 @@ def _header(scores: Scores) -> str:
     ]
     after = "".join(map(elements.finding, _findings(scores)))
     after += elements.code(str(facts["command"]) if facts.get("command") else None)
-    alarm = elements.warning("Before any number", score_table.findings(scores))
+    alarm = elements.warning("Before any number", score_words.findings(scores))
     title = " and ".join(scores["models"]) if len(scores["models"]) < 3 else f"{len(scores['models'])} models"
     return elements.header("evaluation", title, " · ".join(filter(None, meta)), figures, after, alarm)
 
@@ -89,7 +89,7 @@ def _scores(scores: Scores) -> str:
     made = score_table.score_table(scores)
     if not made.columns:
         return ""
-    notes = "".join(map(elements.note, score_table.notes(scores)))
+    notes = "".join(map(elements.note, score_words.notes(scores)))
     files = ", ".join(f"<a href='table.{kind}'>table.{kind}</a>" for kind in ("md", "csv", "tex"))
     more = elements.note(Html(f"*: not finished. The same as files: {files}."))
     listed = _listed(scores, made, len(scores["columns"]))
@@ -245,7 +245,7 @@ def _measures(scores: Scores) -> str:
     for name, made in choice_tables(scores).items():
         listed += f"<h3>{visible(title(scores, name))}</h3>{_listed(scores, made, len(made.columns))}"
     if not scores["columns"]:
-        listed += "".join(map(elements.note, score_table.notes(scores)))
+        listed += "".join(map(elements.note, score_words.notes(scores)))
     apart = [[_ranged(*row[:2]), *row[2:]] for row in score_table.choices(scores)]
     if apart:
         told = "Differences in accuracy on the questions that both models have answered, drawn in pairs; in points."
@@ -270,7 +270,7 @@ def _categories(scores: Scores) -> str:
             for category in names
         ]
         parts.append(f"<h3>{visible(label)}</h3>{table(rows, ['category', *heads], kind='categories')}")
-    scaled = score_table.scaled(scores)
+    scaled = score_words.scaled(scores)
     sub = f"Mean score of the questions of a category ({scaled}); ten questions say little, as the intervals show."
     return section("By category", "".join([bars.PATTERNS, *parts]) if parts else "", sub, "categories")
 

@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from bailong.evaluate.pages import score_files, score_report
-from bailong.evaluate.pages.score_table import notes, read, score_table, warnings
+from bailong.evaluate.pages.score_table import read, score_table
+from bailong.evaluate.pages.score_words import notes, warnings
 from bailong.evaluate.scores import collect
 from bailong.evaluate.settings import Benchmark
 from tests.evaluate.pages.evaluations import ANSWERS, answer, evaluation, questions, verdict, write
