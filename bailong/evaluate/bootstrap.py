@@ -80,6 +80,25 @@ def means(values: np.ndarray, resamples: int, random: np.random.Generator) -> np
     return found
 
 
+def sums(values: np.ndarray, resamples: int, random: np.random.Generator) -> np.ndarray:
+    """Sums of `resamples` draws of n out of n rows, with replacement: what scores of a whole corpus are made of.
+
+    Args:
+        values: [n, k], a row per sentence.
+
+    Returns:
+        [resamples, k]
+    """
+    n, k = values.shape
+    found = np.empty((resamples, k))
+    rows = max(1, CHUNK // (8 * n))
+    for start in range(0, resamples, rows):
+        size = min(rows, resamples - start)
+        drawn = random.integers(0, n, size=(size, n)) + n * np.arange(size)[:, None]
+        found[start : start + size] = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n) @ values
+    return found
+
+
 def interval(values: Sequence[float] | np.ndarray, drawn: np.ndarray) -> Interval:
     """Mean of the values, and the middle 95 % of `drawn`, their resampled means."""
     low, high = _middle(drawn) if len(values) > 1 else (None, None)
@@ -107,10 +126,14 @@ def difference(
     n = sum(map(len, apart))
     if any(len(of) < 2 for of in apart):
         return Difference(mean, None, None, None, n)
-    drawn = np.mean(np.stack([means(of, resamples, random) for of in apart]), axis=0)
+    return _apart(mean, np.mean(np.stack([means(of, resamples, random) for of in apart]), axis=0), n)
+
+
+def _apart(mean: float, drawn: np.ndarray, n: int) -> Difference:
+    """A difference, with what its resampled values tell of it."""
     low, high = _middle(drawn)
     beyond = min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0))
-    return Difference(mean, low, high, min(1.0, 2 * (int(beyond) + 1) / (resamples + 1)), n)
+    return Difference(mean, low, high, min(1.0, 2 * (int(beyond) + 1) / (len(drawn) + 1)), n)
 
 
 class Resampling(NamedTuple):
@@ -129,6 +152,19 @@ class Resampling(NamedTuple):
         if not pairs or not all(pairs):
             return None
         return difference(pairs, self.resamples, generator(self.seed, *labels)).row()
+
+    def sums(self, values: np.ndarray, *labels: str) -> np.ndarray:
+        """Resampled sums of what sentences add to a score, [resamples, k]."""
+        return sums(values, self.resamples, generator(self.seed, *labels))
+
+    def around(self, value: float, drawn: np.ndarray, n: int) -> dict[str, Any]:
+        """A score of n sentences, with the middle 95 % of its resampled values."""
+        low, high = _middle(drawn) if n > 1 else (None, None)
+        return {"value": value, "low": low, "high": high, "n": n}
+
+    def apart(self, value: float, drawn: np.ndarray, n: int) -> dict[str, Any]:
+        """A difference between two such scores of the same n sentences."""
+        return (_apart(value, drawn, n) if n > 1 else Difference(value, None, None, None, n)).row()
 
 
 def _middle(drawn: np.ndarray) -> tuple[float, float]:

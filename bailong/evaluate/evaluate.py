@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bailong.api.client import Client
-from bailong.evaluate import answers, estimate, harness, merge, model_folder, scores
-from bailong.evaluate.benchmark import contamination, loader, own_text
+from bailong.evaluate import answers, comet, corpus, estimate, harness, merge, model_folder, scores, targets
+from bailong.evaluate.benchmark import contamination, loader, own_text, translation
 from bailong.evaluate.benchmark.item import Item
 from bailong.evaluate.benchmark.settings import Benchmark
 from bailong.evaluate.judge import pairwise, single, verdicts
@@ -28,7 +28,7 @@ from bailong.evaluate.pages.score_table import read
 from bailong.evaluate.reasoning import spoken
 from bailong.evaluate.settings import Evaluate, Sampling
 from bailong.model.gguf import as_folder
-from bailong.run import files, folder, provenance
+from bailong.run import files, folder, journal, provenance
 from bailong.run.checks import hidden, require
 from bailong.run.progress import Reporter
 from bailong.run.provenance import command_line
@@ -87,6 +87,7 @@ def _evaluate(settings: Evaluate, to: Path, reporter: Reporter) -> None:
         for model in settings.models
         for name, rows in _answer(settings, model, sources[model.name], items, to, reporter)
     }
+    _comet(settings, items, to, reporter)
     keys, account = _judge(settings, answered, to, reporter)
     scores.collect(
         to,
@@ -108,6 +109,7 @@ def _evaluate(settings: Evaluate, to: Path, reporter: Reporter) -> None:
             "judge": _told(settings.judge) if settings.judge.enabled else None,
             "pairwise": settings.judge.pairwise,
             "prices": settings.prices.as_of,
+            "comet": _told(settings.comet) if settings.comet.python else None,
             "this_run": account,
             "trained_on": [overlap.row() for overlap in overlaps],
         },
@@ -157,6 +159,9 @@ def _checked(
         model.name: answers.source(model, settings.generator, settings.prices, reporter.say)
         for model in settings.models
     }
+    for one in settings.evaluation.values():
+        if one.metric == corpus.METRIC:
+            translation.tokenizer(one)  # refused before anything is asked
     judged = False
     for model in settings.models:
         source = sources[model.name]
@@ -215,7 +220,40 @@ def _answer(
             reporter.say(
                 f"{model.name}: {failed} of {len(rows)} questions of {name} have no answer (see answers.jsonl)"
             )
+        if one.metric == corpus.METRIC:
+            _targets(source, one, items[name], to / model.name / targets.FILE, reporter)
         yield name, given
+
+
+def _targets(source: answers.Source, one: Benchmark, items: list[Item], path: Path, reporter: Reporter) -> None:
+    """How likely the references are to a local model; what cannot be computed is said, and other scores stay."""
+    if not isinstance(source, answers.LocalSource):
+        return
+    what = f"{path.parent.name}: likelihoods of the references of {one.name}"
+    if one.system:
+        reporter.say(f"{what} are left out: they know no system prompt (evaluation.{one.name}.system)")
+        return
+    try:
+        with _progress(reporter, what) as advance:
+            targets.collect(source, items, path, advance)
+    except ValueError as error:
+        reporter.say(f"{what} are left out: {error}")
+
+
+def _comet(settings: Evaluate, items: dict[str, list[Item]], to: Path, reporter: Reporter) -> None:
+    """COMET of all translations of each model; where it fails, that is said, and other scores stay."""
+    asked = [item for name, one in settings.evaluation.items() if one.metric == corpus.METRIC for item in items[name]]
+    if settings.comet.python is None or not asked:
+        return
+    for model in settings.models:
+        rows = {(row["benchmark"], row["id"]): row for row in journal.read(to / model.name / "answers.jsonl")}
+        given = [corpus.hypothesis(rows.get((item.benchmark, item.id))) for item in asked]
+        try:
+            with _progress(reporter, f"COMET of {model.name}") as advance:
+                comet.collect(settings.comet, asked, given, to / model.name / comet.FILE, advance)
+        except ValueError as error:
+            reporter.say(f"{error}; the other scores stand")
+            return
 
 
 def _measure(

@@ -7,7 +7,7 @@ window, rotary positions that depend on the length of the whole) every prompt is
 """
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,6 +90,7 @@ def choose(
         ValueError: the tokenizer does not keep a letter apart from its prompt, or one question alone does not fit into
             the memory.
     """
+    names = [question.name for question in questions]
     by_shots: dict[str, list[int]] = {}
     for place, question in enumerate(questions):
         by_shots.setdefault(question.shots, []).append(place)
@@ -100,7 +101,7 @@ def choose(
         rows.sort(key=lambda row: (-len(row.ids), row.place))
         for cut in (False, True):
             alike = [row for row in rows if row.truncated == cut]
-            for row, of, size in _scores(local, alike, questions, cached and not cut):
+            for row, of, size in _scores(local, alike, names, cached and not cut):
                 likely = known.setdefault(row.place, {})
                 likely.update(of)
                 letters = questions[row.place].choices
@@ -113,16 +114,41 @@ def choose(
     return [found[place] for place in range(len(questions))]
 
 
+def continuations(
+    local: LocalModel,
+    asked: Sequence[tuple[list[int], int]],
+    names: Sequence[str],
+    done: Callable[[int, float], None],
+    known: Collection[int] = (),
+) -> None:
+    """The log-likelihood of what stands in rows of ids from a place on, in nats; `done` sees each with its number.
+
+    Args:
+        asked: ids, and where the continuation begins in them.
+        names: of the rows, for messages.
+        known: numbers of rows that need not be computed. Batches are the same without them, and so is every number.
+    """
+    rows = [_Row(at, ids[:-1], {0: ids[begin:]}, begin, False) for at, (ids, begin) in enumerate(asked)]
+    rows.sort(key=lambda row: (-len(row.ids), row.place))
+    for row, of, _ in _scores(local, rows, names, True, known):
+        if row.place not in known:
+            done(row.place, of[0])
+
+
 def _scores(
-    local: LocalModel, rows: list[_Row], questions: Sequence[Question], cached: bool
+    local: LocalModel, rows: list[_Row], names: Sequence[str], cached: bool, known: Collection[int] = ()
 ) -> Iterator[tuple[_Row, dict[int, float], int]]:
-    """Each row with its log-likelihoods by choice, and how many were computed together."""
+    """Each row with its log-likelihoods by choice, and how many were computed together; batches that are known are
+    left out."""
     alone = _by_length(local.model.config)
     prefix = _shared(rows) if cached and not alone else 0
     cache = _read(local, rows[0].ids[:prefix]) if prefix >= _SHORTEST else None
     while rows:
         batch = rows[: 1 if alone else local.batch]
-        scored = _scored(local, batch, cache, questions[batch[0].place].name)
+        if all(row.place in known for row in batch):
+            rows = rows[len(batch) :]
+            continue
+        scored = _scored(local, batch, cache, names[batch[0].place])
         if scored is not None:
             rows = rows[len(batch) :]
             for row, of in zip(batch, scored, strict=True):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bailong.evaluate import model_folder, scores
+from bailong.evaluate import comet, model_folder, scores, targets
 from bailong.evaluate.benchmark.settings import Benchmark
 from bailong.evaluate.pages.score_table import read
 from bailong.run import files, journal
@@ -22,7 +22,7 @@ JUDGE = ("temperature", "max_tokens", "samples", "reask", "language")
 SAMPLING = ("temperature", "max_new_tokens", "repetition_penalty")
 DRAWN = ("top_p", "top_k", "seed")
 #: rows of a model that the tables are made of
-ROWS = ("answers.jsonl", "verdicts.jsonl", "pairwise.jsonl")
+ROWS = ("answers.jsonl", "verdicts.jsonl", "pairwise.jsonl", targets.FILE, comet.FILE)
 
 
 class Evaluated(NamedTuple):
@@ -203,5 +203,5 @@ def _copied(one: Evaluated, model: str, names: Sequence[str], to: Path) -> set[s
 
 def _benchmark(name: str, about: Mapping[str, Any]) -> Benchmark:
     """A benchmark as far as its scores depend on it."""
-    known = {key: about[key] for key in (*scores.FACTS, *scores.CHOICE_FACTS) if key in about}
+    known = {key: about[key] for key in (*scores.FACTS, *scores.FACTS_OF.get(about["metric"], ())) if key in about}
     return Benchmark(name=name, metric=about["metric"], **known)

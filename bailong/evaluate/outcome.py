@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bailong.evaluate.benchmark.item import Item
-from bailong.evaluate.benchmark.metrics import HEADLINE, measure, metric_of
+from bailong.evaluate.benchmark.metrics import COUNTED, HEADLINE, measure, metric_of
 from bailong.evaluate.benchmark.settings import Benchmark
 from bailong.evaluate.fault import fault
 from bailong.evaluate.judge import language
@@ -42,7 +42,7 @@ class Outcome:
             `undetermined`); both empty without an answer.
         trace: of Simplified Chinese in an answer that is to be in Traditional Chinese and is in no other language
             (`words`, `characters`, `share`: bailong.text.spoken.trace.Trace); None for every other one.
-        measures: of the metrics, each in [0, 1]; none of an answer that failed.
+        measures: of the metrics, each in [0, 1]; none of an answer that failed, unless the metric counts it.
         keys: of the verdicts that the score rests on.
         flags: `partial` (some of its verdicts have no score), `cut` (an answer stopped at its length limit),
             `cut_context` (something of a prompt was left out), `judge_only` (the judge gave its least and the language
@@ -96,6 +96,7 @@ def outcome(benchmark: Benchmark, item: Item, answer: Row | None, verdicts: Sequ
             blank,
             status="no_answer",
             floor=low if judged else None,
+            measures=_measures(benchmark, item, "") if metric_of(benchmark) in COUNTED else {},
             finish=failed,
             flags=tuple(flags),
         )

@@ -4,6 +4,8 @@
     <to>/<model>/answers.jsonl       answers                        read
     <to>/<model>/verdicts.jsonl      verdicts                       read
     <to>/<model>/measures.json       {benchmark: bits per byte}     read
+    <to>/<model>/targets.jsonl       likelihoods of references      read
+    <to>/<model>/comet.jsonl         COMET of translations          read
     <to>/<model>/pairwise.jsonl      verdicts on pairs              read
     <to>/<model>/outcomes.jsonl      what came of every question    written
     <to>/scores.json                 everything below               written
@@ -21,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from bailong.evaluate import degenerate, groups, printed
+from bailong.evaluate import corpus, degenerate, groups, printed
 from bailong.evaluate.benchmark.item import Item
 from bailong.evaluate.benchmark.metrics import HEADLINE, metric_of
 from bailong.evaluate.benchmark.settings import Benchmark
@@ -38,8 +40,8 @@ VERSION = 1
 #: of a benchmark, that scores.json repeats
 FACTS = ("template", "paper", "shape", "language", "path", "revision", "limit", "seed", "expected", "turns", "system")
 FACTS += ("source", "licence")
-#: and of multiple choice
-CHOICE_FACTS = ("shots", "shots_split", "prompt")
+#: and of those with a metric
+FACTS_OF = {"likelihood": ("shots", "shots_split", "prompt"), corpus.METRIC: ("answer_language", "tokenize")}
 #: the mean that a rule of language makes the headline
 AS_ZERO = {"zero": "language_as_zero", "strict": "traces_as_zero"}
 
@@ -100,6 +102,10 @@ def collect(
         scores["models"][model] |= more[model]
     for apart in scores["differences"]:
         apart["answers"] = same(answers[apart["first"]], answers[apart["second"]])
+    translated = [one for one in benchmarks.values() if one.metric == corpus.METRIC]
+    for one in translated:
+        corpus.add(scores, to, one, items[one.name], answers, found)
+    scores["missing"] = corpus.missing(scores, [one.name for one in translated])
     files.write(to / "scores.json", json.dumps(scores, ensure_ascii=False, indent=1) + "\n", "surrogatepass")
     return scores
 
@@ -362,7 +368,7 @@ def _about(benchmark: Benchmark, items: Sequence[Item], to: Path) -> dict[str, A
         "metric": benchmark.metric,
         "measure": HEADLINE.get(metric_of(benchmark) or ""),
         **{name: getattr(benchmark, name) for name in FACTS},
-        **({name: getattr(benchmark, name) for name in CHOICE_FACTS} if benchmark.metric == "likelihood" else {}),
+        **{name: getattr(benchmark, name) for name in FACTS_OF.get(benchmark.metric, ())},
         "choices": max((len(item.choices) for item in items), default=0),
         **({"scale": scale_of(benchmark.template)[:2]} if benchmark.metric == "judge" else {}),
         "items": len(items),

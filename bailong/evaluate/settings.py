@@ -89,15 +89,34 @@ class Generator(Knobs, group="generator"):
 
 
 @dataclass
+class Comet(Knobs, group="comet"):
+    """Scores of translations by COMET, which needs an environment of its own.
+
+    `python` is the Python of an environment with unbabel-comet (null: no such scores); `model` a name that it knows, or
+    the path of a checkpoint. `gpus` is 0 for a CPU.
+    """
+
+    python: str | None = None
+    model: str = "Unbabel/wmt22-comet-da"
+    batch: int = 8
+    gpus: int = 0
+
+    def __post_init__(self) -> None:
+        self.positive("batch")
+        self.require(self.gpus >= 0, "gpus", "0 (a CPU) or above")
+        self.require(bool(self.model), "model", "a name, or the path of a checkpoint")
+
+
+@dataclass
 class Evaluate:
     """Settings of `bailong-evaluate`: models answer benchmarks, a judge or a metric scores them, tables are written.
 
     `models` is a folder or Hub id, or a list of those and of subjects (`{name: .., path: .. | api: {..} | answers:
     ..}`). `evaluation` holds the chosen benchmarks by name. Everything goes to the folder `to`. Intervals rest on
     `resamples` bootstrap samples drawn with `seed`. `sft` is a prepared folder of dialogues, whose passages no item may
-    share. `merge` names folders of finished evaluations: their models stand side by side in `to`, and nothing is asked.
-    `harness` is a folder to which the benchmarks are written as tasks of lm-evaluation-harness. `plan` counts
-    calls, tokens and cost, and asks nothing.
+    share. `comet` scores translations. `merge` names folders of finished evaluations: their models stand side by side
+    in `to`, and nothing is asked. `harness` is a folder to which the benchmarks are written as tasks of
+    lm-evaluation-harness. `plan` counts calls, tokens and cost, and asks nothing.
     """
 
     models: Any = MISSING  # a typed list would refuse a bare `models=folder`
@@ -110,6 +129,7 @@ class Evaluate:
     resamples: int = 10_000
     seed: int = 0
     sft: str | None = None
+    comet: Comet = field(default_factory=Comet)
     merge: list[str] = field(default_factory=list)
     harness: str | None = None
     plan: bool = False

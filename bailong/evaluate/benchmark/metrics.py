@@ -7,6 +7,8 @@ from bailong.evaluate.benchmark.settings import Benchmark
 #: the number of each metric that goes into tables; all are in [0, 1], higher is better
 HEADLINE = {"extractive": "f1", "number": "exact_match", "choice": "accuracy", "likelihood": "accuracy"}
 HEADLINE |= {"translation": "sentence_chrf"}
+#: metrics to which an answer that failed is an empty one: over fewer sentences a score would be another
+COUNTED = ("translation",)
 #: what is measured beside the judge, by the shape of the benchmark
 BESIDE = {"squad": "extractive", "fgc": "extractive", "ttqa": "extractive", "labelled": "choice", "gsm8k": "number"}
 

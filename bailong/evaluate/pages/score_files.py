@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bailong.evaluate.groups import ACCURACY
-from bailong.evaluate.pages import score_table, score_words
+from bailong.evaluate.pages import score_table, score_words, translation_table
 from bailong.evaluate.pages.choice_table import choice_tables, title
 from bailong.evaluate.pages.score_table import (
     DUELS,
@@ -23,6 +23,7 @@ from bailong.evaluate.pages.score_table import (
     number,
     share,
 )
+from bailong.evaluate.pages.translation_table import DIFFERENCES, translation_tables, translations
 from bailong.report.terminal import columns
 from bailong.report.units import NONE
 
@@ -61,11 +62,14 @@ def markdown(scores: Scores) -> str:
     if made.columns:
         parts += [_md_scores(scores, "model", made), _failures(scores)]
     parts += [_md_scores(scores, title(scores, name), table) for name, table in choice_tables(scores).items()]
+    parts += [_md_scores(scores, named, table) for named, table in translation_tables(scores).items()]
     measures = score_table.measures(scores, groups=False)
     if measured := [[_md(model), _md(name), *figures] for model, name, *figures in measures]:
         parts.append(_md_table(["model", "benchmark", "measure", "value", "95 % interval", "questions"], measured))
     if apart := [[*map(_md, row[:3]), *row[3:]] for row in score_table.choices(scores)]:
         parts.append(_md_table(["first − second", "benchmark", "group", *CHOICES], apart))
+    if apart := [[*map(_md, row[:3]), *row[3:]] for row in translation_table.differences(scores)]:
+        parts.append(_md_table(["first − second", "benchmark", "measure", *DIFFERENCES], apart))
     if alike := [[*map(_md, row[:2]), *row[2:]] for row in score_table.sames(scores)]:
         parts.append(_md_table(["models", "benchmark", *SAME], alike))
     if parted := [list(map(_md, row)) for row in score_table.partings(scores)]:
@@ -139,6 +143,7 @@ def csv_text(scores: Scores) -> str:
     head += ["traced", "traced_of", "trace_characters"]
     every = [row for of in scores["models"].values() for row in of["benchmarks"].values()]
     head += [*dict.fromkeys(measure for row in every for measure in row["measures"]), "bits_per_byte"]
+    head += list(dict.fromkeys(column for row in every for column in translation_table.figures(row)))
     behind = {(one.model, one.benchmark): one for one in score_table.judged(scores)}
     out = io.StringIO()
     writer = csv.DictWriter(out, head, restval="", lineterminator="\n")
@@ -160,7 +165,7 @@ def csv_text(scores: Scores) -> str:
             shown |= {"traced": traced, "traced_of": looked, "trace_characters": characters}
             shown |= {measure: found["mean"] for measure, found in row["measures"].items()}
             shown["bits_per_byte"] = of["measured"].get(name, {}).get("bits_per_byte", "")
-            writer.writerow(shown)
+            writer.writerow(shown | translation_table.figures(row))
         for label, key in (("average", "average"), (PAPER_AVERAGE, "paper_average")):
             if found := of[key]:
                 writer.writerow(mine | {"benchmark": label} | _interval(found))
@@ -204,12 +209,14 @@ def _csv(text: str) -> str:
 
 
 def latex(scores: Scores) -> str:
-    """Tables for `\\input`: of the judge's scores, and of each benchmark of multiple choice; they need booktabs."""
+    """Tables for `\\input`: of the judge's scores, of each benchmark of multiple choice, and of each measure of
+    translations; they need booktabs."""
     made = score_table.score_table(scores)
     tables = {"": made} if made.columns else {}
     tables |= {f"{title(scores, name)}. ": table for name, table in choice_tables(scores).items()}
+    tables |= {f"{named}. ": table for named, table in translation_tables(scores).items()}
     if not tables:
-        return "% no benchmark was judged, and none is of multiple choice\n"
+        return "% no benchmark was judged, and none is of multiple choice or of translations\n"
     lines = [*score_words.findings(scores), *score_words.notes(scores), *score_words.warnings(scores)]
     drawn = [_tex_table(scores, table, [about, *lines]) for about, table in tables.items()]
     return "% written by bailong-evaluate; needs \\usepackage{booktabs}\n" + "\n".join(drawn)
@@ -269,6 +276,8 @@ def show(scores: Scores, console: Console) -> None:
     for what, numbers, rows in (
         ("measure", ["value", "95 % interval", "questions"], score_table.measures(scores)),
         ("difference in accuracy", CHOICES, score_table.choices(scores)),
+        ("translations", ["score", "95 % interval", "sentences"], translations(scores)),
+        ("difference of translations", DIFFERENCES, translation_table.differences(scores)),
         ("answers", SAME, same),
         ("pair", [*DUELS, "rate"], pairs),
     ):
@@ -277,6 +286,8 @@ def show(scores: Scores, console: Console) -> None:
             for row in rows:
                 table.add_row(Text("  ".join(row[:3])), *row[3:])
             console.print(table)
+    for line in score_words.of_translations(scores):
+        console.print(Text(line, "dim"))
     for line in score_words.warnings(scores):
         console.print(Text(line, "yellow"))
     for difference in scores["differences"]:

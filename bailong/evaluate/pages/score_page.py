@@ -8,6 +8,7 @@ from typing import Any
 from bailong.evaluate.pages import score_table, score_words, side_by_side, size_figure
 from bailong.evaluate.pages.choice_table import choice_tables, title
 from bailong.evaluate.pages.score_table import DUELS, Score, Scores, ScoreTable, languages_of, probability, share
+from bailong.evaluate.pages.translation_table import DIFFERENCES, differences, translation_tables
 from bailong.report import bars, documents, elements, units
 from bailong.report.elements import Cell, Row, cell, section, table
 from bailong.report.flatten import flatten
@@ -239,17 +240,24 @@ def _measures(scores: Scores) -> str:
     sub = (
         "Exact match, F1 and containment after MLQA’s rules, the best of all accepted answers; numbers as GSM8K "
         "compares them. <b>read</b>: the share of answers in which a label or number could be found. Of multiple "
-        "choice the likeliest letter is the answer. In no average."
+        "choice the likeliest letter is the answer. <b>sentence chrf</b>: the mean of chrF++ over single sentences, "
+        "which is another number than that of all. In no average."
     )
     listed = _counts(rows, ["value", "95 % interval", "questions"], "measure")
     for name, made in choice_tables(scores).items():
         listed += f"<h3>{visible(title(scores, name))}</h3>{_listed(scores, made, len(made.columns))}"
+    for named, made in translation_tables(scores).items():
+        listed += f"<h3>{visible(named)}</h3>{_listed(scores, made, len(made.columns))}"
     if not scores["columns"]:
         listed += "".join(map(elements.note, score_words.notes(scores)))
     apart = [[_ranged(*row[:2]), *row[2:]] for row in score_table.choices(scores)]
     if apart:
         told = "Differences in accuracy on the questions that both models have answered, drawn in pairs; in points."
         listed += elements.note(told) + _counts(apart, ["points", "95 % interval", "p", "questions"], "group")
+    apart = [[_ranged(*row[:2]), *row[2:]] for row in differences(scores)]
+    if apart:
+        told = "Differences between translations of the same sentences, drawn in pairs."
+        listed += elements.note(told) + _counts(apart, DIFFERENCES, "measure")
     return section("Measured without a judge", listed, sub, "measures")
 
 

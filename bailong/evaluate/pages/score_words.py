@@ -9,6 +9,7 @@ from typing import Any
 
 from bailong.evaluate.degenerate import KINDS
 from bailong.evaluate.pages.score_table import Scores, scales_of, share, summed, traces
+from bailong.evaluate.pages.translation_table import signatures, translated
 from bailong.report.units import listed, plural
 
 
@@ -50,7 +51,12 @@ def _warnings(of: Mapping[str, Any], enforce: str) -> Iterator[str]:
         causes = f" ({listed(errors.most_common())})" if errors else ""
         told = ", ".join(f"{s} {count:,}{causes if s == 'api_error' else ''}" for s, count in failed.most_common())
         yield f"verdicts without a score: {told}. They are in no mean; as 0 they are shown beside it."
-    if ended := _without(summed(row["finish"] for row in rows), "stop", "length"):
+    translations = [row for row in rows if "untranslated" in row]
+    if empty := sum(row["untranslated"]["empty"] for row in translations):
+        every = plural(sum(row["questions"] for row in translations), "translation")
+        yield f"{empty:,} of {every} are empty, since no answer came or it says nothing. They count, as empty ones."
+    others = [row for row in rows if "untranslated" not in row]
+    if ended := _without(summed(row["finish"] for row in others), "stop", "length"):
         yield f"questions without an answer from the model: {listed(ended.most_common())}. They are in no mean."
     if len(of["judges"]) > 1:
         told = ", ".join(_judge(judge) for judge in of["judges"])
@@ -75,6 +81,12 @@ def notes(scores: Scores) -> Iterator[str]:
         yield from _of_judge(scores, middle)
     else:
         yield f"Intervals are {middle}."
+    if translated(scores):
+        yield (
+            "A score of translations is of all sentences at once, with answers as they were given, lines joined by a "
+            "space; its interval draws sentences again. No sentence is left out."
+        )
+        yield from of_translations(scores)
     drawn = {n: b for n, b in scores["benchmarks"].items() if b["expected"] and b["items"] < b["expected"]}
     if drawn:
         each = ", ".join(f"{n} {b['items']:,} of {b['expected']:,}" for n, b in drawn.items())
@@ -91,6 +103,11 @@ def notes(scores: Scores) -> Iterator[str]:
                 f"Rows of a paper are printed figures ({table['source']}, {table['year']}): another harness, groups "
                 f"that it cuts itself ({sizes} questions), no interval. A difference to them is no proof."
             )
+
+
+def of_translations(scores: Scores) -> list[str]:
+    """How the scores of translations were made, and what is missing of them."""
+    return [*signatures(scores), *scores.get("missing", ())]
 
 
 def _of_judge(scores: Scores, middle: str) -> Iterator[str]:
