@@ -145,9 +145,7 @@ def missing(scores: Row, names: Sequence[str]) -> list[str]:
         wanted = " or ".join(place.name for place in places)
         lines.append(f"spBLEU is not computed: it needs a SentencePiece model, {wanted}, in {places[0].parent}.")
     if any(row and "comet" not in row for row in rows):
-        lines.append(
-            "COMET is not computed: comet.python=PATH names the Python of an environment with unbabel-comet."
-        )
+        lines.append("COMET is not computed: comet.python=PATH names the Python of an environment with unbabel-comet.")
     return lines
 
 

@@ -25,6 +25,8 @@ MARKS = (
     r"[\s!-/:-@\[-`{-~\u00a1-\u00bf\u2010-\u2027\u2030-\u205e\u3000-\u3003\u3008-\u301f\u30fb"
     r"\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65]"
 )
+#: what it computes otherwise (its BLEU knows one tokenizer, its chrF no words) or not at all
+UNKNOWN = ("translation",)
 #: as lm-eval's own gsm8k takes it: the last number, or two digits or signs at least
 NUMBER = r"(-?[$0-9.,]{2,})|(-?[0-9]+)"
 
@@ -101,7 +103,7 @@ def _task(task: str, benchmark: Benchmark, items: Sequence[Item], tokens: int) -
             "metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": True}],
         }
     metric = metric_of(benchmark)
-    exact = metric if metric and all(item.golds for item in items) else None
+    exact = metric if metric not in (None, *UNKNOWN) and all(item.golds for item in items) else None
     return common | {
         "output_type": "generate_until",
         # what stands before every question: lm-eval has no system prompt of a task's own
@@ -147,6 +149,8 @@ def _header(benchmark: Benchmark, kept: int, of: int, task: str) -> str:
     if task.endswith("_first_turn"):
         left = " Their first turns alone, since lm-eval asks one: no number of this task compares with the benchmark's."
     judged = " Scored by a judge, which lm-eval has not: run with --log_samples." if benchmark.metric == "judge" else ""
+    if benchmark.metric in UNKNOWN:
+        judged = f" lm-eval has no such {benchmark.metric} scores: run with --log_samples."
     about = f" Source: {benchmark.source}; licence: {benchmark.licence}." if benchmark.source else ""
     return f"{benchmark.name}: {kept:,} questions, prompts filled in by bailong-evaluate.{about}{left}{judged}"
 
@@ -168,7 +172,8 @@ lm_eval run --model hf --model_args pretrained=MODEL --include_path . --tasks ba
 
 `--tasks {first}` runs one, `--limit 10` its first ten questions. `--apply_chat_template` wraps each prompt as the
 model was trained on it; leave it out for a base model. Answers stop at `</s>` or the end token of the tokenizer. A
-`bypass` of 999 is lm-eval's word for "not scored": those answers are for a judge, in `results/*/samples_*.jsonl`.
+`bypass` of 999 is lm-eval's word for "not scored": those answers are for a judge or for sacrebleu; they are in
+`results/*/samples_*.jsonl`.
 
 | task | source | licence |
 |---|---|---|
