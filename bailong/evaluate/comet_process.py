@@ -5,6 +5,7 @@ its own, imports nothing of Bailong, and speaks JSON Lines: {"src", "mt", "ref"}
 MODEL BATCH GPUS, and for each line {"score"} on its standard output, in their order.
 """
 
+import importlib
 import json
 import os
 import sys
@@ -21,7 +22,7 @@ def main(model: str, batch: int, gpus: int) -> None:
     # the folder of this file, where other files are called as packages are
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [place for place in sys.path if os.path.abspath(place) != here]
-    import comet
+    comet = importlib.import_module("comet")  # which is none of our dependencies
 
     path = model if os.path.exists(model) else comet.download_model(model)
     scorer = comet.load_from_checkpoint(path)

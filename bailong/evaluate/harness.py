@@ -13,10 +13,11 @@ from typing import Any
 import yaml
 
 from bailong.evaluate.benchmark import choice
-from bailong.evaluate.benchmark.extractive import ARTICLES
+from bailong.evaluate.benchmark.extractive import ARTICLES, PREFIXES
 from bailong.evaluate.benchmark.item import Item
 from bailong.evaluate.benchmark.metrics import metric_of
 from bailong.evaluate.benchmark.settings import Benchmark
+from bailong.text.language import code
 
 PREFIX = "bailong_"
 TESTED = "0.4.13"
@@ -135,8 +136,10 @@ def _metric(metric: str | None, language: str) -> dict[str, Any]:
         label = {"function": "map", "mapping_dict": words, "default_value": "none"}
         return _filtered("first-label", [{"function": "lowercase"}, pick, label], match)
     assert metric == "extractive", metric
-    articles = ARTICLES.get(language.lower().split("-")[0], "").split()
+    primary = code(language)
+    articles = ARTICLES.get(primary, "").split()
     ignored = [rf"(?i)\b(?:{'|'.join(articles)})\b"] if articles else []
+    ignored += [PREFIXES[primary]] if primary in PREFIXES else []
     return {"metric_list": [match | {"ignore_case": True, "regexes_to_ignore": [*ignored, MARKS]}]}
 
 

@@ -37,8 +37,12 @@ def read(benchmark: Benchmark) -> list[Row]:
 
 
 def local(path: str) -> Path:
-    """Where a path points: into the package (`sample:`), or to a file."""
-    return SAMPLE / path.removeprefix("sample:") if path.startswith("sample:") else Path(path).expanduser()
+    """Where a path points: into the package (`sample:`), or to a file, or to what it is called compressed."""
+    if path.startswith("sample:"):
+        return SAMPLE / path.removeprefix("sample:")
+    there = Path(path).expanduser()
+    packed = (there.with_name(there.name + end) for end in COMPRESSED)
+    return there if there.exists() or not there.name else next((one for one in packed if one.is_file()), there)
 
 
 def rows_of(path: Path, key: str, names: Sequence[str] | None = None) -> list[Row]:

@@ -238,10 +238,11 @@ def _language(scores: Scores) -> str:
 def _measures(scores: Scores) -> str:
     rows = [[_ranged(model, label), *cells] for model, label, *cells in score_table.measures(scores, groups=False)]
     sub = (
-        "Exact match, F1 and containment after MLQA’s rules, the best of all accepted answers; numbers as GSM8K "
-        "compares them. <b>read</b>: the share of answers in which a label or number could be found. Of multiple "
-        "choice the likeliest letter is the answer. <b>sentence chrf</b>: the mean of chrF++ over single sentences, "
-        "which is another number than that of all. In no average."
+        "Exact match, F1 and containment after MLQA’s rules, the best of all accepted answers. <b>match</b>: the first "
+        "of them is a part of the answer, letter by letter. Numbers as GSM8K compares them. <b>read</b>: the share of "
+        "answers in which a label or number could be found. Of multiple choice the likeliest letter is the answer. "
+        "<b>sentence chrf</b>: the mean of chrF++ over single sentences, which is another number than that of all. In "
+        "no average."
     )
     listed = _counts(rows, ["value", "95 % interval", "questions"], "measure")
     for name, made in choice_tables(scores).items():

@@ -8,7 +8,7 @@ from collections import defaultdict
 
 import pytest
 
-from bailong.evaluate.benchmark.extractive import contains, exact_match, f1, score, tokens
+from bailong.evaluate.benchmark.extractive import contains, exact_match, f1, match, score, tokens
 
 
 def test_what_counts_of_an_answer():
@@ -52,8 +52,9 @@ def test_what_counts_of_an_answer():
     ],
 )
 def test_one_answer_in_two_forms_is_one_answer(answer, gold, language):
-    assert score(answer, [gold], language) == score(gold, [answer], language)
-    assert score(answer, [gold], language) == {"exact_match": 1, "f1": 1, "contains": 1}
+    best = {"exact_match": 1, "f1": 1, "contains": 1, "match": gold.lower() in answer.lower()}
+    assert score(answer, [gold], language) == best
+    assert score(gold, [answer], language) == best | {"match": answer.lower() in gold.lower()}
 
 
 def test_what_a_language_tells_apart_stays_apart():
@@ -71,17 +72,18 @@ def test_f1_counts_characters_of_chinese_and_words_of_english():
 
 
 def test_the_best_of_all_accepted_answers_counts():
-    assert score("1945年", ["八月", "1945 年"], "zh-Hant") == {"exact_match": 1, "f1": 1, "contains": 1}
+    best = {"exact_match": 1, "f1": 1, "contains": 1}
+    assert score("1945年", ["八月", "1945 年"], "zh-Hant") == best | {"match": 0}, "but the first one alone is matched"
     found = score("答案是八月十五日", ["八月十五日", "八月"], "zh-Hant")
-    assert found == {"exact_match": 0, "f1": pytest.approx(10 / 13), "contains": 1}
+    assert found == {"exact_match": 0, "f1": pytest.approx(10 / 13), "contains": 1, "match": 1}
 
 
 def test_empty_answers_match_nothing_that_says_something():
-    assert score("", ["台北"], "zh-Hant") == {"exact_match": 0, "f1": 0, "contains": 0}
-    assert score("。！", ["台北"], "zh-Hant") == {"exact_match": 0, "f1": 0, "contains": 0}
+    nothing = {"exact_match": 0, "f1": 0, "contains": 0, "match": 0}
+    assert score("", ["台北"], "zh-Hant") == score("。！", ["台北"], "zh-Hant") == nothing
     # a gold answer of punctuation or articles alone is compared as it is written
     assert score("%", ["%"], "en")["exact_match"] == score("the", [" the "], "en")["f1"] == 1
-    assert score("", ["%"], "en") == score("!", ["%"], "en") == {"exact_match": 0, "f1": 0, "contains": 0}
+    assert score("", ["%"], "en") == score("!", ["%"], "en") == nothing
 
 
 def test_contained_means_token_by_token():
@@ -89,6 +91,11 @@ def test_contained_means_token_by_token():
     assert contains("西元1066年", "10", "zh-Hant") == 0
     assert contains("西元 10 年", "10", "zh-Hant") == 1
     assert contains("答案是台北市。", "台北", "zh-Hant") == 1
+
+
+def test_a_match_is_a_part_letter_by_letter():
+    assert match("It was in 1066.", "10") == match("PARIS, France", "paris") == match("Ελλάδα.", "ΕΛΛΆΔΑ") == 1
+    assert match("1 066", "1066") == match("ｐａｒｉｓ", "paris") == match("", "a") == 0
 
 
 # Agreement with others on real data.

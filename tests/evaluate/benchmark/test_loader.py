@@ -182,8 +182,8 @@ def test_a_users_own_prompt_file(tmp_path):
     own = written(tmp_path / "own.txt", "{question} <- {context}\n")
     rows = written(tmp_path / "b.json", [{"context": "甲", "question": "乙", "answers": "丙"}])
     assert load(benchmark(rows, "squad", prompt=str(own)))[0].prompts == ["乙 <- 甲"]
-    with pytest.raises(ValueError, match=r"prompt=reading_zh is no template: .*did you mean reading_zh_han"):
-        load(benchmark(rows, "squad", prompt="reading_zh"))
+    with pytest.raises(ValueError, match=r"prompt=reading_zh_han is no template: .*did you mean reading_zh_han"):
+        load(benchmark(rows, "squad", prompt="reading_zh_han"))
     with pytest.raises(ValueError, match=r"prompt=null is not accepted: .* template with \{context\} and \{question\}"):
         load(benchmark(rows, "squad"))
     with pytest.raises(ValueError, match=r"prompt=trivia_zh_hant has no slot \{context\}"):

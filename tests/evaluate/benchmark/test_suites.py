@@ -82,7 +82,20 @@ def test_the_sample_needs_nothing_else():
     assert {len(read) > 100 for name, read in items.items() if "en" not in name} == {True}
 
 
-REAL = ["xquad_en", "xquad_zh", "pud_en_zh", "pud_hi_en", "drcd_extractive", "gsm8k", "mt_bench", "mt_bench_bailong"]
+REAL = [
+    "xquad_en",
+    "xquad_zh",
+    "xquad_ar",
+    "xquad_el",
+    "xquad_hi",
+    "xquad_vi",
+    "pud_en_zh",
+    "pud_hi_en",
+    "drcd_extractive",
+    "gsm8k",
+    "mt_bench",
+    "mt_bench_bailong",
+]
 
 
 @pytest.mark.parametrize("name", REAL)
