@@ -4,8 +4,8 @@ Lower case; no punctuation; no articles of the language (the Arabic one wherever
 too, as MLQA takes it away); Chinese, Japanese, Thai, Lao, Burmese and Khmer are
 compared character by character where they are written without spaces, and word by word where they are not (Latin words,
 numbers). Both sides are compared in one form: composed (NFC), without characters that show nothing, in the lower case
-of their language, and in Chinese, Japanese and Korean with letters, digits and kana of one width. The best of all
-accepted answers counts.
+of their language, and in Chinese, Japanese and Korean with letters, digits and kana of one width; symbols that ASCII
+calls punctuation (＄, ～) are punctuation in full width too. The best of all accepted answers counts.
 
 Two cases that MLQA leaves open: an answer that is nothing but articles and punctuation is compared as it is written,
 and so is one that is accepted to be so (a gold `%`), instead of matching everything that is empty too.
