@@ -143,7 +143,7 @@ def missing(scores: Row, names: Sequence[str]) -> list[str]:
     if any(row for row in rows) and not any(key.startswith("spbleu") for row in rows for key in row):
         places = [place for name in translation.PIECES if (place := translation.pieces_file(name))]
         wanted = " or ".join(place.name for place in places)
-        lines.append(f"spBLEU is not computed: it needs a SentencePiece model, {wanted}, in {places[0].parent}.")
+        lines.append(f"spBLEU is not computed: it needs a SentencePiece model, a whole {wanted} in {places[0].parent}.")
     if any(row and "comet" not in row for row in rows):
         lines.append("COMET is not computed: comet.python=PATH names the Python of an environment with unbabel-comet.")
     return lines

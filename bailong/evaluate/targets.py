@@ -81,8 +81,8 @@ def _laid(local: Any, item: Item) -> tuple[list[int], int]:
     equation8 = local.template == "bailong" or local.tokenizer.chat_template == template.JINJA
     lay = template.lay if equation8 else chat.lay
     (found,) = lay(local.tokenizer, [[Turn(item.prompts[0], item.golds[0])]])
-    trained = np.flatnonzero(found.encoded.trained)  # the reference, and the token that closes it
-    return found.encoded.ids[: trained[-1]].tolist(), int(trained[0])
+    trained = np.flatnonzero(np.asarray(found.encoded.trained))  # the reference, and the token that closes it
+    return np.asarray(found.encoded.ids)[: trained[-1]].tolist(), int(trained[0])
 
 
 def read(path: Path, items: Sequence[Item]) -> np.ndarray | None:

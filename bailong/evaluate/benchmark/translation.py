@@ -71,8 +71,8 @@ def tokenizer(benchmark: Benchmark) -> str:
         raise ValueError(
             f'{key}={chosen} is not accepted: it needs {package} (pip install "sacrebleu[{extra}]"); char does without'
         )
-    if (path := pieces_file(chosen)) and not path.is_file():
-        raise ValueError(f"{key}={chosen} is not accepted: its SentencePiece model is not at {path}")
+    if (path := pieces_file(chosen)) and _by_pieces(chosen) is None:
+        raise ValueError(f"{key}={chosen} is not accepted: its SentencePiece model is not at {path}, or is damaged")
     return chosen
 
 
@@ -92,7 +92,7 @@ def scored(benchmark: Benchmark, hypotheses: Sequence[str], references: Sequence
         hypotheses: one a sentence, empty where there is no answer.
     """
     measures = {"chrf": (_chrf(), _f_scores), "bleu": (_bleu(tokenizer(benchmark)), _bleus)}
-    measures |= {f"spbleu_{name}": (_bleu(name), _bleus) for name in PIECES if (pieces_file(name) or Path()).is_file()}
+    measures |= {f"spbleu_{name}": (metric, _bleus) for name in PIECES if (metric := _by_pieces(name))}
     told = [list(map(line, texts)) for texts in (hypotheses, references)]
     return {name: _scored(metric, formula, *told) for name, (metric, formula) in measures.items()}
 
@@ -116,6 +116,15 @@ def _bleu(tokenize: str) -> Any:
     from sacrebleu.metrics.bleu import BLEU
 
     return BLEU(tokenize=tokenize, force=True)  # `force`: no warning about answers that end in " ."
+
+
+def _by_pieces(name: str) -> Any:
+    """spBLEU with a SentencePiece model; None where that is not there or no such model: nothing is downloaded."""
+    path = pieces_file(name)
+    try:
+        return _bleu(name) if path and path.is_file() else None
+    except (RuntimeError, OSError):
+        return None
 
 
 def _f_scores(sums: np.ndarray) -> np.ndarray:
@@ -143,7 +152,7 @@ def _bleus(sums: np.ndarray) -> np.ndarray:
     match, all_ = sums[:, 2 : 2 + k], sums[:, 2 + k :]
     halved = np.cumsum((match == 0) & (all_ > 0), axis=1)
     counted = np.where(match > 0, match, 0.5**halved)
-    some = match.any(1) & (all_ > 0).all(1)
+    some: np.ndarray = match.any(1) & (all_ > 0).all(1)
     logs = np.log(np.divide(counted, all_, out=np.ones_like(all_), where=some[:, None]))
     short = np.minimum(0, 1 - np.divide(wanted, given, out=np.ones_like(given), where=given > 0))
     return np.where(some, 100 * np.exp(short + logs.mean(1)), 0.0)

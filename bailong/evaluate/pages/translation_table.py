@@ -42,8 +42,8 @@ def _cell(row: Mapping[str, Any], measure: str) -> Score:
     found = row["corpus"].get(measure)
     if found is None:
         return Score(open=row["pending"])
-    ends = (None if found[key] is None else TIMES.get(measure, 1) * found[key] for key in ("value", "low", "high"))
-    return Score(*ends)
+    value, low, high = (found[key] and TIMES.get(measure, 1) * found[key] for key in ("value", "low", "high"))
+    return Score(value, low, high)
 
 
 def translations(scores: Scores) -> list[list[str]]:

@@ -125,4 +125,10 @@ def test_spbleu_with_a_model_that_was_put_there(monkeypatch, tmp_path):
     told = commanded(tmp_path, hypotheses, references, *words, sacrebleu=tmp_path)
     assert told == f"{found['spbleu_flores200'].value:.14f}" and "tok:flores200" in found["spbleu_flores200"].signature
     assert found["spbleu_flores200"].value != found["bleu"].value
+
     translation._bleu.cache_clear()
+    for damaged in (b"", b"half a download"):
+        (tmp_path / "models" / "flores200sacrebleuspm").write_bytes(damaged)
+        assert scored(benchmark("hi"), hypotheses, references).keys() == {"chrf", "bleu"}
+        with pytest.raises(ValueError, match=r"tokenize=flores200 .* is damaged"):
+            tokenizer(benchmark("hi", tokenize="flores200"))
