@@ -46,8 +46,9 @@ class Scored(NamedTuple):
 
 
 def line(text: str) -> str:
-    """A translation as the one line that sacrebleu reads."""
-    return " ".join(filter(None, map(str.strip, text.splitlines())))
+    """A translation as the one line that sacrebleu reads; half a surrogate pair, which is no text, is `?`."""
+    whole = text.encode("utf-8", "replace").decode("utf-8")
+    return " ".join(filter(None, map(str.strip, whole.splitlines())))
 
 
 def score(answer: str, reference: str) -> dict[str, float]:
@@ -152,7 +153,7 @@ def _bleus(sums: np.ndarray) -> np.ndarray:
     match, all_ = sums[:, 2 : 2 + k], sums[:, 2 + k :]
     halved = np.cumsum((match == 0) & (all_ > 0), axis=1)
     counted = np.where(match > 0, match, 0.5**halved)
-    some: np.ndarray = match.any(1) & (all_ > 0).all(1)
+    some = np.logical_and(match.max(1) > 0, all_.min(1) > 0)
     logs = np.log(np.divide(counted, all_, out=np.ones_like(all_), where=some[:, None]))
     short = np.minimum(0, 1 - np.divide(wanted, given, out=np.ones_like(given), where=given > 0))
     return np.where(some, 100 * np.exp(short + logs.mean(1)), 0.0)

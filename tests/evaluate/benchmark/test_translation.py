@@ -56,7 +56,7 @@ def commanded(tmp_path, hypotheses, references, *words, sacrebleu="none"):
 
 def test_line_breaks_end_nothing():
     assert line("  Bir\n\n iki \r\nüç\u2028dört\n") == "Bir iki üç dört"
-    assert line(" \n ") == ""
+    assert line(" \n ") == "" and line("bir \ud83d") == "bir ?"
     assert score("Evet,\ntabii.", "Evet, tabii.") == {"sentence_chrf": 1.0}
     assert score("", "Evet.") == score(" \n", "Evet.") == {"sentence_chrf": 0.0}
 
