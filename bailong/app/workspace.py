@@ -45,7 +45,8 @@ class WorkspaceSource(ConfigSource):
         if group in GROUPS:
             return self.places
         made = self.places[:1] if group == MADE else []  # its folder is relative to here
-        return made + (self.own if (root() / "conf" / group).is_dir() or group == "local" else [])
+        # what the user wrote comes first: a corpus made of it has its name, and no longer its sources
+        return (self.own if (root() / "conf" / group).is_dir() or group == "local" else []) + made
 
     def available(self) -> bool:
         return True

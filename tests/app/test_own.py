@@ -67,6 +67,17 @@ def test_every_group_takes_options_of_ones_own(tmp_path, group):
     assert done.returncode == 0 and yaml.safe_load(done.stdout)["name"] == base, done.stderr
 
 
+def test_a_corpus_of_ones_own_is_prepared_again_by_its_name(tmp_path):
+    text = "name: mine\nfolder: data/mine\nheld_out: 0.5\nsources: [{path: a.txt, language: en}]\n"
+    own(tmp_path, "conf/data/mine.yaml", f"defaults: [/schema/data@_here_]\n{text}")
+    own(tmp_path, "a.txt", "".join(f"Document {n} is about something else.\n\n" for n in range(9)))
+    for _ in range(2):  # what was made is known by the same name, and is not what is asked for
+        done = call("prepare", "data=mine", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    shown = call("train", "data=mine", "--cfg", "job", "-p", "data.sources", cwd=tmp_path).stdout
+    assert [source["path"] for source in yaml.safe_load(shown)] == ["a.txt"]
+
+
 def test_the_name_of_a_bundled_option_is_refused(tmp_path):
     own(tmp_path, "conf/tokenizer/tiny.yaml", TURKISH)
     done = call("train", "tokenizer=tiny", "plan=true", cwd=tmp_path)
