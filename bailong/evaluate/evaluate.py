@@ -6,9 +6,7 @@ wherever it was stopped, a new model or benchmark asks only what is new, and tab
 
 import dataclasses
 import json
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +15,16 @@ from rich.table import Table
 
 from bailong.api.client import Client
 from bailong.evaluate import answers, comet, corpus, estimate, harness, merge, model_folder, scores, targets
-from bailong.evaluate.benchmark import contamination, loader, own_text, translation
+from bailong.evaluate.benchmark import contamination, own_text, translation
 from bailong.evaluate.benchmark.item import Item
-from bailong.evaluate.benchmark.settings import Benchmark
+from bailong.evaluate.benchmark.settings import MEASURED, Benchmark
 from bailong.evaluate.judge import pairwise, single, verdicts
 from bailong.evaluate.judge.template import ENGLISH, LANGUAGES
+from bailong.evaluate.measure import measure
 from bailong.evaluate.outcome import GIVEN
 from bailong.evaluate.pages import score_files, score_report
 from bailong.evaluate.pages.score_table import read
+from bailong.evaluate.progress import progress
 from bailong.evaluate.reasoning import spoken
 from bailong.evaluate.settings import Evaluate, Sampling
 from bailong.model.gguf import as_folder
@@ -166,7 +166,7 @@ def _checked(
     for model in settings.models:
         source = sources[model.name]
         for name, one in settings.evaluation.items():
-            if one.metric == "bits_per_byte" or _unlikely(source, one):
+            if one.metric in MEASURED or _unlikely(source, one):
                 continue
             sampling = _sampling(settings, one)
             waiting = answers.unanswered(source, items[name], sampling, to / model.name / "answers.jsonl")
@@ -197,14 +197,14 @@ def _answer(
 ) -> Iterator[tuple[str, list[tuple[Item, Sequence[str]]]]]:
     """Answers of one model to every benchmark; those that failed are left out (their rows say why)."""
     for name, one in settings.evaluation.items():
-        if one.metric == "bits_per_byte":
-            _measure(settings, source, one, items[name], to / model.name / "measures.json", reporter)
+        if one.metric in MEASURED:
+            measure(settings, source, one, items[name], to / model.name, reporter)
             continue
         if _unlikely(source, one):
             reporter.say(f"{name}: likelihoods need the model itself (models[].path), or a file of its letters")
             continue
         sampling = _sampling(settings, one)
-        with _progress(reporter, f"{model.name} answers {name}") as advance:
+        with progress(reporter, f"{model.name} answers {name}") as advance:
             rows = answers.collect(source, items[name], sampling, to / model.name / "answers.jsonl", advance)
         given = []
         for item, row in zip(items[name], rows, strict=True):
@@ -234,7 +234,7 @@ def _targets(source: answers.Source, one: Benchmark, items: list[Item], path: Pa
         reporter.say(f"{what} are left out: they know no system prompt (evaluation.{one.name}.system)")
         return
     try:
-        with _progress(reporter, what) as advance:
+        with progress(reporter, what) as advance:
             targets.collect(source, items, path, advance)
     except ValueError as error:
         reporter.say(f"{what} are left out: {error}")
@@ -249,36 +249,11 @@ def _comet(settings: Evaluate, items: dict[str, list[Item]], to: Path, reporter:
         rows = {(row["benchmark"], row["id"]): row for row in journal.read(to / model.name / "answers.jsonl")}
         given = [corpus.hypothesis(rows.get((item.benchmark, item.id))) for item in asked]
         try:
-            with _progress(reporter, f"COMET of {model.name}") as advance:
+            with progress(reporter, f"COMET of {model.name}") as advance:
                 comet.collect(settings.comet, asked, given, to / model.name / comet.FILE, advance)
         except ValueError as error:
             reporter.say(f"{error}; the other scores stand")
             return
-
-
-def _measure(
-    settings: Evaluate, source: Any, one: Benchmark, items: list[Item], path: Path, reporter: Reporter
-) -> None:
-    """Bits per byte of a text under a local model, kept with what it rests on."""
-    if not isinstance(source, answers.LocalSource):
-        reporter.say(f"{one.name}: bits per byte need the model itself (models[].path), not its answers")
-        return
-    known = scores.read_measures(path)
-    facts = {
-        "model": source.digest,
-        "items": loader.digest(items),
-        "context": settings.generator.context,
-        "dtype": source.precision,
-    }
-    if (known.get(one.name) or {}).get("facts") == facts:
-        return
-    from bailong.evaluate.benchmark.perplexity import bits_per_byte
-
-    reporter.say(f"{path.parent.name}: bits per byte of {one.name}{f', in {one.language}' if one.language else ''}")
-    local = source.local
-    documents = [item.prompts[0] for item in items]
-    found = bits_per_byte(local.model, local.tokenizer, documents, local.context, settings.generator.batch)
-    files.write_json(path, known | {one.name: found | {"facts": facts}})
 
 
 def _judge(
@@ -295,7 +270,7 @@ def _judge(
     keys: dict[str, set[str]] = {model.name: set() for model in settings.models}
 
     def collect(model: str, requests: list[verdicts.Request], file: str, what: str) -> None:
-        with _progress(reporter, f"{settings.judge.api.model} {what}") as advance:
+        with progress(reporter, f"{settings.judge.api.model} {what}") as advance:
             rows = verdicts.collect(client, settings.judge, requests, to / model / file, advance)
         keys[model].update(row["key"] for row in rows)
 
@@ -315,27 +290,6 @@ def _judge(
             collect(model, requests, "pairwise.jsonl", f"compares {model} with {rival} on {name}")
     reporter.say(f"judge: {client.totals.line()}")
     return keys, client.totals.row()
-
-
-@contextmanager
-def _progress(reporter: Reporter, what: str) -> Iterator[Any]:
-    """A bar on a terminal, a line now and then elsewhere; nothing for work that is done already."""
-    began = time.monotonic()
-    first: int | None = None
-
-    def advance(done: int, total: int) -> None:
-        nonlocal first
-        if first is None:
-            first = done - 1
-            reporter.begin(total, first, what, spoken=True)
-        reporter.advance(done)
-
-    try:
-        yield advance
-    finally:
-        reporter.end()
-    if first is not None and (took := time.monotonic() - began) >= 1:
-        reporter.say(f"{what}: done in {took:.0f} s")
 
 
 def show_plan(settings: Evaluate) -> None:

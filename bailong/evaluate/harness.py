@@ -50,7 +50,7 @@ def write(
     for name, benchmark in benchmarks.items():
         single = [item for item in items[name] if len(item.prompts) == 1]
         kept, task = (single, PREFIX + name) if single else (list(items[name]), f"{PREFIX}{name}_first_turn")
-        if not kept:
+        if not kept or benchmark.metric == "representation":  # of which lm-eval has no notion
             continue
         made[task] = benchmark
         text = "".join(json.dumps(_row(item), ensure_ascii=False) + "\n" for item in kept)

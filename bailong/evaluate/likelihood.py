@@ -140,7 +140,7 @@ def _scores(
 ) -> Iterator[tuple[_Row, dict[int, float], int]]:
     """Each row with its log-likelihoods by choice, and how many were computed together; batches that are known are
     left out."""
-    alone = _by_length(local.model.config)
+    alone = by_length(local.model.config)
     prefix = _shared(rows) if cached and not alone else 0
     cache = _read(local, rows[0].ids[:prefix]) if prefix >= _SHORTEST else None
     while rows:
@@ -185,7 +185,7 @@ def _shared(rows: Sequence[_Row]) -> int:
     return next((n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b or n == most), most)
 
 
-def _by_length(config: Any) -> bool:
+def by_length(config: Any) -> bool:
     """Whether rotary positions depend on how long the sequence is: then no token is the same in two prompts."""
 
     def kinds(value: Any) -> list[Any]:

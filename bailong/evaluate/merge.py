@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bailong.evaluate import comet, model_folder, scores, targets
-from bailong.evaluate.benchmark.settings import Benchmark
+from bailong.evaluate.benchmark.settings import MEASURED, Benchmark
 from bailong.evaluate.pages.score_table import read
 from bailong.run import files, journal
 from bailong.run.checks import require
@@ -138,11 +138,11 @@ def _way(one: Evaluated, metrics: set[str], names: Sequence[str]) -> dict[str, A
         way["judge.api.model"] = judge.get("api", {}).get("model", "none")
         way |= {f"judge.{key}": judge.get(key) for key in JUDGE} | {"judge.enforce": one.scores["enforce"]}
         way |= {f"evaluation.{name}.template": one.scores["benchmarks"][name]["template"] for name in names}
-    if metrics - {"likelihood", "bits_per_byte"}:
+    if metrics - {"likelihood", *MEASURED}:
         sampling = facts["sampling"]
         drawn = DRAWN if sampling["temperature"] > 0 else ()
         way |= {f"sampling.{key}": sampling[key] for key in (*SAMPLING, *drawn)}
-    if "bits_per_byte" in metrics or any("cut_context" in row["flags"] for row in _outcomes(one, names)):
+    if not metrics.isdisjoint(MEASURED) or any("cut_context" in row["flags"] for row in _outcomes(one, names)):
         way["generator.context"] = facts["generator"]["context"] if facts.get("generator") else None
     return way
 

@@ -3,7 +3,7 @@
     <to>/items/<benchmark>.jsonl     items                          read
     <to>/<model>/answers.jsonl       answers                        read
     <to>/<model>/verdicts.jsonl      verdicts                       read
-    <to>/<model>/measures.json       {benchmark: bits per byte}     read
+    <to>/<model>/measures.json       what is measured of the model  read
     <to>/<model>/targets.jsonl       likelihoods of references      read
     <to>/<model>/comet.jsonl         COMET of translations          read
     <to>/<model>/pairwise.jsonl      verdicts on pairs              read
@@ -23,10 +23,10 @@ from typing import Any
 
 import numpy as np
 
-from bailong.evaluate import corpus, degenerate, groups, printed
+from bailong.evaluate import alignment, corpus, degenerate, groups, printed, response_language
 from bailong.evaluate.benchmark.item import Item
 from bailong.evaluate.benchmark.metrics import HEADLINE, metric_of
-from bailong.evaluate.benchmark.settings import Benchmark
+from bailong.evaluate.benchmark.settings import MEASURED, Benchmark
 from bailong.evaluate.bootstrap import Interval, Resampling, average
 from bailong.evaluate.judge.pairwise import win_rate
 from bailong.evaluate.judge.rating import STATUSES
@@ -100,8 +100,14 @@ def collect(
     }
     for model in models:
         scores["models"][model] |= more[model]
+        scores["models"][model]["response_language"] = response_language.of_model(items, found[model])
+    resampling = Resampling(resamples, seed)
     for apart in scores["differences"]:
-        apart["answers"] = same(answers[apart["first"]], answers[apart["second"]])
+        first, second = apart["first"], apart["second"]
+        apart["answers"] = same(answers[first], answers[second])
+        apart["response_language"] = response_language.difference(items, found, first, second, resampling)
+        measured = {model: more[model]["measured"] for model in (first, second)}
+        apart["representation"] = alignment.differences(measured, resampling)
     translated = [one for one in benchmarks.values() if one.metric == corpus.METRIC]
     for one in translated:
         corpus.add(scores, to, one, items[one.name], answers, found)
@@ -124,10 +130,10 @@ def _model(
     verdicts = journal.read(at / "verdicts.jsonl")
     counting = current(verdicts, keys)
     found = {
-        # of running text bits per byte are measured, and no question is asked
+        # what is measured of the model itself asks no question
         name: [
             outcome(benchmark, item, answers.get((name, item.id)), counting.get((name, item.id), ()), samples)
-            for item in (items[name] if benchmark.metric != "bits_per_byte" else ())
+            for item in (items[name] if benchmark.metric not in MEASURED else ())
         ]
         for name, benchmark in benchmarks.items()
     }

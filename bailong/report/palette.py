@@ -14,6 +14,7 @@ COLOURS = (
 )
 BASELINE = ("#5f666f", "#a9b0b9")
 INK = {"--ink": "#1d2127", "--soft": "#626a75", "--grid": "#e3e5e8", "--paper": "#ffffff"}
+DARK_INK = {"--ink": "#e7e9ec", "--soft": "#9aa3ae", "--grid": "#2c3138", "--paper": "#15181c"}
 
 
 def variable(number: int) -> str:

@@ -11,7 +11,9 @@ from bailong.text.language import language
 ANY = "any"
 #: a path that stands for the text that each model's run was evaluated on
 MODEL = "model"
-METRICS = ("judge", "extractive", "number", "choice", "likelihood", "bits_per_byte", "translation")
+METRICS = ("judge", "extractive", "number", "choice", "likelihood", "bits_per_byte", "translation", "representation")
+#: of the model itself, which is asked no question
+MEASURED = ("bits_per_byte", "representation")
 
 
 @dataclass
@@ -40,6 +42,7 @@ class Benchmark:
     Of translations (`shape: parallel`) `language` is what is translated, and `answer_language` what it is translated
     to. Where the two sides are plain files of one sentence a line, `other` is that of the translations.
     `tokenize` is sacrebleu's tokenizer for BLEU; null is the one of the target language.
+    `metric: representation` asks for none: it looks at hidden states, of which `layer` is drawn; null is the middle.
     """
 
     name: str = MISSING
@@ -70,6 +73,7 @@ class Benchmark:
     subjects: list[str] = field(default_factory=list)
     header: bool = True
     tokenize: str | None = None
+    layer: int | None = None
     source: str = ""
     licence: str = ""
 
@@ -87,7 +91,7 @@ class Benchmark:
         passages = self.shape in ("squad", "fgc")
         require(not part or passages, f"{where}.articles", part, f"none: shape={self.shape} has no articles")
         require(self.turns is None or self.turns > 0, f"{where}.turns", self.turns, "above 0, or null")
-        asked = self.metric not in ("likelihood", "bits_per_byte")
+        asked = self.metric not in ("likelihood", *MEASURED)
         require(asked or self.system is None, f"{where}.system", self.system, f"null: {self.metric} asks no question")
         require(self.shots >= 0, f"{where}.shots", self.shots, "0 or above")
         chosen = self.metric == "likelihood", self.shape == "multiple_choice"
@@ -99,4 +103,8 @@ class Benchmark:
         for key in ("other", "tokenize"):
             value = getattr(self, key)
             require(sides or value is None, f"{where}.{key}", value, "null: only shape=parallel has it")
+        inside = self.metric == "representation"
+        require(not inside or self.shape == "parallel", f"{where}.shape", self.shape, "parallel, of representation")
+        known = self.layer is None or (inside and self.layer >= 0)
+        require(known, f"{where}.layer", self.layer, "0 (embeddings) or above of metric=representation, else null")
         require(self.metric != "judge" or bool(self.template), f"{where}.template", self.template, "a judge template")

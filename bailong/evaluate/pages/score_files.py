@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bailong.evaluate.groups import ACCURACY
-from bailong.evaluate.pages import score_table, score_words, translation_table
+from bailong.evaluate.pages import alignment_figure, language_matrix, score_table, score_words, translation_table
 from bailong.evaluate.pages.choice_table import choice_tables, title
 from bailong.evaluate.pages.score_table import (
     DUELS,
@@ -70,6 +70,9 @@ def markdown(scores: Scores) -> str:
         parts.append(_md_table(["first − second", "benchmark", "group", *CHOICES], apart))
     if apart := [[*map(_md, row[:3]), *row[3:]] for row in translation_table.differences(scores)]:
         parts.append(_md_table(["first − second", "benchmark", "measure", *DIFFERENCES], apart))
+    for page, of in ((language_matrix, "answers in the language asked for"), (alignment_figure, "retrieval@1")):
+        if apart := [[*map(_md, row[:2]), *row[2:]] for row in page.differences(scores)]:
+            parts.append(_md_table([f"first − second, {of}", "benchmark", *page.DIFFERENCE], apart))
     if alike := [[*map(_md, row[:2]), *row[2:]] for row in score_table.sames(scores)]:
         parts.append(_md_table(["models", "benchmark", *SAME], alike))
     if parted := [list(map(_md, row)) for row in score_table.partings(scores)]:
@@ -288,6 +291,8 @@ def show(scores: Scores, console: Console) -> None:
             console.print(table)
     for line in score_words.of_translations(scores):
         console.print(Text(line, "dim"))
+    for line in language_matrix.lines(scores):
+        console.print(Text(line))
     for line in score_words.warnings(scores):
         console.print(Text(line, "yellow"))
     for difference in scores["differences"]:

@@ -5,7 +5,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bailong.evaluate.pages import score_table, score_words, side_by_side, size_figure
+from bailong.evaluate.pages import (
+    alignment_figure,
+    language_matrix,
+    score_table,
+    score_words,
+    side_by_side,
+    size_figure,
+)
 from bailong.evaluate.pages.choice_table import choice_tables, title
 from bailong.evaluate.pages.score_table import DUELS, Score, Scores, ScoreTable, languages_of, probability, share
 from bailong.evaluate.pages.translation_table import DIFFERENCES, differences, translation_tables
@@ -29,6 +36,8 @@ def page(scores: Scores, to: Path) -> str:
         _differences(scores),
         _verdicts(scores),
         _language(scores),
+        language_matrix.figure(scores),
+        alignment_figure.figure(scores),
         _measures(scores),
         _categories(scores),
         _same(scores),

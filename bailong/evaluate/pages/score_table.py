@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bailong.evaluate.pages import measured
 from bailong.report.units import NONE, plural, short
 
 Scores = dict[str, Any]
@@ -227,12 +228,7 @@ def measures(scores: Scores, groups: bool = True) -> list[list[str]]:
                 rows.append([model, name, measure.replace("_", " ") + told, *_percent(found)])
             for group, found in row["categories"].items() if chosen and groups else ():
                 rows.append([model, name, f"{about['measure']}, {group}", *_percent(found)])
-            if found := of["measured"].get(name):
-                documents = plural(found["documents"], "document")
-                language = scores["benchmarks"][name].get("language")
-                named = not language or name.endswith(language)  # as those of `path: model` are
-                what = "bits per byte" if named else f"bits per byte ({language})"
-                rows.append([model, name, what, f"{found['bits_per_byte']:.4f}", "", documents])
+            rows += [[model, name, *figures] for figures in measured.rows(name, about, of["measured"].get(name))]
     return rows
 
 

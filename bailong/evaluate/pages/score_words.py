@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bailong.evaluate.benchmark.settings import MEASURED
 from bailong.evaluate.degenerate import KINDS
 from bailong.evaluate.pages.score_table import Scores, scales_of, share, summed, traces
 from bailong.evaluate.pages.translation_table import signatures, translated
@@ -15,7 +16,7 @@ from bailong.report.units import listed, plural
 
 def findings(scores: Scores) -> list[str]:
     """What comes before every number: answers that are none, or in a wrong language, a sentence or two each."""
-    asked = sum(about["metric"] != "bits_per_byte" for about in scores["benchmarks"].values())
+    asked = sum(about["metric"] not in MEASURED for about in scores["benchmarks"].values())
     return [_finding(one, asked) for one in scores.get("findings", ())]
 
 

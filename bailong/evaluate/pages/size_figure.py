@@ -7,7 +7,7 @@ from html import escape
 from bailong.evaluate.pages import score_table
 from bailong.evaluate.pages.choice_table import choice_tables
 from bailong.evaluate.pages.score_table import Score, Scores
-from bailong.report import bars, elements, palette, units
+from bailong.report import bars, elements, palette, plot, units
 from bailong.report.elements import section
 from bailong.report.markup import Html, visible
 
@@ -58,7 +58,7 @@ def _panel(
 ) -> str:
     ends = [end for score in points.values() for end in (score.value, score.low, score.high) if end is not None]
     ends += [chance] if chance is not None else []
-    step = _step(max(ends) - min(ends) or 1.0)
+    step = plot.step(max(ends) - min(ends) or 1.0)
     bottom, top = math.floor(min(ends) / step) * step, math.ceil(max(ends) / step) * step
     top += step * (top == bottom)
     logs = {model: math.log10(sizes[model]) for model in points}
@@ -79,12 +79,6 @@ def _panel(
         shapes.append(_point(score, model, f"var({palette.variable(places[model])})", x(model), y))
     told = "; ".join(f"{model} ({units.short(sizes[model])}) {_said(score)}" for model, score in points.items())
     return bars.panel(name, bars.drawing(320, HEIGHT, f"{name} against parameters", told, shapes))
-
-
-def _step(span: float) -> float:
-    """A round distance of grid lines, four or so of them."""
-    size = 10.0 ** math.floor(math.log10(span))
-    return next(size * part for part in (0.2, 0.5, 1, 2, 5) if size * part >= span / 5)
 
 
 def _apart(points: dict[str, Score], x: Callable[[str], float]) -> list[str]:

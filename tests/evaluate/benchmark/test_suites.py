@@ -12,6 +12,7 @@ from bailong.app import schema
 from bailong.evaluate.benchmark import metrics, multiple_choice, own_text
 from bailong.evaluate.benchmark.loader import SHAPES, load
 from bailong.evaluate.benchmark.preface import Preface
+from bailong.evaluate.benchmark.settings import MEASURED
 from bailong.evaluate.settings import Benchmark
 from tests.conftest import ROOT
 
@@ -51,7 +52,7 @@ def test_every_benchmark_stands_under_its_own_name(name, monkeypatch):
     ((key, found),) = chosen(f"evaluation={name}").items()
     assert key == found.name == name and isinstance(found, Benchmark)
     assert found.shape in SHAPES and found.source and found.licence
-    assert found.metric in (*metrics.HEADLINE, "judge", "bits_per_byte")
+    assert found.metric in (*metrics.HEADLINE, "judge", *MEASURED)
     (multiple_choice.frame if found.shape == "multiple_choice" else Preface)(found)
     text = (FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
     assert text.startswith(f"# @package evaluation.{name}\n# ")
@@ -91,6 +92,7 @@ REAL = [
     "xquad_vi",
     "pud_en_zh",
     "pud_hi_en",
+    "representation_en_hi",
     "drcd_extractive",
     "gsm8k",
     "mt_bench",

@@ -32,6 +32,7 @@ def test_the_page_is_whole_and_needs_no_network(whole: str, folder: Path) -> Non
         "Differences",
         "Zeros and failures",
         "Language",
+        "Asked and answered",
         "Measured without a judge",
         "By category",
         "The same answer",
