@@ -29,7 +29,7 @@ def fill(
     states: np.ndarray,
     done: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, int]:
-    """Write the mean of every sentence in every layer; those that are there already are left as they are.
+    """Write the mean of every sentence in every layer; batches that are there already are left as they are.
 
     Args:
         states: float32 of `shape`, NaN where nothing is known. A sentence's last number is written last, so that a
@@ -49,33 +49,41 @@ def fill(
         raise ValueError(f"{local.path}: its tokenizer makes nothing of {empty[0]!r}: leave that pair out")
     room = local.context - len(begin)
     cut = sum(len(ids) > room for ids in rows)
-    waiting = [place for place in range(len(rows)) if np.isnan(states[-1, place, -1])]
-    waiting.sort(key=lambda place: (-len(rows[place]), place))  # longest first: what does not fit shows at once
-    while waiting:
-        places = waiting[: 1 if by_length(local.model.config) else local.batch]
-        found = _means(local, [begin + rows[place][:room] for place in places], len(begin), sentences[places[0]])
-        if found is None:
-            release(local.device)
-            continue
-        if bad := [layer for layer, of in enumerate(found) if not np.isfinite(of).all()]:
-            half = str(local.dtype).removeprefix("torch.")
-            raise ValueError(
-                f"{local.path}: the states of layer {bad[0]} are no numbers in {half}: try generator.dtype=float32"
-            )
-        for row, place in enumerate(places):
-            states[:, place] = found[:, row]
-        waiting = waiting[len(places) :]
-        done(len(rows) - len(waiting), len(rows))
+    known = ~np.isnan(states[-1, :, -1])
+    # longest first: what does not fit shows at once. Batches are the same whatever is known, and so is every number
+    order = sorted(range(len(rows)), key=lambda place: (-len(rows[place]), place))
+    at = 0
+    while at < len(order):
+        places = order[at : at + (1 if by_length(local.model.config) else local.batch)]
+        if not known[places].all():
+            found = _means(local, [begin + rows[place][:room] for place in places], len(begin), sentences[places[0]])
+            if found is None:
+                release(local.device)
+                continue
+            for row, place in enumerate(places):
+                states[:, place] = found[:, row]
+            done(at + len(places), len(rows))
+        at += len(places)
     return {"tokens": sum(map(len, rows)), "cut": cut}
 
 
 def _means(local: LocalModel, rows: list[list[int]], first: int, name: str) -> np.ndarray | None:
-    """[layers + 1, rows, d] over the tokens from `first` on; None after a batch was too large, which halves it."""
+    """[layers + 1, rows, d] over the tokens from `first` on; None after a batch was too large, which halves it.
+
+    Raises:
+        ValueError: a row alone does not fit into the memory, or there is no number.
+    """
     try:
-        return _read(local, rows, first)
+        found = _read(local, rows, first)
     except torch.OutOfMemoryError:
         local.halve(len(rows), f"a sentence ({name[:40]}…)", f"generator.context={local.context}")
-    return None
+        return None
+    if bad := [layer for layer, of in enumerate(found) if not np.isfinite(of).all()]:
+        precision = str(local.dtype).removeprefix("torch.")
+        raise ValueError(
+            f"{local.path}: the states of layer {bad[0]} are no numbers in {precision}: try generator.dtype=float32"
+        )
+    return found
 
 
 @torch.inference_mode()

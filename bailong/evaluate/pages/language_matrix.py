@@ -11,8 +11,8 @@ from bailong.report.markup import Html, visible
 Scores = dict[str, Any]
 #: columns of `differences`
 DIFFERENCE = ["points", "95 % interval", "questions"]
-#: of the drawing: width, that of the names of rows, height of a row, and places of a heading
-WIDTH, NAMES, ROW, PLACES = 960, 190.0, 34.0, 17
+#: of the drawing: width, that of the names of rows, height of a row
+WIDTH, NAMES, ROW = 960, 190.0, 34.0
 TOLD = (
     "A row is the language asked for, a column that of the answer, by counting characters and words. Shares of the "
     "row, with the count and the 95 % interval (Wilson). Questions that leave the language free, in a language that "
@@ -120,13 +120,15 @@ def _map(model: str, matrix: Mapping[str, Any], y: float) -> tuple[list[str], fl
     wide = min(150.0, (WIDTH - NAMES - 10) / len(columns))
     title = f"{plot.cut(model, 60)}: {_between(matrix['right'])} in the language asked for, of {matrix['right']['n']:,}"
     shapes = [f'<text class="name" x="4" y="{y + 12:.1f}">{escape(title)}</text>']
-    top = y + 46
+    top = y + 56
     for number, name in enumerate(columns):
         at = NAMES + (number + 0.5) * wide
         first, _, second = name.partition(" ") if len(name) * plot.PLACE > wide else (name, "", "")
         for up, word in ((14, first), (0, second)) if second else ((0, first),):
             place = f'x="{at:.1f}" y="{top - 8 - up:.1f}"'
-            shapes.append(f'<text class="soft" text-anchor="middle" {place}>{escape(plot.cut(word, PLACES))}</text>')
+            shapes.append(
+                f'<text class="soft" text-anchor="middle" {place}>{escape(plot.cut(word, int(wide / plot.PLACE)))}</text>'
+            )
     for number, row in enumerate(rows):
         upper = top + number * ROW
         label = f"{plot.cut(row['asked'], 20)} ({row['n']:,})"
