@@ -125,10 +125,9 @@ def _map(model: str, matrix: Mapping[str, Any], y: float) -> tuple[list[str], fl
         at = NAMES + (number + 0.5) * wide
         first, _, second = name.partition(" ") if len(name) * plot.PLACE > wide else (name, "", "")
         for up, word in ((14, first), (0, second)) if second else ((0, first),):
-            place = f'x="{at:.1f}" y="{top - 8 - up:.1f}"'
-            shapes.append(
-                f'<text class="soft" text-anchor="middle" {place}>{escape(plot.cut(word, int(wide / plot.PLACE)))}</text>'
-            )
+            place = f'text-anchor="middle" x="{at:.1f}" y="{top - 8 - up:.1f}"'
+            shown = escape(plot.cut(word, int(wide / plot.PLACE)))
+            shapes.append(f'<text class="soft" {place}>{shown}</text>')
     for number, row in enumerate(rows):
         upper = top + number * ROW
         label = f"{plot.cut(row['asked'], 20)} ({row['n']:,})"
