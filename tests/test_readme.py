@@ -235,7 +235,7 @@ def test_the_map_of_settings_is_conf() -> None:
 
 
 def test_every_benchmark_and_tokenizer_has_its_row() -> None:
-    suites = {"sample", "table6"}
+    suites = {"sample", "table6", "xquad", "mlqa", "pud", "flores"}
     pages = {"evaluation": "bailong/evaluate/README.md", "tokenizer": "bailong/extend/README.md"}
     for group, page in pages.items():
         listed = {name for row in rows(page_text(page)) for name in coded(row[0])}
