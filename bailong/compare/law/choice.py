@@ -177,7 +177,8 @@ def verdict(found: list[Candidate], asked: str) -> Verdict:
     if not able:
         return Verdict(best, False, "no law can be judged: there are too few points for their parameters")
     if not known:
-        return Verdict(best, False, "no law can be judged: too few sizes to leave the largest one out")
+        needs = ", ".join(f"{each.name} needs {max(LEAST_SIZES, len(each.law.parameters) + 1)}" for each in pool)
+        return Verdict(best, False, f"no law can be judged: too few sizes to leave the largest one out ({needs})")
     errors = ", ".join(f"{each.name} {_error(each)}" for each in [*known, *nulls.values()])
     who = "no law beats its null" if asked == "auto" else f"{asked} does not beat its null"
     return Verdict(best, False, f"{who} at the largest size left out ({errors}), so none is used to allocate")

@@ -21,10 +21,17 @@ from bailong.run.files import read_object
 Sources = dict[str, dict[str, Any]]
 #: the loss that stands beside the score of a run
 LOSS = "eval/bpb"
+#: the kind of a source of translations
+PAIRS = "pairs"
 
 
 def from_runs(folders: list[str], score: str, pivot: str) -> Points:
-    """A point a finished run: its language is the one of its sources that is not `pivot`.
+    """Points of finished runs.
+
+    Args:
+        score: a key of the record, or a pattern of keys. `eval/NAME/bpb`, of the held-out part of a source, is a score
+            in the language of that source; another one is in the one language that the run was taught.
+        pivot: what is translated from, and is taught nothing.
 
     Raises:
         ValueError: no run says what it was trained on, or none has the score.
@@ -37,48 +44,93 @@ def from_runs(folders: list[str], score: str, pivot: str) -> Points:
         if not run.finished:
             told.notes.append(f"{run.name}: {run.status}, left out")
             continue
-        sources, value = sources_of(run), run.at_end(score)
+        sources, keys = sources_of(run), _keys(run, score)
         if sources is None:
             without.append(run.name)
-        elif value is None:
+        elif not keys:
             scoreless.append(run.name)
         else:
-            point = _of_run(run, sources, value, labels, pivot)
-            told.points.append(point)
+            for key in keys:
+                point = _of_run(run, sources, key, labels, pivot)
+                made = [] if point is None else [point, *_before(run, point, key)]
+                told.points += [one for one in made if one not in told.points]
             _remember(told, sources, labels)
     told.notes += _lacking(without, scoreless, score)
     if not told.points:
         keys = sorted({key for run in found.runs for row in run.rows[-1:] for key in row})
         near = did_you_mean(score, keys)
-        why = _lacking(without, scoreless, score) or ["no run is finished"]
+        why = _lacking(without, scoreless, score) or ["no run is finished, or none was taught what is scored"]
         raise ValueError(f"runs={','.join(folders)} gives no point: {'; '.join(why)}{near if scoreless else ''}")
     return told
 
 
-def _of_run(run: RunRecord, sources: Sources, value: float, labels: Labels, pivot: str) -> Point:
+def _keys(run: RunRecord, score: str) -> list[str]:
+    """The key of the score, or those that the pattern fits and that are of a source, which the run has at its end."""
+    there = sorted({key for row in run.rows for key in row})
+    every = _every(run) or {}
+    fitting = [key for key in there if key == score or (fnmatch.fnmatchcase(key, score) and _text(key) in every)]
+    return [key for key in fitting if run.at_end(key) is not None]
+
+
+def _text(key: str) -> str:
+    """NAME of `eval/NAME/bpb`."""
+    return key.split("/")[1] if key.count("/") == 2 else ""
+
+
+def _of_run(run: RunRecord, sources: Sources, key: str, labels: Labels, pivot: str) -> Point | None:
+    """None where the score is of a text that is no translation, or in a language of which the run took none while it
+    took others: that is no base either."""
+    value, loss = run.at_end(key), run.at_end(LOSS)
+    assert value is not None
     sizes = {name: float(one["documents"]) for name, one in sources.items()}
+    seed = "" if run.seed is None else str(run.seed)
+    every = _every(run) or {}
+    text = _text(key)
+    if text in every:
+        scored = every[text]["language"]
+        size = documents(sources, scored)
+        none = not sources and _counts(every[text], every)
+        return Point(labels.of(scored), value, size, seed, run.name, loss, sizes=sizes) if size or none else None
     tags = [one["language"] for one in sources.values() if one["language"] and not alike(one["language"], pivot)]
     taught = list(dict.fromkeys(map(labels.of, tags)))
     if not taught and (own := run.result.get("language")):  # what it was evaluated on, and learned nothing of
         taught = [labels.of(str(own))]
     # with several, the score is of none of them alone: such a run serves regmix, by source
     size = documents(sources, taught[0]) if len(taught) == 1 else None
-    name = taught[0] if len(taught) == 1 else "+".join(taught) or pivot
-    loss = run.at_end(LOSS)
-    return Point(name, value, size, "" if run.seed is None else str(run.seed), run.name, loss, sizes=sizes)
+    return Point("+".join(taught) or pivot, value, size, seed, run.name, loss, sizes=sizes)
+
+
+def _before(run: RunRecord, after: Point, key: str) -> list[Point]:
+    """The base, at the first evaluation of a run that gave it no new tokens; none where that is no base, or unscored.
+
+    Runs of one base say the same of it.
+    """
+    value = run.at_start(key)
+    if run.result.get("new_rows") != 0 or value is None or after.size is None:
+        return []
+    return [Point(after.language, value, 0.0, "", "base", run.at_start(LOSS))]
 
 
 def sources_of(run: RunRecord) -> Sources | None:
     """What the run was trained on, as far as it counts; None where it does not say, or not in that form."""
+    every = _every(run)
+    if every is None:
+        return None
+    return {name: one for name, one in every.items() if _counts(one, every) and one["documents"]}
+
+
+def _every(run: RunRecord) -> Sources | None:
     told = run.result.get("sources")
     if not isinstance(told, dict) or not told:
         return None
-    for one in told.values():
-        counted = isinstance(one, dict) and isinstance(one.get("documents"), int | float)
-        if not counted or not isinstance(one.get("language"), str):
-            return None
-    pairs = {name: one for name, one in told.items() if one.get("kind") == "pairs"}
-    return {name: one for name, one in (pairs or told).items() if one["documents"]}
+    if not all(isinstance(one, dict) and isinstance(one.get("documents"), int | float) for one in told.values()):
+        return None
+    return {name: one | {"language": one.get("language") or ""} for name, one in told.items()}
+
+
+def _counts(source: dict[str, Any], every: Sources) -> bool:
+    """Whether it is a translation; where no source is, every one counts."""
+    return source.get("kind") == PAIRS or not any(one.get("kind") == PAIRS for one in every.values())
 
 
 def documents(sources: Sources, name: str) -> float:

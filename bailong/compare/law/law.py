@@ -122,7 +122,10 @@ def _allocate(settings: Law, finding: Finding) -> None:
     assert finding.verdict is not None
     kept = wishes.taught(settings, finding.series)
     if not kept:
-        raise ValueError(f"level={settings.level} is not accepted: no other language is left to be taught")
+        raise ValueError(
+            f"budget={settings.budget:,.0f} is not accepted: there is nobody to share it but {settings.pivot}"
+        )
+    finding.notes += [f"{name} takes no share" for i, name in enumerate(finding.names) if i not in kept]
     series, fits = [finding.series[i] for i in kept], [finding.fits[i] for i in kept]
     draws = [finding.draws[i] for i in kept]
     asked = wishes.wish(settings, series, fits, finding.points, finding.how)

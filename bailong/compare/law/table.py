@@ -108,7 +108,8 @@ def show(finding: Finding, to: Path, console: Console) -> None:
         console.print(Text(finding.verdict.reason, "" if finding.verdict.usable else "bold yellow"))
         console.print()
         _table(console, ["language", ""], [finding.verdict.chosen.name, "80 %", "95 %"], parameters(finding))
-        console.print(Text(identified(finding), "dim"))
+        if said := identified(finding):
+            console.print(Text(said, "dim"))
     if finding.associations:
         console.print()
         _table(console, ["parameter"], ["Spearman", "p", "languages"], similarity(finding))

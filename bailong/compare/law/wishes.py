@@ -13,9 +13,10 @@ from bailong.compare.law.settings import Law
 
 
 def taught(settings: Law, found: list[Series]) -> list[int]:
-    """The places of the languages that the budget is shared among: all but the one whose score is aimed at."""
-    aimed = settings.level if settings.objective == "gap" else None
-    return [i for i, one in enumerate(found) if not (isinstance(aimed, str) and alike(aimed, one.language))]
+    """The places of the languages that the budget is shared among: all but the one that is translated from, and the one
+    whose score is aimed at."""
+    aimed = settings.level if settings.objective == "gap" and isinstance(settings.level, str) else settings.pivot
+    return [i for i, one in enumerate(found) if not any(alike(tag, one.language) for tag in (settings.pivot, aimed))]
 
 
 def wish(settings: Law, found: list[Series], fits: list[Fit], points: Points, how: Setting) -> Wish:

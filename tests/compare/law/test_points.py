@@ -128,6 +128,36 @@ def test_runs_tell_sizes_by_source_and_scores_by_their_record(tmp_path: Path) ->
         from_runs([str(tmp_path)], "eval/bp", "en")
 
 
+def test_each_source_of_a_run_may_have_a_score_of_its_own(tmp_path: Path) -> None:
+    """As training records it: in result.json, documents by kind, and the held-out part of each source scored."""
+    run = run_folder(tmp_path / "run", None, 2.0, 3)
+    sources = {
+        "tr": {"kind": "pairs", "language": "tr", "documents": 300},
+        "zh": {"kind": "pairs", "language": "zh-Hant", "documents": 0},
+        "chats": {"kind": "alpaca", "language": "tr", "documents": 50},
+        "gsm8k": {"kind": "gsm8k", "language": "en", "documents": 70},
+        "plain": {"kind": "text", "language": None, "documents": 9},
+    }
+    (run / "result.json").write_text(json.dumps(json.loads((run / "result.json").read_text()) | {"sources": sources}))
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    rows[-1] |= {"eval/tr/bpb": 1.1, "eval/zh/bpb": 2.2, "eval/gsm8k/bpb": 0.9, "eval/old/bpb": 1.7}
+    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = from_runs([str(run)], "eval/*/bpb", "en")
+    told = {(p.language, p.size, p.score, p.seed) for p in found.points}
+    assert told == {("tr", 300, 1.1, "3")}, "nothing was taught of Chinese, and that is no base"
+    assert found.sources == {"tr": {"tr": 300}}
+    rows[0] |= {"eval/tr/bpb": 3.3}
+    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = json.loads((run / "result.json").read_text())
+    assert len(from_runs([str(run)], "eval/*/bpb", "en").points) == 1, "with new tokens step 0 is no base"
+    (run / "result.json").write_text(json.dumps(result | {"new_rows": 0}))
+    based = from_runs([str(run)], "eval/tr/bpb", "en").points
+    assert [(p.size, p.score, p.seed) for p in based] == [(300, 1.1, "3"), (0, 3.3, "")]
+    (run / "result.json").write_text(json.dumps(result))
+    whole = from_runs([str(run)], "eval/bpb", "en").points
+    assert [(p.language, p.size, p.sizes) for p in whole] == [("tr", 300, {"tr": 300})]
+
+
 def evaluation(
     folder: Path, models: dict[str, str | None], scores: dict[str, dict[str, float]], corpus: bool = False
 ) -> str:
