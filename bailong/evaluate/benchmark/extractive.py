@@ -1,11 +1,12 @@
 """Exact match and F1 of extracted answers, after the rules of MLQA (Lewis et al., 2020, section 5), written anew.
 
-Lower case; no punctuation; no articles of the language (the Arabic one wherever its two letters stand, inside of words
-too, as MLQA takes it away); Chinese, Japanese, Thai, Lao, Burmese and Khmer are
-compared character by character where they are written without spaces, and word by word where they are not (Latin words,
-numbers). Both sides are compared in one form: composed (NFC), without characters that show nothing, in the lower case
-of their language, and in Chinese, Japanese and Korean with letters, digits and kana of one width; symbols that ASCII
-calls punctuation (＄, ～) are punctuation in full width too. The best of all accepted answers counts.
+Lower case; no punctuation; no articles of the language (the Arabic one where a word begins with it, as
+lm-evaluation-harness has it; MLQA's own script takes its two letters away inside of words too); Chinese, Japanese,
+Thai, Lao, Burmese and Khmer are compared character by character where they are written without spaces, and word by word
+where they are not (Latin words, numbers). Both sides are compared in one form: composed (NFC), without characters that
+show nothing, in the lower case of their language, and in Chinese, Japanese and Korean with letters, digits and kana of
+one width; symbols that ASCII calls punctuation (＄, ～) are punctuation in full width too. The best of all accepted
+answers counts.
 
 Two cases that MLQA leaves open: an answer that is nothing but articles and punctuation is compared as it is written,
 and so is one that is accepted to be so (a gold `%`), instead of matching everything that is empty too.
@@ -30,7 +31,7 @@ ARTICLES = {
     "es": "un una unos unas el la los las",
     "vi": "của là cái chiếc những",
 }
-#: an article that is written together with its word
+#: an article that is written together with the word behind it
 PREFIXES = {"ar": "ال"}
 #: languages written without spaces, by characters of these blocks
 CHARACTERS = re.compile(
@@ -72,10 +73,9 @@ def tokens(text: str, language: str) -> tuple[str, ...]:
     )
     if primary in BY_CHARACTER:
         bare = CHARACTERS.sub(lambda character: f" {character[0]} ", bare)
-    if primary in PREFIXES:
-        bare = bare.replace(PREFIXES[primary], " ")
-    articles = ARTICLES.get(primary, "").split()
-    return tuple(word for word in bare.split() if word not in articles)
+    articles, prefix = ARTICLES.get(primary, "").split(), PREFIXES.get(primary, "")
+    words = (word.removeprefix(prefix) for word in bare.split() if word not in articles)
+    return tuple(word for word in words if word)
 
 
 def _one_form(text: str, primary: str) -> str:
