@@ -8,8 +8,11 @@ import yaml
 from omegaconf import MISSING
 
 from bailong.run.checks import Knobs, require
+from bailong.text.language import same
 
 KINDS = ("auto", "jsonl", "csv", "text", "parquet", "wiki", "html", "warc", "epub", "hub", "urls")
+#: of a translation, as a record names them
+PAIR_SIDES = ("source", "target")
 #: of `data.take`: the sources that it does not name
 OTHERS = "others"
 #: what the records of a source of dialogues look like (bailong.prepare.dialogue.shapes)
@@ -64,6 +67,12 @@ class Source(Knobs, group="data.sources[]"):
         self.require(self.limit is None or self.limit > 0, "limit", "above 0, or null")
         dialogues = self.kind in SHAPES
         self.require(not self.columns or dialogues, "columns", f"left out: kind={self.kind} is no shape of dialogues")
+        if self.kind == "pairs":
+            known = set(self.columns) <= set(PAIR_SIDES)
+            self.require(known, "columns", "{source: .., target: ..}, the columns of the two sides")
+            self.require(bool(self.language), "language", "that of the target: pairs are of two languages")
+            other = not same(self.language, self.source_language)
+            self.require(other, "language", f"another one than source_language={self.source_language}")
         self.require(self.held_out is None or 0 <= self.held_out <= 1, "held_out", "in [0, 1], or null")
         self.require(self.held_out is None or dialogues, "held_out", "null but for dialogues: text has data.held_out")
 
@@ -130,7 +139,7 @@ class Data(Knobs, group="data"):
     evaluate_on: int = 0
     evaluation_bytes: int = 200_000
     evaluation_bytes_at_ends: int | None = None
-    take: Any = field(default_factory=dict)
+    take: Any = None
     replay: Replay = field(default_factory=Replay)
     expected_tokens: int | None = None
     expected_dialogues: int | None = None
@@ -188,7 +197,7 @@ def _numbers(take: Any) -> dict[str, int | None]:
         ValueError: it is no such thing.
     """
     accepted = "{name of a source: documents of it}, or a YAML file of that"
-    found = take
+    found = {} if take is None else take
     if isinstance(take, str):
         try:
             found = yaml.safe_load(Path(take).read_text(encoding="utf-8"))

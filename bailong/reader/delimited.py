@@ -84,7 +84,8 @@ def rows(
     if names is None:
         return
     title = names.data.decode("utf-8", "replace").rstrip("\r")
-    delimiter = delimiter_of(title, lacks)
+    # a sentence without a name above it has commas of its own
+    delimiter = "\t" if not named and "\t" in title else delimiter_of(title, lacks)
     if title.startswith("sep=") and len(title) == 5:  # a line that spreadsheets write for themselves
         names, delimiter = next(found, names), title[4]
         title = names.data.decode("utf-8", "replace")

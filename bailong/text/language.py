@@ -138,11 +138,11 @@ def same(one: str, other: str) -> bool:
     Regions do not part a language, and a tag that says less (`zh`) is one with each that says more. An empty one says
     nothing.
     """
-    scripts = {script for tag in (one, other) if (script := _said(tag))}
+    scripts = {script for tag in (one, other) if (script := said_script(tag))}
     return bool(code(one)) and code(one) == code(other) and len(scripts) < 2
 
 
-def _said(tag: str) -> str | None:
+def said_script(tag: str) -> str | None:
     """The script that a tag tells: a part of four letters (ISO 15924), of Chinese also what `chinese` reads."""
     if is_chinese(tag):
         return chinese(tag).partition("-")[2].lower() or None

@@ -6,6 +6,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from bailong.data import prepared
+from bailong.data.settings import OTHERS
 from bailong.model.body import Body, of_config, of_shape
 from bailong.report.units import duration, plural
 from bailong.run.files import read_object
@@ -35,11 +37,12 @@ def plan(settings: Train) -> tuple[Budget, list[str]]:
         vocabulary = max(vocabulary, body.vocabulary)
     stage = settings.stage
     tokens, steps = stage.max_tokens, stage.max_steps
-    if stage.dialogues and steps is None and tokens is None and settings.data.expected_dialogues is not None:
-        steps = stage.steps(settings.data.expected_dialogues, settings.data.expected_dialogues)
+    dialogues, told = _dialogues(settings) if stage.dialogues else (None, "")
+    if steps is None and tokens is None and dialogues is not None:
+        steps = stage.steps(dialogues, dialogues)
         notes.append(
-            f"{settings.data.expected_dialogues:,} dialogues an epoch is data.expected_dialogues, not a count; each is "
-            f"taken to fill stage.context={stage.context}, so tokens and FLOPs are upper bounds"
+            f"{dialogues:,} dialogues an epoch {told}; each is taken to fill stage.context={stage.context}, so tokens "
+            "and FLOPs are upper bounds"
         )
     elif steps is None and tokens is None:
         if settings.data.expected_tokens is None:
@@ -262,6 +265,16 @@ def _percent(share: float) -> str:
 def gigabytes(size: float) -> str:
     """Bytes in words."""
     return f"{size / 1e9:,.2f} GB" if size >= 1e7 else f"{size / 1e6:,.2f} MB"
+
+
+def _dialogues(settings: Train) -> tuple[int | None, str]:
+    """How many a run takes of its data in an epoch, and who says so; None where nobody does."""
+    data = settings.data
+    taken = data.taken
+    every = OTHERS in taken or (data.sources and {*prepared.names_of(data.sources)} <= {*taken})
+    if taken and every and None not in taken.values():
+        return sum(count for count in taken.values() if count), "are those that data.take takes"
+    return data.expected_dialogues, "is data.expected_dialogues, not a count"
 
 
 def _body(settings: Train) -> Body:

@@ -87,6 +87,11 @@ def asked(settings: Train) -> list[Asked]:
     return found
 
 
+def _below(settings: Train, body: Source) -> float:
+    """The share of a source that is held out."""
+    return settings.data.held_out if body.held_out is None else body.held_out
+
+
 def replayed(settings: Train, cache: Path, evaluated: Sequence[EvaluationText]) -> tuple[str, Iterator[str]]:
     """What `data.replay` trains on: none of what is held out or evaluated; and a hash of all that decides it."""
     data = settings.data
@@ -127,7 +132,7 @@ def read(settings: Train, cache: Path, data_sha256: str) -> list[EvaluationText]
         place = cache / "texts" / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:24]}.json"
         with folder.shared(place):
             if not place.exists():
-                below = settings.data.held_out if trained_on else 1.0
+                below = _below(settings, body) if trained_on else 1.0
                 whole = lowest((t for t in sources.documents(body) if sources.share(t, "held_out") < below), ends)
                 if not whole:
                     raise ValueError(_nothing(one, settings, trained_on))

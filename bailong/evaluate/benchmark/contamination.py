@@ -85,7 +85,7 @@ def compare(items: list[Item], against: TrainingData) -> Overlap:
     return Overlap(
         items[0].benchmark,
         len(items),
-        tuple(item.id for item in items if item.paragraph and item.paragraph in against.paragraphs),
+        tuple(item.id for item in items if against.paragraphs.intersection(item.paragraph.split())),
         tuple(item.id for item in items if any(paragraph_digest(text) in against.prompts for text in _asked(item))),
         len(titles & against.articles) if against.articles else None,
     )

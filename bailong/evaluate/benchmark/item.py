@@ -20,7 +20,8 @@ class Item:
         golds: the accepted answers of a metric; the best match counts.
         choices: letters of which the likeliest is the answer; empty where the model answers in its own words.
         language_free: no rule on the language of the answer applies (a translation, or another one was asked for).
-        paragraph: `bailong.data.turns.paragraph_digest` of the passage, or empty.
+        paragraph: `bailong.data.turns.paragraph_digest` of the passage, or empty; of a sentence and its translation
+            both, with a space between them.
         system: the system prompt of the model that answers, or empty.
         meta: what the reader knows beside (title, notes, labels); JSON values.
     """

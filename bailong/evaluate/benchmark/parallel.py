@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from bailong.data.turns import paragraph_digest
 from bailong.evaluate.benchmark import rows
 from bailong.evaluate.benchmark.columns import Columns
 from bailong.evaluate.benchmark.item import Item, item_of
@@ -38,7 +39,8 @@ def sentences(benchmark: Benchmark) -> Iterator[Item]:
         prompt = template.fill(**names, sentence=sentence) if template else translation.request(asked, sentence)
         sides = {"source": sentence, "target": reference, "source_language": source, "target_language": target}
         name = columns.text(row, "id") or str(number)
-        yield item_of(benchmark, name, [prompt], references=[reference], golds=[reference], meta=sides)
+        seen = " ".join(paragraph_digest(side) for side in (sentence, reference))
+        yield item_of(benchmark, name, [prompt], references=[reference], golds=[reference], paragraph=seen, meta=sides)
 
 
 def _pairs(benchmark: Benchmark, other: str) -> Iterator[Row]:

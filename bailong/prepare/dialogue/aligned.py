@@ -4,68 +4,95 @@
 two files     a line a sentence, line by line (Moses): `path: news.en-tr.{en,tr}`, the side that is translated first
 tables, JSON  a record a pair: `columns: {source: en, target: tr}`, numbers for a table without names (`{source: 0}`);
               without `columns` the sides are the fields that carry the labels of the two languages (`en`, `zh_tw`), in
-              OPUS' `translation` as well. A field may be a list of texts, line by line as two files are.
+              OPUS' `translation` as well, else those named `source` and `target`. A field may be a list of texts, side
+              by side as two files are.
 """
 
 import itertools
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
-from bailong.data.settings import Source
-from bailong.data.sources import lines
+from bailong.data.settings import PAIR_SIDES, Source
 from bailong.prepare.dialogue.rows import FoundRecord
 from bailong.reader.record import HEAD, Bad
-from bailong.reader.stream import Damaged, Input
-from bailong.text.language import language, same
+from bailong.reader.stream import Damaged, Input, Line, in_utf8
+from bailong.reader.stream import lines as lines_of
+from bailong.text.language import language, own_code, said_script, same, written
 
 _LANG = "{http://www.w3.org/XML/1998/namespace}lang"
-#: the two sides of a record as the readers of shapes take them
-SOURCE, TARGET, SPOKEN = "source", "target", "source_language"
+SOURCE, TARGET = PAIR_SIDES
+#: what a record is told to be translated from
+SPOKEN = "source_language"
+#: inline elements of TMX that hold text; what is in others are codes of another program
+_INLINE = ("hi", "sub", "mrk")
 
 
-def line_by_line(first: Path, second: Path) -> Iterator[FoundRecord]:
-    """The pairs of two files.
+def line_by_line(first: Path, second: Path) -> Iterator[FoundRecord | Bad]:
+    """The pairs of two files. A line that is no UTF-8 costs its pair; where a file breaks off, so do the pairs.
 
     Raises:
         ValueError: one has more lines: which of them belong together is not known then.
     """
-    nothing = object()
-    for number, pair in enumerate(itertools.zip_longest(lines(first), lines(second), fillvalue=nothing), 1):
-        if nothing in pair:
-            ended, other = (first, second) if pair[0] is nothing else (second, first)
-            raise ValueError(
-                f"{ended} ends after line {number - 1:,} and {other} goes on: two files of a translation need the same "
-                "lines, the empty ones too"
-            )
-        yield FoundRecord(number, -1, {SOURCE: pair[0], TARGET: pair[1]})
-
-
-def tmx(path: Path) -> Iterator[FoundRecord | Bad]:
-    """The units of a TMX file: label of a language -> its text, inline markup left out."""
     number = 0
     try:
-        parser = ElementTree.XMLPullParser(("start", "end"))
-        within: list[ElementTree.Element] = []
-        for event, element in _events(parser, path):
-            if event == "start":
-                within.append(element)
-                continue
-            within.pop()
-            if _bare(element.tag) == "tu":
-                number += 1
-                yield FoundRecord(number, -1, dict(_variants(element)))
-                if within:
-                    within[-1].clear()  # of what was read: a file may be larger than the memory
-    except ElementTree.ParseError as error:
-        yield Bad(number + 1, -1, "bad_xml", str(error).encode()[:HEAD], path.stat().st_size)
+        sides = (lines_of(in_utf8(Input(path)), sys.maxsize) for path in (first, second))
+        for number, pair in enumerate(itertools.zip_longest(*sides), 1):
+            one, other = pair
+            if one is None or other is None:
+                ended, longer = (first, second) if one is None else (second, first)
+                raise ValueError(
+                    f"{ended} ends after line {number - 1:,} and {longer} goes on: two files of a translation need the "
+                    "same lines, the empty ones too"
+                )
+            yield _couple(number, one, other)
     except Damaged as damage:
         yield Bad(number + 1, damage.start, damage.reason, damage.tail[:HEAD], len(damage.tail))
 
 
+def _couple(number: int, one: Line, other: Line) -> FoundRecord | Bad:
+    try:
+        texts = [side.data.decode("utf-8") for side in (one, other)]
+    except UnicodeDecodeError:
+        return Bad(number, one.offset, "bad_utf8", one.data[:HEAD], one.size + other.size)
+    return FoundRecord(number, -1, dict(zip(PAIR_SIDES, texts, strict=True)))
+
+
+def tmx(path: Path) -> Iterator[FoundRecord | Bad]:
+    """The units of a TMX file: label of a language -> its first text, inline markup left out.
+
+    What is no XML (a bare `&`) is mended by the parser and counted as one bad record, with its place.
+    """
+    from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]
+
+    number = 0
+    parser = etree.XMLPullParser(
+        events=("end",), recover=True, resolve_entities=False, load_dtd=False, no_network=True, remove_comments=True
+    )
+    try:
+        for element in _ended(parser, path):
+            if _bare(element) == "tu":
+                number += 1
+                yield FoundRecord(number, -1, _variants(element))
+                element.clear()  # a file may be larger than the memory
+                while element.getprevious() is not None:
+                    del element.getparent()[0]
+    except Damaged as damage:
+        yield Bad(number + 1, damage.start, damage.reason, damage.tail[:HEAD], len(damage.tail))
+    except (etree.XMLSyntaxError, LookupError, ValueError) as error:
+        yield Bad(number + 1, -1, "bad_xml", str(error).encode()[:HEAD], path.stat().st_size)
+        return
+    if wrong := [each for each in parser.feed_error_log if each.level_name != "WARNING"]:
+        told = f"line {wrong[0].line}: {wrong[0].message}"
+        yield Bad(number + 1, -1, "bad_xml", told.encode()[:HEAD], path.stat().st_size)
+
+
 def sided(value: Any, source: Source) -> dict[str, Any]:
-    """A record with its two sides under `source` and `target`; a side is left out where the record has none."""
+    """A record with its two sides under `source` and `target`; a side is left out where the record has none.
+
+    A side whose column was given is None where the record has no such column: then that is its fault.
+    """
     if not isinstance(value, dict):
         return {}
     fields = {str(name).strip(): content for name, content in value.items()}
@@ -75,47 +102,54 @@ def sided(value: Any, source: Source) -> dict[str, Any]:
     # whatever else the record has, stands for itself: its id and category
     found = {name: content for name, content in fields.items() if name.lower() not in labels}
     found[SPOKEN] = source.source_language
+    folded = {name.lower(): name for name in reversed(fields)}
     for side, label in labels.items():
-        column = source.columns.get(side) or _column(fields, side, label)
-        if column is not None and column in fields:
+        if given := source.columns.get(side):
+            found[side] = fields.get(folded.get(given.strip().lower(), given))
+        elif (column := _column(fields, label) or folded.get(side)) is not None:
             found[side] = fields[column]
     return found
 
 
-def _column(fields: dict[str, Any], side: str, label: str) -> str | None:
-    """The field of a side: its own name, the label of its language, or another label of it."""
-    if side in fields:
-        return side
+def _column(fields: dict[str, Any], label: str) -> str | None:
+    """The field of a language: the one whose label is nearest, of equally near ones the first."""
+
+    def nearness(name: str) -> tuple[bool, bool, bool]:
+        alike = said_script(name) is not None and said_script(name) == said_script(label)
+        return written(name) == written(label), own_code(name) == own_code(label), alike
+
     if label in fields:
         return label
     alike = [name for name in fields if language(name) and same(name, label)]
-    return alike[0] if len(alike) == 1 else None
+    return max(alike, key=nearness, default=None)
 
 
-def _events(parser: ElementTree.XMLPullParser, path: Path) -> Iterator[Any]:
+def _ended(parser: Any, path: Path) -> Iterator[Any]:
     for block in Input(path).blocks():
         parser.feed(block)
-        yield from parser.read_events()
+        yield from (element for _, element in parser.read_events())
     parser.close()
-    yield from parser.read_events()
+    yield from (element for _, element in parser.read_events())
 
 
-def _variants(unit: ElementTree.Element) -> Iterator[tuple[str, str]]:
+def _variants(unit: Any) -> dict[str, str]:
+    found: dict[str, str] = {}
     for variant in unit:
-        if _bare(variant.tag) == "tuv":
+        if _bare(variant) == "tuv":
             label = variant.get(_LANG) or variant.get("lang") or ""
-            text = next(("".join(_text(part)) for part in variant if _bare(part.tag) == "seg"), "")
-            yield label, text
+            text = next(("".join(_text(part)) for part in variant if _bare(part) == "seg"), "")
+            found.setdefault(label, " ".join(text.split()))
+    return found
 
 
-def _text(element: ElementTree.Element) -> Iterator[str]:
-    """The text of a segment without what stands inside its inline elements: codes of another program."""
+def _text(element: Any) -> Iterator[str]:
+    """The text of a segment, what stands inside the codes of other programs left out."""
     yield element.text or ""
     for inline in element:
-        if _bare(inline.tag) in ("hi", "sub", "mrk"):
+        if _bare(inline) in _INLINE:
             yield from _text(inline)
         yield inline.tail or ""
 
 
-def _bare(tag: str) -> str:
-    return tag.rpartition("}")[2]
+def _bare(element: Any) -> str:
+    return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""

@@ -6,9 +6,6 @@ from typing import ClassVar
 from bailong.prepare.dialogue.shapes import Dialogue, Piece, key
 from bailong.prepare.work.books import Balance
 
-#: pairs of which a dialogue was made in each direction, as it is counted
-BOTH_WAYS = "both ways"
-
 
 def size(piece: Piece) -> tuple[int, int]:
     """Dialogues and turns; a question and a pair are a turn to be."""
@@ -49,4 +46,4 @@ class DialogueFlow(Balance):
 
     def adjusted(self, measure: int) -> tuple[int, int, str]:
         joined = self.joined if measure == 0 else 0
-        return self.counts[BOTH_WAYS], joined, f" + {joined:,} joined to others" if joined else ""
+        return 0, joined, f" + {joined:,} joined to others" if joined else ""

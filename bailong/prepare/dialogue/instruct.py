@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 from bailong.data.turns import Dialogue, Turn, paragraph_digest
 from bailong.prepare.dialogue import wording
-from bailong.prepare.dialogue.books import BOTH_WAYS
 from bailong.prepare.dialogue.sample import rank
 from bailong.prepare.dialogue.shapes import Piece, SentencePair
 from bailong.prepare.dialogue.step import Context, DialogueStep
@@ -20,7 +19,8 @@ class Instruct(DialogueStep):
 
     Attributes:
         direction: `into`, from the source's language into the target's (of English text into the new language, which is
-            what helps, as the paper says); `from`, the other way; `both`, two dialogues of each pair.
+            what helps, as the paper says); `from`, the other way; `both`, a half of the pairs each, by their hashes: a
+            pair in both directions could be held out in one of them and learned in the other.
         instructions: a YAML list of wordings with {source} and {target}: ours, or a path. Which one a pair gets depends
             on its hash and `seed`.
     """
@@ -42,21 +42,17 @@ class Instruct(DialogueStep):
         for piece in pieces:
             assert isinstance(piece, SentencePair), "pieces that are no pairs"
             number = rank(piece, self.seed)
-            if self.direction != "from":
-                yield _made(piece, number, wordings)
-            if self.direction == "both":
-                context.flow.counts[BOTH_WAYS] += 1
-            if self.direction != "into":
-                yield _made(_turned(piece, self.direction == "both"), number, wordings)
+            wording_of, half = divmod(number, 2)
+            turned = self.direction == "from" or (self.direction == "both" and half)
+            yield _made(_turned(piece) if turned else piece, wording_of, wordings)
 
     def _wordings(self) -> tuple[str, ...]:
         return translation.load(self.instructions, "dialogue.instruct.instructions")
 
 
-def _turned(pair: SentencePair, marked: bool) -> SentencePair:
+def _turned(pair: SentencePair) -> SentencePair:
     """The pair in the other direction."""
-    name = f"{pair.id}-from" if marked else pair.id
-    return SentencePair(name, pair.target, pair.source, pair.category, pair.source_language, pair.language)
+    return SentencePair(pair.id, pair.target, pair.source, pair.category, pair.source_language, pair.language)
 
 
 def _made(pair: SentencePair, number: int, wordings: tuple[str, ...]) -> Dialogue:

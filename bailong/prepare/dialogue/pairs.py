@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from bailong.data import paths
 from bailong.data.sources import lines
-from bailong.prepare.dialogue import rows
+from bailong.prepare.dialogue import aligned, rows
 from bailong.prepare.dialogue.shapes import Piece, SentencePair
 from bailong.prepare.dialogue.step import Context, DialogueStep
 from bailong.reader.record import Bad
@@ -38,7 +38,8 @@ class Pairs(DialogueStep):
         duplicates: `either` drops a pair of which a side has been seen in this source, `source` and `target` that
             side alone, `both` a pair that has been seen as it is (what the reader does by itself).
         unseen: files of tests, and patterns of such: no pair may have a side that equals a text in one of them,
-            whatever its case, punctuation and spaces. Every text of a record counts, and every line of a .txt.
+            whatever its case, punctuation and spaces. Every text of a record counts (JSON, tables, TMX), and every line
+            of any other file.
     """
 
     untranslated: bool = False
@@ -93,10 +94,10 @@ class Pairs(DialogueStep):
         """Why a pair that is right goes all the same: a side has been there. Pairs that go leave no trace."""
         sides = digest(folded(pair.source)), digest(folded(pair.target))
         again = [side in before for side, before in zip(sides, seen, strict=True)]
-        for side, before in zip(sides, seen, strict=True):
-            before.add(side)
         goes = {"either": any(again), "source": again[0], "target": again[1], "both": all(again)}[self.duplicates]
         if not goes:
+            for side, before in zip(sides, seen, strict=True):
+                before.add(side)
             return ""
         return "duplicate_source" if again[0] and self.duplicates != "target" else "duplicate_target"
 
@@ -115,10 +116,12 @@ class Pairs(DialogueStep):
 
 def _texts(path: Path) -> Iterator[str]:
     """Every text of a file of tests."""
-    if ".txt" in path.suffixes or not {".json", ".jsonl", ".csv", ".tsv", ".parquet"} & set(path.suffixes):
+    suffixes = {suffix.lower() for suffix in path.suffixes}
+    if not {".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".tmx", ".parquet"} & suffixes:
         yield from lines(path)
         return
-    for record in rows.local(path):
+    # of a table without names the first row is no less a test
+    for record in aligned.tmx(path) if ".tmx" in suffixes else rows.local(path, named=False):
         if isinstance(record, Bad):
             raise ValueError(f"{path}: record {record.row} cannot be read ({record.reason})")
         yield from _strings(record.value)

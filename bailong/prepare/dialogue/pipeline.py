@@ -19,6 +19,7 @@ from bailong.prepare.dialogue import aligned, rows, shapes
 from bailong.prepare.dialogue.books import DialogueFlow
 from bailong.prepare.dialogue.convert import ConvertDialogues
 from bailong.prepare.dialogue.instances import Instances
+from bailong.prepare.dialogue.instruct import Instruct
 from bailong.prepare.dialogue.shapes import Piece
 from bailong.prepare.dialogue.step import Context, DialogueStep, through
 from bailong.prepare.dialogue.translate import Translate
@@ -121,6 +122,8 @@ class SourceSteps:
     @property
     def language(self) -> str:
         """Of the outputs, when all steps are done."""
+        if any(isinstance(step, Instruct) and step.direction == "from" for step in self.steps):
+            return self.source.source_language
         return next((step.language for step in self.steps if isinstance(step, Translate)), self.source.language)
 
 
@@ -259,8 +262,8 @@ def read(line: SourceSteps, flow: DialogueFlow, quarantine: Callable[[dict[str, 
             source.kind, _fields(found.value, source), f"{line.name}-{found.row}", source.language
         )  # fmt: skip
         for result in results:
-            if isinstance(result, shapes.Unfit) and str(result) == shapes.ABSENT:
-                flow.lose(shapes.ABSENT)
+            if isinstance(result, shapes.Unfit) and str(result) in (shapes.ABSENT, shapes.EMPTY):
+                flow.lose(str(result))
                 continue
             if isinstance(result, Bad | shapes.Unfit):
                 damage = result if isinstance(result, Bad) else _bad(found, str(result))
@@ -302,8 +305,15 @@ def _fields(value: Any, source: Source) -> Any:
 
 def _records(source: Source) -> Iterator[tuple[str, rows.FoundRecord | Bad]]:
     if source.kind == "pairs" and (two := paths.two_files(source.path)):
-        for found in aligned.line_by_line(*two):
-            yield two[1].name, found
+        sides = [paths.find(str(side)) for side in two]
+        if len(sides[0]) != len(sides[1]):
+            raise ValueError(
+                f"data source {source.path}: {len(sides[0])} files of one side and {len(sides[1])} of the other; "
+                "each needs its translation"
+            )
+        for one, other in zip(*sides, strict=True):
+            for found in aligned.line_by_line(one, other):
+                yield other.name, found
         return
     if source.path.startswith("hub:"):
         for found in rows.hub(source.path, source.split, source.revision):
@@ -311,7 +321,7 @@ def _records(source: Source) -> Iterator[tuple[str, rows.FoundRecord | Bad]]:
         return
     for path in sources.files(source):
         named = not any(column.isdigit() for column in source.columns.values())
-        found_there = aligned.tmx(path) if ".tmx" in path.suffixes else rows.local(path, named)
+        found_there = aligned.tmx(path) if ".tmx" in path.name.lower() else rows.local(path, named)
         for found in found_there:
             yield path.name, found
 

@@ -41,10 +41,11 @@ def local(path: Path, named: bool = True) -> Iterator[FoundRecord | Bad]:
     Args:
         named: whether a table begins with the names of its columns.
     """
-    if ".parquet" in path.suffixes:
+    suffixes = {suffix.lower() for suffix in path.suffixes}
+    if ".parquet" in suffixes:
         refuse_packed(path)
         yield from _parquet(path)
-    elif {".csv", ".tsv"} & set(path.suffixes):
+    elif {".csv", ".tsv"} & suffixes:
         yield from _table(path, named)
     elif _first(path) == b"[":
         yield from _array(path)

@@ -75,8 +75,9 @@ class ReadPiece(NamedTuple):
 
 
 PAIR = (USER, ASSISTANT)
-#: of a record of several languages that has not both of those that are wanted: no fault of the file
-ABSENT = "not_in_both"
+#: of pairs that have not both sides, which is no fault of the file: a record without one of the languages, and one with
+#: an empty text there, as tables and lines have it
+ABSENT, EMPTY = "not_in_both", "empty_side"
 #: labels of other conventions as BCP 47
 LANGUAGES = {"zht": "zh-Hant", "zh-tw": "zh-Hant", "zhs": "zh-Hans", "zh-cn": "zh-Hans"}
 
@@ -264,9 +265,9 @@ def _squad(value: Any, title: str = "") -> Drafts:
 
 def _pairs(value: dict[str, Any]) -> Drafts:
     """One pair, or as many as two lists have, each with its own fate."""
-    source, target = value.get("source"), value.get("target")
-    if source is None or target is None:
+    if "source" not in value or "target" not in value:
         raise Unfit(ABSENT)
+    source, target = value["source"], value["target"]
     if not isinstance(source, list) and not isinstance(target, list):
         source, target = [source], [target]
     if not (isinstance(source, list) and isinstance(target, list)) or len(source) != len(target):
@@ -277,9 +278,9 @@ def _pairs(value: dict[str, Any]) -> Drafts:
         if not isinstance(one, str) or not isinstance(other, str):
             yield Unfit("missing_field" if one is None or other is None else "not_text")
         elif not one.strip() or not other.strip():
-            yield Unfit("empty_side")
+            yield Unfit(EMPTY)
         else:
-            yield SentencePair(own, " ".join(one.split()), " ".join(other.split()), source_language=spoken), Counter()
+            yield SentencePair(own, one.strip(), other.strip(), source_language=spoken), Counter()
 
 
 def _each(parts: Any, read_one: Callable[[Any], Drafts]) -> Drafts:

@@ -6,7 +6,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from bailong.prepare.dialogue.shapes import ABSENT
+from bailong.prepare.dialogue.shapes import ABSENT, EMPTY
 from bailong.report import units
 from bailong.report.terminal import columns
 
@@ -59,7 +59,7 @@ def record_counts(ledger: dict[str, Any]) -> tuple[int, int, int]:
 def quarantined(source: dict[str, Any]) -> int:
     """Records of a source that are no dialogues: they have no turns."""
     drops = source["steps"][0]["drops"]
-    return sum(n["dialogues"] for reason, n in drops.items() if not n["turns"] and reason != ABSENT)
+    return sum(n["dialogues"] for reason, n in drops.items() if not n["turns"] and reason not in (ABSENT, EMPTY))
 
 
 def languages(scripts: dict[str, int]) -> str:

@@ -6,7 +6,9 @@ import json
 import pytest
 
 from bailong.data.settings import Source
+from bailong.data.sources import digest
 from bailong.data.turns import paragraph_digest
+from bailong.prepare.dialogue.aligned import sided
 from bailong.prepare.dialogue.instruct import Instruct
 from bailong.prepare.dialogue.pairs import Pairs, folded, weight
 from bailong.prepare.dialogue.shapes import SentencePair
@@ -114,7 +116,114 @@ def test_lists_that_are_not_aligned_and_sides_that_are_no_text_are_set_aside(tmp
         "not_aligned": 1, "not_text": 1, "empty_side": 1, "not_in_both": 2,
     }  # fmt: skip
     aside = (tmp_path / "made" / "quarantine" / "x.jsonl").read_text().splitlines()
-    assert [json.loads(line)["reason"] for line in aside] == ["not_aligned", "not_text", "empty_side"]
+    assert [json.loads(line)["reason"] for line in aside] == ["not_aligned", "not_text"], "what is faultless is not"
+
+
+@pytest.mark.parametrize(
+    ("language", "labels", "chosen"),
+    [
+        ("zh-Hant", ("zh", "zh_cn", "zh_tw"), "zh_tw"),
+        ("zh-TW", ("zh_cn", "zh_tw", "zh"), "zh_tw"),
+        ("zh-Hant", ("yue_Hant", "zho_Hant"), "zho_Hant"),
+        ("pt-BR", ("pt", "pt_br"), "pt_br"),
+        ("sr-Latn", ("sr", "sr_Latn"), "sr_Latn"),
+        ("tr", ("tur", "de"), "tur"),
+    ],
+)
+def test_of_several_labels_of_a_language_the_nearest_is_taken(language, labels, chosen):
+    source = Source(path="x", kind="pairs", language=language)
+    value = {"en-US": "one"} | {label: label for label in labels}
+    assert sided(value, source)["target"] == chosen and sided(value, source)["source"] == "one"
+
+
+def test_labels_of_languages_come_before_a_field_that_says_where_a_pair_is_from():
+    source = Source(path="x", kind="pairs", language="tr")
+    both = {"source": "Wikipedia", "target": "dev", "en": "one", "tr": "bir"}
+    assert (sided(both, source)["source"], sided(both, source)["target"]) == ("one", "bir")
+
+
+def test_a_column_that_is_given_and_not_there_is_a_fault(tmp_path):
+    (tmp_path / "a.jsonl").write_text(jsonl({"English": e, "tr": t} for e, t in WANTED))
+    columns = {"source": "english", "target": "TR"}
+    assert sides(prepared(tmp_path, tmp_path / "a.jsonl", columns=columns)) == WANTED, "in any case"
+    with pytest.raises(ValueError, match="2 of 2 records are no dialogues .missing_field 2"):
+        prepared(tmp_path, tmp_path / "a.jsonl", columns={"source": "english", "target": "Turkish"})
+
+
+@pytest.mark.parametrize(
+    ("knobs", "wrong"),
+    [
+        ({"columns": {"sorce": "en"}}, "columns=.*must be {source: .., target: ..}"),
+        ({"language": ""}, "language= is not accepted: it must be that of the target"),
+        ({"language": "en-GB"}, "language=en-GB is not accepted: it must be another one than source_language=en"),
+    ],
+)
+def test_settings_that_make_no_translation_are_refused(knobs, wrong):
+    with pytest.raises(ValueError, match=wrong):
+        Source(**({"path": "x", "kind": "pairs", "language": "tr"} | knobs))
+
+
+def test_a_table_without_names_is_cut_at_its_tabs_whatever_its_first_sentence_holds(tmp_path):
+    pairs = [("Yes, well, I know, thanks", "Evet, peki, biliyorum, sağ ol"), *WANTED]
+    (tmp_path / "A.TSV").write_text("".join(f"{e}\t{t}\n" for e, t in pairs))
+    assert sides(prepared(tmp_path, tmp_path / "A.TSV", columns={"source": "0", "target": "1"})) == pairs
+
+
+def test_a_bad_line_of_two_files_costs_its_pair_and_a_file_that_breaks_off_what_follows(tmp_path):
+    (tmp_path / "news.en").write_bytes(ENGLISH[0].encode() + b"\nbad \xff\n" + ENGLISH[1].encode())
+    (tmp_path / "news.tr").write_text("\n".join([TURKISH[0], "kötü", TURKISH[1]]))
+    assert sides(prepared(tmp_path, tmp_path / "news.{en,tr}")) == WANTED
+    whole = gzip.compress("".join(f"{n} {ENGLISH[0]}\n" for n in range(5000)).encode(), mtime=0)
+    (tmp_path / "cut.en.gz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "cut.tr").write_text("".join(f"{n} {TURKISH[0]}\n" for n in range(5000)))
+    rows = prepared(tmp_path, tmp_path / "cut.{en.gz,tr}")
+    assert 1000 < len(rows) < 5000
+    assert ledger(tmp_path)["sources"][0]["steps"][0]["drops"]["trunc_tail"]["dialogues"] == 1
+
+
+def test_patterns_of_two_files_go_together_in_their_order(tmp_path):
+    for n, (one, other) in enumerate(WANTED):
+        (tmp_path / f"{n}.en").write_text(one)
+        (tmp_path / f"{n}.tr").write_text(other)
+    assert sides(prepared(tmp_path, tmp_path / "*.{en,tr}")) == WANTED
+    (tmp_path / "2.en").write_text("One more.")
+    with pytest.raises(ValueError, match="3 files of one side and 2 of the other"):
+        prepared(tmp_path, tmp_path / "*.{en,tr}")
+
+
+def test_which_file_is_the_source_decides(tmp_path):
+    digests = []
+    for folder in ("en", "tr"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "news.txt").write_text(folder)
+    for order in ("en,tr", "tr,en"):
+        language = order[-2:]
+        source = Source(
+            path=f"{tmp_path}/{{{order}}}/news.txt", kind="pairs", language=language, source_language=order[:2]
+        )
+        digests.append(digest(source, tmp_path / "cache"))
+    assert digests[0] != digests[1]
+
+
+def test_a_bare_ampersand_costs_no_unit(tmp_path):
+    unit = '<tu><tuv xml:lang="en"><seg>{}</seg></tuv><tuv xml:lang="tr"><seg>{}</seg></tuv></tu>'
+    pairs = [*WANTED, ("Fish & chips.", "Balık & patates."), ("The end.", "Son.")]
+    text = '<tmx version="1.4"><body>' + "".join(unit.format(*each) for each in pairs) + "</body></tmx>"
+    (tmp_path / "a.tmx").write_text(text)
+    found = sides(prepared(tmp_path, tmp_path / "a.tmx"))
+    assert found[:2] == WANTED and found[3] == pairs[3] and len(found) == 4
+    assert ledger(tmp_path)["sources"][0]["steps"][0]["drops"]["bad_xml"]["dialogues"] == 1
+
+
+@pytest.mark.parametrize("encoding", ["gb18030", "big5", "utf-16", "x-foo"])
+def test_a_tmx_in_another_encoding(tmp_path, encoding):
+    text = '<?xml version="1.0" encoding="{}"?><tmx><body><tu><tuv xml:lang="en"><seg>{}</seg></tuv>'
+    text += '<tuv xml:lang="zh"><seg>{}</seg></tuv></tu></body></tmx>'
+    whole = text.format(encoding, ENGLISH[0], "那座燈塔")
+    unknown = encoding == "x-foo"  # read as UTF-8, and said to be bad
+    (tmp_path / "a.tmx").write_bytes(whole.encode("utf-8" if unknown else encoding))
+    assert sides(prepared(tmp_path, tmp_path / "a.tmx", language="zh")) == [(ENGLISH[0], "那座燈塔")]
+    assert ("bad_xml" in ledger(tmp_path)["sources"][0]["steps"][0]["drops"]) == unknown
 
 
 def test_a_language_that_no_record_has_is_an_error_that_says_so(tmp_path):
@@ -195,6 +304,24 @@ def test_which_side_may_come_again_is_a_knob(duplicates, places):
     assert kept(Pairs(duplicates=duplicates, languages="keep"), *pairs)[0] == places
 
 
+def test_a_side_that_was_never_kept_keeps_nothing_out():
+    pairs = [pair("One house.", "Bir ev."), pair("One house.", "Tek ev."), pair("A house.", "Tek ev.")]
+    assert kept(Pairs(languages="keep"), *pairs)[0] == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("test.csv", "Dog,Köpek\nCat,Kedi\n"),
+        ("test.TSV", "Dog\tKöpek\nCat, or not\tKedi\n"),
+        ("test.tmx", '<tmx><body><tu><tuv xml:lang="en"><seg>Dog</seg></tuv></tu></body></tmx>'),
+    ],
+)
+def test_every_text_of_a_file_of_tests_counts(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    assert kept(Pairs(unseen=[str(tmp_path / name)]), pair("Dog!", "Bir köpek."))[1] == {"test_sentence": 1}
+
+
 def test_no_side_may_be_a_sentence_of_a_test(tmp_path):
     (tmp_path / "test.jsonl").write_text(
         jsonl([{"id": "n1", "en": ENGLISH[0].upper(), "more": [{"tr": "Bambaşka bir söz."}]}])
@@ -227,22 +354,26 @@ def test_copies_are_told_whatever_their_case_width_and_punctuation():
 
 
 @pytest.mark.parametrize(
-    ("direction", "wanted"),
-    [
-        ("into", [("English", "Turkish", *WANTED[0], "tr")]),
-        ("from", [("Turkish", "English", *WANTED[0][::-1], "en")]),
-        ("both", [("English", "Turkish", *WANTED[0], "tr"), ("Turkish", "English", *WANTED[0][::-1], "en")]),
-    ],
+    ("direction", "spoken", "source", "target", "language"),
+    [("into", "en", *WANTED[0], "tr"), ("from", "tr", *WANTED[0][::-1], "en")],
 )
-def test_a_pair_becomes_a_request_and_its_answer(direction, wanted):
-    made, _, _ = run(Instruct(direction=direction), [pair(*WANTED[0])])
-    assert len({dialogue.id for dialogue in made}) == len(made)
-    for dialogue, (spoken, asked, source, target, language) in zip(made, wanted, strict=True):
-        (turn,) = dialogue.turns
-        words, sentence = turn.instruction.split("\n\n")
-        assert words in [instruction(n, "en" if spoken == "English" else "tr", language) for n in range(33)]
-        assert (sentence, turn.output, dialogue.language) == (source, target, language) and asked in words
-        assert set(dialogue.paragraph.split()) == {paragraph_digest(source), paragraph_digest(target)}
+def test_a_pair_becomes_a_request_and_its_answer(direction, spoken, source, target, language):
+    ((dialogue,), _, _) = run(Instruct(direction=direction), [pair(*WANTED[0])])
+    (turn,) = dialogue.turns
+    words, sentence = turn.instruction.split("\n\n")
+    assert words in [instruction(n, spoken, language) for n in range(33)]
+    assert (sentence, turn.output, dialogue.language) == (source, target, language)
+    assert set(dialogue.paragraph.split()) == {paragraph_digest(source), paragraph_digest(target)}
+
+
+def test_both_directions_share_the_pairs_so_that_none_is_learned_in_one_and_held_out_in_the_other():
+    pairs = [pair(f"House number {n}.", f"{n} numaralı ev.") for n in range(600)]
+    made, _, _ = run(Instruct(direction="both"), pairs)
+    languages = [dialogue.language for dialogue in made]
+    assert len(made) == 600 and 240 < languages.count("tr") < 360 and set(languages) == {"tr", "en"}
+    for language in ("tr", "en"):
+        mine = [d.turns[0].instruction.split("\n\n")[0] for d in made if d.language == language]
+        assert len(set(mine)) == 33, "every wording in each direction"
 
 
 def test_all_wordings_are_used_and_a_pair_keeps_its_own():
