@@ -256,6 +256,15 @@ def test_held_out_dialogues_of_each_source_are_scored_as_they_are_learned(bench,
     assert result["texts"]["one"]["bpb_final"] == pytest.approx(result["bpb_final"], rel=1e-6)
     assert result["texts"]["one"]["bpb_base"] == pytest.approx(result["base"]["bpb_untouched"], rel=1e-6)
     assert result["texts"]["two"]["bpb_final"] != result["texts"]["one"]["bpb_final"]
+    # a source that holds out a share of its own is scored on that share, and one that holds out nothing is refused
+    for own, least in ((1.0, 60), (0.0, None)):
+        there[1]["held_out"] = own
+        (folder / "ledger.json").write_text(json.dumps({"sources": there}))
+        if least is None:
+            with pytest.raises(ValueError, match=r"evaluation_texts\[two\].path=.* keeps none"):
+                read(dataclasses.replace(settings, outputs=str(tmp_path / "other")))
+        else:
+            assert len(read(dataclasses.replace(settings, outputs=str(tmp_path / "more")))[1].whole) == least
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,11 @@ import zstandard
 from bailong.data.turns import paragraph_digest
 from bailong.evaluate.benchmark import contamination
 from bailong.evaluate.benchmark.item import Item
+from bailong.evaluate.benchmark.loader import load
+from bailong.evaluate.benchmark.settings import Benchmark
+from bailong.prepare.dialogue.instruct import Instruct
+from bailong.prepare.dialogue.shapes import SentencePair
+from tests.prepare.dialogue.test_steps import run
 
 
 def folder(path, rows):
@@ -55,6 +60,21 @@ def test_passages_and_prompts_that_were_trained_on(tmp_path):
     assert found.row()["articles_shared"] == 2
     with pytest.raises(ValueError, match=r"trained on test questions: drcd 2 of 4 \(a, c\)$"):
         contamination.require_clean([found], against)
+
+
+@pytest.mark.parametrize("direction", ["into", "from"])
+def test_a_sentence_or_translation_that_was_trained_on_is_told_in_either_direction(tmp_path, direction):
+    pairs = [(f"House number {n}.", f"{n} numaralı ev.") for n in range(6)]
+    made, _, _ = run(Instruct(direction=direction), [SentencePair("p", *p, "", "tr", "en") for p in pairs[:4]])
+    (tmp_path / "test.jsonl").write_text("".join(json.dumps({"source": s, "target": t}) + "\n" for s, t in pairs))
+    (tmp_path / "back.jsonl").write_text("".join(json.dumps({"source": t, "target": s}) + "\n" for s, t in pairs))
+    against = contamination.training_data(folder(tmp_path / "made", [dialogue.row() for dialogue in made]))
+    for name, spoken, asked in (("test", "en", "tr"), ("back", "tr", "en")):
+        benchmark = Benchmark(
+            name=name, path=str(tmp_path / f"{name}.jsonl"), shape="parallel", metric="translation",
+            language=spoken, answer_language=asked,
+        )  # fmt: skip
+        assert contamination.compare(load(benchmark), against).ids == ("1", "2", "3", "4")
 
 
 def test_shared_articles_are_no_fault(tmp_path):
