@@ -61,4 +61,7 @@ def measure(settings: Evaluate, source: Any, one: Benchmark, items: list[Item], 
             found = representation(source.local, one, items, resampling, at, facts, advance)
         if found["left_out"]:
             reporter.say(f"{one.name}: {found['left_out']:,} pairs left out, of which a sentence came before")
+        if found["cut"]:
+            knob = f"generator.context={settings.generator.context}"
+            reporter.say(f"{one.name}: {found['cut']:,} sentences are longer than {knob}, and stand by their beginning")
     files.write_json(at / "measures.json", known | {one.name: found | {"facts": facts}})
