@@ -20,6 +20,8 @@ from bailong.compare.law.programme import Box, Curve
 
 #: draws that are allocated anew where that takes a search each, and for the robust goal; its draws in each
 FEW, INSIDE = 100, 64
+#: a bound this near to a whole number is that number
+WHOLE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -89,55 +91,104 @@ class Wish:
     repetition: float | None = None
     force: bool = False
 
+    @property
+    def shared(self) -> np.ndarray:
+        """Which languages may take a share, [languages]: a cap of 0 takes one out, and so does a weight of 0 that no
+        floor stands beside."""
+        return (self.low > 0) | ((self.high >= 1) & (self.goal.weights > 0))
 
-def box_of(wish: Wish, languages: list[str], largest: np.ndarray) -> tuple[Box, list[str]]:
-    """The bounds of the programme, and what is to be said of them.
+    def only(self, kept: np.ndarray) -> "Wish":
+        """The wish of these languages alone."""
+        weights = self.goal.weights[kept]
+        none = None if self.goal.none is None else self.goal.none[kept]
+        return replace(
+            self,
+            goal=replace(self.goal, weights=weights / weights.sum(), none=none),
+            low=self.low[kept],
+            high=self.high[kept],
+            unique=None if self.unique is None else self.unique[kept],
+        )
+
+
+def box_of(
+    wish: Wish, languages: list[str], largest: np.ndarray, smallest: np.ndarray | None = None
+) -> tuple[Box, list[str]]:
+    """The bounds of the programme, in whole dialogues, and what is to be said of them.
 
     Args:
-        largest: the largest size measured of each language.
+        largest, smallest: the largest and the smallest size measured of each language; a law is read within three
+            times either (None, or a smallest of 0: down to nothing).
 
     Raises:
         ValueError: the budget does not fit between the bounds.
     """
-    high, notes = wish.high.copy(), []
+    low, high, notes = np.ceil(wish.low - WHOLE), wish.high.copy(), []
     if wish.unique is not None and wish.repetition is None:
         high = np.minimum(high, wish.unique)
-    high = np.minimum(high, wish.budget)
+    high = np.floor(np.minimum(high, wish.budget) + WHOLE)
     beyond = (high > REACH * largest) & (not wish.force)
     if beyond.any():
-        high = np.where(beyond, REACH * largest, high)
+        high = np.where(beyond, np.floor(REACH * largest + WHOLE), high)
         named = ", ".join(f"{languages[i]} {REACH * largest[i]:,.0f}" for i in np.flatnonzero(beyond))
         notes.append(f"held at {REACH:g} times the largest size measured ({named}); force=true lifts it")
-    if wish.low.sum() > wish.budget * (1 + 1e-12):
-        raise ValueError(f"budget={wish.budget:,.0f} is not accepted: the floors alone take {wish.low.sum():,.0f}")
-    if (wish.low > high).any():
-        i = int(np.flatnonzero(wish.low > high)[0])
+    if low.sum() > wish.budget:
         raise ValueError(
-            f"floors.{languages[i]}={wish.low[i]:,.0f} is not accepted: it must be at most {high[i]:,.0f}, which is "
+            f"budget={wish.budget:,.0f} is not accepted: it must be at least {low.sum():,.0f}, which the floors "
+            "alone take"
+        )
+    if (low > high).any():
+        i = int(np.flatnonzero(low > high)[0])
+        raise ValueError(
+            f"floors.{languages[i]}={low[i]:,.0f} is not accepted: it must be at most {high[i]:,.0f}, which is "
             "its cap, its available data or the reach of its law"
         )
-    if high.sum() < wish.budget * (1 - 1e-12):
+    if smallest is not None and not wish.force:
+        low = _least(wish, languages, low, high, smallest)
+    if high.sum() < wish.budget:
         held = " (force=true lifts the reach of the laws)" if beyond.any() else ""
         raise ValueError(
             f"budget={wish.budget:,.0f} is not accepted: it must be at most {high.sum():,.0f}, which is all that caps, "
             f"available data and the reach of the laws allow{held}"
         )
-    return Box(wish.low, high, wish.budget), notes
+    return Box(low, high, wish.budget), notes
+
+
+def _least(wish: Wish, languages: list[str], low: np.ndarray, high: np.ndarray, smallest: np.ndarray) -> np.ndarray:
+    """Floors so that no law is read further below its points than it is read beyond them."""
+    least = np.ceil(smallest / REACH - WHOLE)
+    low = np.maximum(low, least)
+    if low.sum() > wish.budget:
+        raise ValueError(
+            f"budget={wish.budget:,.0f} is not accepted: it must be at least {low.sum():,.0f}, for no law is read "
+            "below a third of the smallest size measured (force=true lifts it, a cap of 0 leaves a language out)"
+        )
+    if (least > high).any():
+        i = int(np.flatnonzero(least > high)[0])
+        raise ValueError(
+            f"{languages[i]} can be given at most {high[i]:,.0f}, and its law is read from {least[i]:,.0f}, a third of "
+            f"the smallest size measured: give it more, caps.{languages[i]}=0 to leave it out, or force=true"
+        )
+    return low
 
 
 def allocate(
-    wish: Wish, fits: list[Fit], draws: list[Draws], names: list[str], largest: np.ndarray, seed: int = 0
-) -> Allocation:
+    wish: Wish, fits: list[Fit], draws: list[Draws], names: list[str], largest: np.ndarray, seed: int = 0,
+    smallest: np.ndarray | None = None,
+) -> Allocation:  # fmt: skip
     """The best allocation, its gain over equal and proportional shares, and which of them is returned.
 
     Args:
         fits, draws, names: by language, in the same order as in the wish.
-        largest: the largest size measured of each language.
+        largest, smallest: sizes measured of each language, as `box_of` takes them.
     """
-    box, notes = box_of(wish, names, np.asarray(largest, dtype=float))
+    box, notes = box_of(wish, names, np.asarray(largest, dtype=float), smallest)
     robust = wish.goal.name == "robust"
     point = _curves(wish, fits, [_several(each, draw, robust) for each, draw in zip(fits, draws, strict=True)])
     found, method = goals.solve(wish.goal, point, box, seed)
+    held = (box.low > np.ceil(wish.low - WHOLE)) & (found[0] <= box.low * (1 + 1e-9))
+    if held.any():
+        named = ", ".join(f"{names[i]} {box.low[i]:,.0f}" for i in np.flatnonzero(held))
+        notes.append(f"held at a third of the smallest size measured ({named}); force=true lifts it")
     uniform = programme.level(np.ones(len(names)), box)
     shares = wish.unique if wish.unique is not None else wish.high if np.isfinite(wish.high).all() else None
     proportional = None if shares is None or shares.min() <= 0 else programme.level(shares, box)
@@ -150,18 +201,20 @@ def allocate(
     there = {name: programme.values(judges, np.tile(x, (len(anew), 1))) for name, x in baseline.items()}
     best = wish.goal.score(scores["optimum"][None])[0]
 
+    # the draws behind `judged` are widened already; of languages with different numbers of runs the fewest count
+    free = min(draw.free for draw in draws)
+
     def gain(name: str) -> Gain:
         apart = wish.goal.score(judged) - wish.goal.score(there[name])
-        return Gain(float(best - wish.goal.score(scores[name][None])[0]), interval(apart[np.isfinite(apart)]))
+        return Gain(float(best - wish.goal.score(scores[name][None])[0]), interval(apart[np.isfinite(apart)], free))
 
     apart = judged - there["uniform"]
     moved = scores["optimum"] - scores["uniform"]
-    changes = [Change(float(moved[i]), interval(apart[:, i])) for i in range(len(names))]
+    changes = [Change(float(moved[i]), interval(apart[:, i], draws[i].free)) for i in range(len(names))]
     over = gain("uniform")
     chosen, reason = _decide(over, len(names))
     final = sizes[chosen]
-    low = np.floor(box.low)
-    take = dict(zip(names, programme.whole(final, low, box.high, box.budget), strict=True))
+    take = dict(zip(names, programme.whole(final, box.low, box.high, box.budget), strict=True))
     return Allocation(
         wish.goal.name, wish.budget, names, found[0], uniform, proportional, scores, over,
         None if proportional is None else gain("proportional"), changes, method, chosen, reason, take, notes,

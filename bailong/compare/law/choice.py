@@ -1,7 +1,8 @@
 """Which law, if any: all candidates on all languages, by Akaike's criterion and by the error at the largest size.
 
 A law is used for an allocation only where it predicts the largest size, which it has not seen, better than a constant
-and better than a line over the logarithm of the size. That none does is a verdict too.
+and better than a line over the logarithm of the size, both by a margin, and has a better criterion than the constant.
+That none does is a verdict too. The line itself allocates only on request.
 """
 
 import math
@@ -16,6 +17,8 @@ from bailong.compare.law.fit import Fit, Series, judge
 from bailong.compare.law.laws import Law
 from bailong.compare.law.points import Point, Points
 
+#: a law's error at the largest size is below this share of a null's, or the two are one
+MARGIN = 0.95
 #: sizes that a language must have been tuned with
 LEAST_SIZES = 3
 #: words of names of scores that are better when they are lower
@@ -64,7 +67,7 @@ def setting(points: Points, direction: str, ceiling: float | str | None, huber: 
     """How these scores are read.
 
     Raises:
-        ValueError: scores lie outside what the direction allows.
+        ValueError: nothing says which are better, or scores lie outside what the direction allows.
     """
     scores = [point.score for point in points.points]
     because = "given"
@@ -99,6 +102,11 @@ def _direction(points: Points) -> tuple[str, str]:
         if len(x):
             trend = float(np.sum((x[:, None] - x) * (y[:, None] - y)))
             rising, falling = rising + (trend > 0), falling + (trend < 0)
+    if falling == rising:
+        raise ValueError(
+            f"direction=auto is not accepted: neither the name of the score, {points.score}, nor a trend over size "
+            "says which scores are better; give direction=up or direction=down, or the name of the score as score=bpb"
+        )
     if falling > rising:
         return "down", f"scores fall with size in {falling} of {len(points.languages)} languages"
     return "up", f"scores rise with size in {rising} of {len(points.languages)} languages"
@@ -159,15 +167,17 @@ def verdict(found: list[Candidate], asked: str) -> Verdict:
     Raises:
         ValueError: the law that is asked for is not for scores of this direction.
     """
-    nulls = {each.name: each for each in found if each.law.null}
-    pool = [each for each in found if not each.law.null]
+    nulls = {each.name: each for each in found if each.law.null and each.name != asked}
+    pool = [each for each in found if each.name not in nulls]
     if asked != "auto":
         pool = [each for each in pool if each.name == asked]
         if not pool:
-            others = ", ".join(each.name for each in found if not each.law.null)
+            others = ", ".join(each.name for each in found if not isinstance(each.law, laws.Constant))
             raise ValueError(f"law={asked} is not accepted: scores that go this way are fitted by {others}")
     able = [each for each in pool if math.isfinite(each.aicc)]
     known = [each for each in able if each.largest_out is not None]
+    if asked == laws.LogLinear.name:
+        return _line(pool[0], nulls["constant"])
     usable = [each for each in known if _beats(each, nulls)]
     if usable:
         best = min(usable, key=lambda each: each.aicc)
@@ -181,12 +191,36 @@ def verdict(found: list[Candidate], asked: str) -> Verdict:
         return Verdict(best, False, f"no law can be judged: too few sizes to leave the largest one out ({needs})")
     errors = ", ".join(f"{each.name} {_error(each)}" for each in [*known, *nulls.values()])
     who = "no law beats its null" if asked == "auto" else f"{asked} does not beat its null"
-    return Verdict(best, False, f"{who} at the largest size left out ({errors}), so none is used to allocate")
+    least = min([*known, *nulls.values()], key=lambda each: math.inf if each.largest_out is None else each.largest_out)
+    hint = f"; {least.name} predicts it best: law={least.name} allocates by it" if least.name == "log_linear" else ""
+    return Verdict(
+        best,
+        False,
+        f"{who} at the largest size left out by more than {1 - MARGIN:.0%} and a constant by AICc ({errors}), so none "
+        f"is used to allocate{hint}",
+    )
+
+
+def _line(asked: Candidate, constant: Candidate) -> Verdict:
+    """The line over log X, which is a null, as a law: on request, where it beats a constant and more is better."""
+    sign = -1.0 if asked.law.direction == "down" else 1.0
+    if any(sign * each.p[1] <= 0 for each in asked.fits):
+        return Verdict(asked, False, "log_linear: more data make a score worse, so it is not used to allocate")
+    errors = f"its error at the largest size, {_error(asked)}"
+    if not _beats(asked, {"constant": constant}):
+        return Verdict(asked, False, f"log_linear does not beat a constant: {errors}, against {_error(constant)}")
+    return Verdict(asked, True, f"log_linear, as asked for: {errors}, is below the {_error(constant)} of constant")
 
 
 def _beats(each: Candidate, nulls: dict[str, Candidate]) -> bool:
+    """Whether a law's error is clearly smaller than that of every null, and its AICc than that of a constant: noise
+    alone makes one of two equal errors the smaller."""
     mine = each.largest_out
-    return mine is not None and all(null.largest_out is not None and mine < null.largest_out for null in nulls.values())
+    return (
+        mine is not None
+        and each.aicc < nulls["constant"].aicc
+        and all(null.largest_out is not None and mine < MARGIN * null.largest_out for null in nulls.values())
+    )
 
 
 def _error(each: Candidate) -> str:

@@ -55,7 +55,7 @@ def from_runs(folders: list[str], score: str, pivot: str) -> Points:
                 made = [] if point is None else [point, *_before(run, point, key)]
                 told.points += [one for one in made if one not in told.points]
             _remember(told, sources, labels)
-    told.notes += _lacking(without, scoreless, score)
+    told.notes += [*_lacking(without, scoreless, score), *labels.merged()]
     if not told.points:
         keys = sorted({key for run in found.runs for row in run.rows[-1:] for key in row})
         near = did_you_mean(score, keys)
@@ -207,7 +207,7 @@ def from_evaluations(folders: list[str], score: str) -> Points:
                 told.points.append(point)
     for run in tuned:
         _remember(told, sources_of(run) or {}, labels)
-    told.notes = list(dict.fromkeys(told.notes))
+    told.notes = list(dict.fromkeys([*told.notes, *labels.merged()]))
     if not told.points:
         why = f": {told.notes[0]}" if told.notes else ""
         near = f"; there are {', '.join(sorted(there)[:8])}" if there else ""

@@ -12,9 +12,8 @@ from bailong.compare.law import choice, gathered, programme, regmix, similarity,
 from bailong.compare.law.allocate import Wish, allocate, box_of
 from bailong.compare.law.bootstrap import draw
 from bailong.compare.law.finding import Finding, text
-from bailong.compare.law.fit import pooled
+from bailong.compare.law.fit import Fit, Series, pooled
 from bailong.compare.law.points import Points, alike, csv_text, read_table
-from bailong.compare.law.programme import Box
 from bailong.compare.law.settings import Law
 from bailong.run.files import write
 
@@ -32,8 +31,11 @@ def law(settings: Law, console: Console | None = None) -> Path:
         ValueError: points that cannot be read or used, or a wish that cannot be met; one line that says which.
     """
     console = console or Console()
-    finding = find(settings, read(settings))
     to = Path(settings.to) if settings.to else FOLDER / named(settings)
+    there = next((place for place in (to, *to.parents) if place.exists()), to)
+    if there.exists() and not there.is_dir():
+        raise ValueError(f"to={to} is not accepted: {there} is a file, and it must be a folder")
+    finding = find(settings, read(settings))
     to.mkdir(parents=True, exist_ok=True)
     write(to / "law.json", text(finding))
     write(to / "points.csv", csv_text(finding.points))
@@ -51,7 +53,7 @@ def law(settings: Law, console: Console | None = None) -> Path:
 def read(settings: Law) -> Points:
     """The points, from wherever they are."""
     if settings.points:
-        return read_table(settings.points)
+        return read_table(settings.points, settings.score)
     assert settings.score is not None
     if settings.runs:
         return gathered.from_runs(settings.runs, settings.score, settings.pivot)
@@ -89,11 +91,15 @@ def _fit(settings: Law, finding: Finding) -> None:
     finding.series = found
     given = {}
     if settings.inside is not None:
-        given = dict(zip(finding.names, wishes.by_name("inside", settings.inside, finding.names, 1.0), strict=True))
+        if finding.how.direction == "down":
+            raise ValueError("inside is not accepted: scores that go down have no law with a g; it must be null")
+        given = dict(zip(finding.names, wishes.by_name("inside", settings.inside, finding.names, None), strict=True))
         if min(given.values()) <= 0:
             raise ValueError("inside is not accepted: every number must be above 0")
     finding.candidates = choice.candidates(found, finding.how, given, settings.starts, settings.seed)
     finding.verdict = choice.verdict(finding.candidates, settings.law)
+    if given and finding.verdict.chosen.name != "power_ceiling":
+        finding.notes.append(f"inside is of power_ceiling alone, and {finding.verdict.chosen.name} has no g")
     fits, scale = finding.verdict.chosen.fits, finding.how.scale
     finding.fits = fits if settings.pool is None else pooled(fits, found, scale, settings.pool)
     finding.draws = draw(finding.fits, found, scale, settings.resamples, settings.seed, settings.pool)
@@ -129,23 +135,35 @@ def _allocate(settings: Law, finding: Finding) -> None:
     series, fits = [finding.series[i] for i in kept], [finding.fits[i] for i in kept]
     draws = [finding.draws[i] for i in kept]
     asked = wishes.wish(settings, series, fits, finding.points, finding.how)
+    none = [one.language for one, shares in zip(series, asked.shared, strict=True) if not shares]
+    if none and asked.shared.any():
+        finding.notes.append(f"left out by a cap or a weight of 0: {', '.join(none)}")
+        kept = np.flatnonzero(asked.shared)
+        asked = asked.only(kept)
+        series, fits, draws = [series[i] for i in kept], [fits[i] for i in kept], [draws[i] for i in kept]
     names, largest = [one.language for one in series], np.array([one.largest for one in series])
     if finding.verdict.usable:
-        found = allocate(asked, fits, draws, names, largest, settings.seed)
+        smallest = np.array([_smallest(one, each) for one, each in zip(series, fits, strict=True)])
+        found = allocate(asked, fits, draws, names, largest, settings.seed, smallest)
         finding.allocation, finding.chosen, finding.reason = found, found.chosen, found.reason
         finding.notes += found.notes + _small(found.optimum, series)
         shares = found.take
     else:
         shares = _equal(asked, names)
         finding.chosen, finding.reason = "uniform", f"uniform: {finding.verdict.reason}"
-    finding.take = by_source(shares, finding.points)
+    finding.take = by_source(shares | {name: 0 for name in none if name not in shares}, finding.points)
+
+
+def _smallest(one: Series, fitted: Fit) -> float:
+    """The least size that a law was fitted to: 0 where the base is among its points."""
+    return 0.0 if fitted.law.zero and (one.x == 0).any() else float(one.x[one.x > 0].min())
 
 
 def _equal(asked: Wish, names: list[str]) -> dict[str, int]:
     """Equal shares within what there is: without a law nothing is held to its reach."""
     box, _ = box_of(dataclasses.replace(asked, force=True), names, np.full(len(names), np.inf))
     x = programme.level(np.ones(len(names)), box)
-    return dict(zip(names, programme.whole(x, np.floor(box.low), box.high, box.budget), strict=True))
+    return dict(zip(names, programme.whole(x, box.low, box.high, box.budget), strict=True))
 
 
 def _small(sizes: np.ndarray, series: list[Any]) -> list[str]:
@@ -174,20 +192,18 @@ def by_source(shares: dict[str, int], points: Points) -> dict[str, int]:
 
 
 def _mix(settings: Law, finding: Finding) -> None:
-    data = regmix.table(finding.points, settings.weights or {}, finding.how.direction)
+    names = finding.points.languages
+    weights = dict(zip(names, wishes.weights(settings, names), strict=True))
+    data = regmix.table(finding.points, weights, finding.how.direction)
     largest = float(data.sizes.sum(1).max())
-    budget = settings.budget or largest
-    low = wishes.by_name("floors", settings.floors, data.sources, 0.0)
-    high = wishes.by_name("caps", settings.caps, data.sources, np.inf)
-    if settings.available is not None:
-        high = np.minimum(high, wishes.by_name("available", settings.available, data.sources, None))
-    asked = Wish(wishes.Goal("mean", np.ones(len(low))), float(budget), low, high, force=True)
+    budget = settings.budget or max(float(np.floor(largest)), 1.0)
+    low, high, unique = wishes.bounds(settings, data.sources)
+    asked = Wish(wishes.Goal("mean", np.ones(len(low))), float(budget), low, high, unique, force=True)
     box, _ = box_of(asked, data.sources, high)
     if np.ptp(data.sizes.sum(1)) > 1e-6 and budget > 3 * largest and not settings.force:
         raise ValueError(
             f"budget={budget:,.0f} is not accepted: it must be at most 3 times the largest run, {largest:,.0f}, whose "
             "size is part of the regression; force=true predicts beyond it all the same"
         )
-    box = Box(box.low, np.minimum(box.high, budget), float(budget))
     found = regmix.best(data, box, settings.learner, settings.simulated, settings.resamples, settings.seed)
     finding.mixture, finding.chosen, finding.reason, finding.take = found, found.chosen, found.reason, found.take

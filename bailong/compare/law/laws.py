@@ -84,16 +84,27 @@ class Constant(Law):
 
 @dataclass(frozen=True)
 class LogLinear(Law):
-    """Null: each doubling of the size does the same."""
+    """Null: each doubling of the size does the same. On request it allocates, in proportion to the slopes."""
 
-    name, formula, direction, parameters = "log_linear", "S = m + k log X", "any", ("m", "k")
+    falling: bool = False
+
+    name, formula, parameters = "log_linear", "S = m + k log X", ("m", "k")
     null = True
+
+    @property
+    def direction(self) -> str:  # type: ignore[override]
+        return "down" if self.falling else "up"
 
     def predict(self, x: np.ndarray, p: np.ndarray) -> np.ndarray:
         return p[..., 0] + p[..., 1] * np.log(x)
 
     def slope(self, x: np.ndarray, p: np.ndarray) -> np.ndarray:
         return p[..., 1] / x
+
+    def steep(self, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        # a slope that goes the wrong way takes nothing but its floor
+        k = np.maximum(-p[..., 1] if self.falling else p[..., 1], 1e-290)
+        return np.log(k), np.zeros(k.shape)
 
     def natural(self, p: np.ndarray) -> np.ndarray:
         return p
@@ -270,15 +281,12 @@ class LogMetric(Law):
             yield np.log([max(here, TINY) ** beta, max(slope * beta / here, 1e-6), beta])
 
 
-NULLS: tuple[Law, ...] = (Constant(), LogLinear())
-
-
 def candidates(direction: str, ceiling: float | None, highest: float, g: float, middle: float) -> list[Law]:
     """The laws for scores of a direction (`up`, `down`), and the nulls behind them; `middle` is that of the logarithms
     of the sizes."""
     every: list[Law] = [PowerCeiling(ceiling, g, highest), LogMetric(middle), DataPower(), Rectified()]
     found = [law for law in every if law.direction == direction]
-    return [*found, *NULLS]
+    return [*found, Constant(), LogLinear(direction == "down")]
 
 
 def _line(x: np.ndarray, y: np.ndarray) -> np.ndarray:

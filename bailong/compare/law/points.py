@@ -22,6 +22,8 @@ SUFFIXES = {".csv": ",", ".tsv": "\t", ".jsonl": ""}
 SOURCE = "size."
 #: numbers of a row beside its size and score
 FURTHER = ("loss", "sim", "base")
+#: what a table may hold, beside columns of sources
+COLUMNS = ("language", "size", "score", "seed", "run", *FURTHER)
 
 
 @dataclass(frozen=True)
@@ -68,17 +70,48 @@ class Points:
 class Labels:
     """One label for each language: `zh-TW` and `zh-Hant` are one, and go by the one that came first.
 
-    Labels that are no languages (`l1`, `mine`) are told apart as they are written.
+    Labels that are no languages (`l1`, `mine`) are told apart as they are written. A label that means two of the
+    languages that are there (`zh` beside `zh-Hant` and `zh-Hans`) is refused, wherever it stands: by the order of rows
+    it would be the one or the other.
     """
 
     def __init__(self) -> None:
-        self.known: list[str] = []
+        #: by the label that came first, all that mean the same
+        self.known: dict[str, list[str]] = {}
+        self._first: dict[str, str] = {}
 
     def of(self, tag: str) -> str:
-        found = next((known for known in self.known if alike(known, tag)), None)
-        if found is None:
-            self.known.append(tag)
-        return found or tag
+        """The label that stands for this one.
+
+        Raises:
+            ValueError: it parts or joins languages that others joined or parted.
+        """
+        if tag in self._first:
+            return self._first[tag]
+        near = {first: [one for one in group if alike(one, tag)] for first, group in self.known.items()}
+        near = {first: mine for first, mine in near.items() if mine}
+        if len(near) > 1:
+            _ambiguous(tag, *[mine[0] for mine in near.values()][:2])
+        for first, mine in near.items():
+            apart = next((one for one in self.known[first] if one not in mine), None)
+            if apart is not None:
+                _ambiguous(mine[0], apart, tag)
+            self.known[first].append(tag)
+            self._first[tag] = first
+            return first
+        self.known[tag] = [tag]
+        self._first[tag] = tag
+        return tag
+
+    def merged(self) -> list[str]:
+        """What is said of languages that go by several labels."""
+        return [f"{', '.join(group)} are one language" for group in self.known.values() if len(group) > 1]
+
+
+def _ambiguous(tag: str, one: str, other: str) -> None:
+    raise ValueError(
+        f"language={tag} is not accepted: it may be {one} or {other}, which are two languages beside it; write which"
+    )
 
 
 def alike(one: str, other: str) -> bool:
@@ -88,11 +121,15 @@ def alike(one: str, other: str) -> bool:
     return bool(language.language(one) and language.language(other)) and language.same(one, other)
 
 
-def read_table(path: str) -> Points:
+def read_table(path: str, score: str | None = None) -> Points:
     """The rows of a table.
 
+    Args:
+        score: the name of what its column `score` holds, as bpb or chrf: which way is better is read from it.
+
     Raises:
-        ValueError: there is no such table, a column is missing, or a value is no number; with the row.
+        ValueError: there is no such table, a column is missing or named twice, a row has another number of cells than
+            the header, or a value is no number; with the row.
     """
     place = Path(path)
     if place.suffix.lower() not in SUFFIXES:
@@ -104,43 +141,82 @@ def read_table(path: str) -> Points:
     except UnicodeDecodeError:
         raise ValueError(f"points={path} cannot be read: it is no UTF-8") from None
     labels, points = Labels(), []
+    columns: dict[str, None] = {}
     for number, row in _rows(text, place):
+        columns |= dict.fromkeys(row)
         points.append(_point(row, f"points={path}, row {number}", labels))
     if not points:
         raise ValueError(f"points={path} holds no row")
-    return Points(points, "score", _doubles(points))
+    return Points(points, score or "score", [*_unread(list(columns)), *labels.merged(), *_doubles(points)])
+
+
+def _unread(columns: list[str]) -> list[str]:
+    """What is said of columns that nothing here reads."""
+    free = [name for name in COLUMNS if name not in columns]
+    return [
+        f"the column {name or 'without a name'} is not read{did_you_mean(name, free)}"
+        for name in columns
+        if name not in COLUMNS and not name.startswith(SOURCE)
+    ]
 
 
 def _rows(text: str, place: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     delimiter = SUFFIXES[place.suffix.lower()]
     if delimiter:
-        reader = csv.DictReader(io.StringIO(text), delimiter=delimiter, strict=True)
-        names = [name.strip() for name in reader.fieldnames or []]
-        _require_columns(names, place)
-        try:
-            for number, row in enumerate(reader, start=1):
-                yield number, {str(key).strip(): value for key, value in row.items() if key is not None}
-        except csv.Error as error:
-            raise ValueError(f"points={place} cannot be read after row {reader.line_num - 1}: {error}") from None
+        yield from _cells(text, place, delimiter)
         return
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
+        where = f"points={place}, row {number}"
         try:
-            row = json.loads(line)
+            row = json.loads(line, object_pairs_hook=list)  # a dict would keep the last of two values of one name
         except ValueError:
             row = None
-        if not isinstance(row, dict):
-            raise ValueError(f"points={place}, row {number} is no JSON object")
-        _require_columns([str(key) for key in row], place, number)
-        yield number, row
+        if row is None or not line.strip().startswith("{"):
+            raise ValueError(f"{where} is no JSON object")
+        _require_columns([str(key) for key, _ in row], where)
+        yield number, dict(row)
 
 
-def _require_columns(names: list[str], place: Path, row: int | None = None) -> None:
+def _cells(text: str, place: Path, delimiter: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows under a header, without those that are empty."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    names: list[str] | None = None
+    number = 0
+    try:
+        for cells in reader:
+            if names is None:
+                names = [name.strip() for name in cells]
+                _require_columns(names, f"points={place}")
+                continue
+            if not cells:
+                continue
+            number += 1
+            if len(cells) != len(names):
+                raise ValueError(
+                    f"points={place}, row {number} has {len(cells)} cells, and the header {len(names)}: write numbers "
+                    "with a point (40.5), and quote what holds the delimiter"
+                )
+            yield number, dict(zip(names, cells, strict=True))
+    except csv.Error as error:
+        raise ValueError(
+            f"points={place}, line {reader.line_num} is not accepted: {error}; a quote must be closed, and one inside "
+            "a quoted cell doubled"
+        ) from None
+    if names is None:
+        _require_columns([], f"points={place}")
+
+
+def _require_columns(names: list[str], where: str) -> None:
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{where} has the column {twice or 'without a name'} twice; each must be there once")
+    if SOURCE in names:
+        raise ValueError(f"{where} has the column {SOURCE}, which names no source: write {SOURCE}NAME")
     sized = any(name == "size" or name.startswith(SOURCE) for name in names)
     lacking = [name for name in ("language", "score") if name not in names] + ([] if sized else ["size"])
     if lacking:
-        where = f"points={place}" + (f", row {row}" if row else "")
         near = did_you_mean(lacking[0], [name for name in names if name])
         raise ValueError(f"{where} has no column {lacking[0]}{near}; it has {', '.join(names) or 'none'}")
 
@@ -162,7 +238,11 @@ def _point(row: dict[str, Any], where: str, labels: Labels) -> Point:
     if size is None and not sizes:
         raise ValueError(f"{where}: size is empty; give a number (0: the base without any tuning)")
     names = {key: "" if row.get(key) is None else str(row[key]).strip() for key in ("seed", "run")}
-    return Point(labels.of(tag), score, size, names["seed"], names["run"], **further, sizes=sizes)
+    try:
+        tag = labels.of(tag)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+    return Point(tag, score, size, names["seed"], names["run"], **further, sizes=sizes)
 
 
 def number(value: Any, what: str) -> float | None:

@@ -210,16 +210,18 @@ def exact(x: np.ndarray, low: np.ndarray, high: np.ndarray, budget: float) -> np
 
 
 def whole(x: np.ndarray, low: np.ndarray, high: np.ndarray, budget: float) -> list[int]:
-    """Sizes [languages] as whole numbers that sum to the whole budget: the largest remainders are rounded up."""
+    """Sizes [languages] as whole numbers within whole bounds that sum to the budget: the largest remainders are rounded
+    up, and what the last digits of large sizes are off is taken from the others in turn."""
     down = np.minimum(np.floor(x + 1e-9), np.floor(high + 1e-9)).astype(int)
     down = np.maximum(down, np.ceil(low - 1e-9).astype(int))
     left = int(np.floor(budget + 1e-9)) - int(down.sum())
-    order = np.argsort(-(x - down), kind="stable")
-    turn = 0
-    while left > 0 and turn < 2 * len(order):
-        i = order[turn % len(order)]
-        if down[i] + 1 <= high[i] + 1e-9:
-            down[i] += 1
-            left -= 1
-        turn += 1
+    step = 1 if left > 0 else -1
+    order = np.argsort(-step * (x - down), kind="stable")
+    while left:
+        room = [i for i in order if low[i] - 1e-9 <= down[i] + step <= high[i] + 1e-9]
+        if not room:
+            raise ValueError(f"budget={budget:,.0f} is not accepted: no whole numbers within the bounds sum to it")
+        for i in room[: abs(left)]:
+            down[i] += step
+        left = int(np.floor(budget + 1e-9)) - int(down.sum())
     return [int(n) for n in down]

@@ -61,7 +61,7 @@ def table(points: Points, weights: dict[str, float], direction: str) -> Table:
     """The points by run: a run's score is the (weighted) mean over its languages.
 
     Raises:
-        ValueError: no sizes by source, or too few runs.
+        ValueError: no sizes by source, a run with two mixtures, or too few runs.
     """
     sources = sorted({source for point in points.points for source in point.sizes})
     if not sources:
@@ -75,10 +75,17 @@ def table(points: Points, weights: dict[str, float], direction: str) -> Table:
         )
     sizes, scores = [], []
     for group in groups.values():
-        mine = [group[0].sizes.get(source, 0.0) for source in sources]
-        if sum(mine) <= 0:
-            continue
+        mixtures = [[point.sizes.get(source, 0.0) for source in sources] for point in group]
+        mine = mixtures[0]
+        if (other := next((each for each in mixtures if each != mine), None)) is not None:
+            told = " and ".join(", ".join(f"{size:g}" for size in each) for each in (mine, other))
+            raise ValueError(
+                f"run {group[0].run} is not accepted: its rows hold two mixtures of {', '.join(sources)} ({told}); "
+                "each mixture must be a run of its own"
+            )
         heavy = [weights.get(point.language, 1.0) for point in group]
+        if sum(mine) <= 0 or sum(heavy) <= 0:
+            continue
         sizes.append(mine)
         scores.append(float(np.average([point.score for point in group], weights=heavy)))
     least = len(sources) + 3
@@ -166,7 +173,7 @@ def best(
 
     def chosen(fitted: Any) -> np.ndarray:
         top = np.argsort(-fitted.predict(at), kind="stable")[: min(BEST, len(at))]
-        return tried[top].mean(0)
+        return programme.exact(tried[top].mean(0)[None], *box.bounds(), box.budget)[0]
 
     def worth(fitted: Any, sizes: np.ndarray) -> float:
         mine = features(sizes[None] / box.budget, None if varied is None else np.array([box.budget]))
@@ -205,7 +212,8 @@ def simulate(box: Box, count: int, random: np.random.Generator) -> np.ndarray:
     x = np.clip(box.low + shares * free, low, high)
     for _ in range(20):
         x = programme.exact(x, low, high, box.budget)
-    return x[np.abs(x.sum(1) - box.budget) < 1e-6 * box.budget]
+    kept = x[np.abs(x.sum(1) - box.budget) < 1e-6 * box.budget]
+    return kept if len(kept) else programme.level(np.ones(len(box.low)), box)[None]
 
 
 def _again(learner: str, model: Any, x: np.ndarray, y: np.ndarray) -> Any:

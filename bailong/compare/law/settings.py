@@ -5,7 +5,7 @@ from typing import Any
 
 from bailong.run.checks import one_of, require
 
-LAWS = ("auto", "power_ceiling", "log_metric", "data_power", "rectified")
+LAWS = ("auto", "power_ceiling", "log_metric", "data_power", "rectified", "log_linear")
 OBJECTIVES = ("mean", "weighted", "maxmin", "gap", "nash", "robust")
 
 
@@ -13,25 +13,26 @@ OBJECTIVES = ("mean", "weighted", "maxmin", "gap", "nash", "robust")
 class Law:
     """Settings of `bailong-law`.
 
-    Points come from one of three places: `points`, a table; `runs`, folders of finished runs, with `score` a key of
-    their record; `evaluations`, folders that `bailong-evaluate` wrote, with `score` as `<benchmark>.<measure>`.
-    `direction` says which scores are better: `up`, `down`, or `auto`, by the name of the score, else by the trend.
-    `pivot` is the language that is translated from, and is taught nothing.
+    Points come from one of three places: `points`, a table, where `score` names what its column score holds; `runs`,
+    folders of finished runs, with `score` a key of their record; `evaluations`, folders that `bailong-evaluate` wrote,
+    with `score` as `<benchmark>.<measure>`. `direction` says which scores are better: `up`, `down`, or `auto`, by the
+    name of the score, else by the trend. `pivot` is the language that is translated from, and is taught nothing.
 
     `method` is `law` (a law for each language) or `regmix` (a regression of the score on the mixture, by `learner` over
-    `simulated` mixtures). `law` names one of the laws, `auto` chooses. `ceiling` is that of `power_ceiling`: null is
-    100 (1 where no score is above 1), `fit` fits it. `similarity` is tested against the fitted laws: numbers by
-    language, `sim` or `base` (columns of the points), or `urielplus`; `inside` puts numbers by language into
-    `power_ceiling` as g. `huber` is where residuals stop to count as squares (null: 0.3 points of a score of 100, 1e-3
-    of the logarithm of a loss). `pool` draws the exponents of the languages towards each other, with this standard
-    deviation of their logarithms (null: each by itself).
-    Fits have `starts`, intervals `resamples`, and both, with the mixtures, come of `seed`. The report is written into
-    `to` (null: `outputs/law/<name of the table or of the first folder>`).
+    `simulated` mixtures). `law` names one of the laws, `auto` chooses; `log_linear`, a null, allocates on request
+    alone. `ceiling` is that of `power_ceiling`: null is 100 (1 where no score is above 1), `fit` fits it. `similarity`
+    is tested against the fitted laws: numbers by language, `sim` or `base` (columns of the points), or `urielplus`;
+    `inside` puts a number for each language into `power_ceiling` as g. `huber` is where residuals stop to count as
+    squares (null: 0.3 points of a score of 100, 1e-3 of the logarithm of a loss). `pool` draws the exponents of the
+    languages towards each other, with this standard deviation of their logarithms (null: each by itself). Fits have
+    `starts`, intervals `resamples`, and both, with the mixtures, come of `seed`. The report is written into `to` (null:
+    `outputs/law/<name of the table or of the first folder>`).
 
-    With a `budget` (dialogues) an allocation is made: `objective` is what it makes highest; `weights` are for
-    `weighted`, `level` (a score, or a language whose score is aimed at) for `gap`; `floors`, `caps` and `available`
-    (dialogues that differ) are numbers, or numbers by language. `repetition` is the rate at which repeating what is
-    available saturates (null: it is not repeated). `force` predicts beyond three times the largest size measured.
+    With a `budget` (dialogues, a whole number) an allocation is made: `objective` is what it makes highest; `weights`
+    are for `weighted`, `level` (a score, or a language whose score is aimed at) for `gap`; `floors`, `caps` and
+    `available` (dialogues that differ) are numbers, or numbers by language; of fractions whole dialogues within them
+    count. `repetition` is the rate at which repeating what is available saturates (null: it is not repeated). `force`
+    predicts beyond three times the largest size measured, and below a third of the smallest.
     """
 
     points: str | None = None
@@ -68,7 +69,7 @@ class Law:
             setattr(self, key, self._folders(key))
         told = [key for key in ("points", "runs", "evaluations") if getattr(self, key)]
         require(
-            len(told) == 1, "points", ", ".join(told) or "null",
+            len(told) == 1, *self._places(told),
             "one of points=TABLE, runs=FOLDER with score=eval/bpb, evaluations=FOLDER with score=BENCHMARK.MEASURE",
         )  # fmt: skip
         require(self.score is not None or told == ["points"], "score", None, f"given with {told[0]}=")
@@ -79,11 +80,14 @@ class Law:
         one_of("learner", self.learner, ("ridge", "lightgbm"))
         number = isinstance(self.ceiling, int | float) and not isinstance(self.ceiling, bool) and self.ceiling > 0
         require(self.ceiling in (None, "fit") or number, "ceiling", self.ceiling, "a number above 0, fit, or null")
+        require(self.inside is None or (self.method == "law" and self.law in ("auto", "power_ceiling")), "inside",
+                self.inside, "null but with law=power_ceiling, which alone has a g")  # fmt: skip
         for key in ("huber", "pool", "repetition"):
             value = getattr(self, key)
             require(value is None or 0 < value < float("inf"), key, value, "above 0, or null")
-        require(self.budget is None or 1 <= self.budget <= 1e12, "budget", self.budget, "from 1 to 1e12, or null")
-        for key, least in (("starts", 1), ("resamples", 20), ("simulated", 1000)):
+        whole = self.budget is None or (1 <= self.budget <= 1e12 and float(self.budget).is_integer())
+        require(whole, "budget", self.budget, "a whole number of dialogues from 1 to 1e12, or null")
+        for key, least in (("starts", 1), ("resamples", 20), ("simulated", 1000), ("seed", 0)):
             require(getattr(self, key) >= least, key, getattr(self, key), f"at or above {least}")
         self.floors, self.caps, self.available, self.weights, self.inside = (
             self._numbers(key) for key in ("floors", "caps", "available", "weights", "inside")
@@ -98,8 +102,20 @@ class Law:
         require(self.method == "law" or self.objective in ("mean", "weighted"), "objective", self.objective,
                 "mean or weighted with method=regmix")  # fmt: skip
         require(self.objective != "weighted" or self.weights, "weights", self.weights, "given with objective=weighted")
+        require(self.objective == "weighted" or self.weights is None, "weights", self.weights,
+                f"null with objective={self.objective}: it is of objective=weighted")  # fmt: skip
+        require(self.method == "law" or self.repetition is None, "repetition", self.repetition,
+                "null with method=regmix, which knows no repetition")  # fmt: skip
         require(self.objective != "gap" or self.level is not None, "level", None, "given with objective=gap")
         require(self.repetition is None or self.available is not None, "available", None, "given with repetition")
+
+    def _places(self, told: list[str]) -> tuple[str, str]:
+        """The key to complain of, and what was given: several places as they were written."""
+        if not told:
+            return "points", "null"
+        first, *more = told
+        values = {key: value if isinstance(value := getattr(self, key), str) else ",".join(value) for key in told}
+        return first, " ".join([values[first], *(f"{key}={values[key]}" for key in more)])
 
     def _folders(self, key: str) -> list[str]:
         value = getattr(self, key)
@@ -114,6 +130,8 @@ class Law:
         if value is None or value == {}:
             return None
         values = list(value.values()) if isinstance(value, dict) else [value]
-        plain = all(isinstance(one, int | float) and not isinstance(one, bool) and one >= 0 for one in values)
+        plain = all(
+            isinstance(one, int | float) and not isinstance(one, bool) and 0 <= one < float("inf") for one in values
+        )
         require(plain, key, value, accepted)
         return {str(name): float(one) for name, one in value.items()} if isinstance(value, dict) else float(value)

@@ -27,42 +27,67 @@ def wish(settings: Law, found: list[Series], fits: list[Fit], points: Points, ho
     """
     assert settings.budget is not None
     names = [one.language for one in found]
-    weights = by_name("weights", settings.weights if settings.objective == "weighted" else None, names, 1.0)
-    if weights.sum() <= 0:
-        raise ValueError("weights is not accepted: one of them must be above 0")
-    unique = None if settings.available is None else by_name("available", settings.available, names, None)
-    if unique is not None and unique.min() <= 0:
-        raise ValueError(f"available.{names[int(np.argmin(unique))]}=0 is not accepted: it must be above 0")
+    low, high, unique = bounds(settings, names)
     return Wish(
         Goal(
             settings.objective,
-            weights / weights.sum(),
+            weights(settings, names),
             _none(settings, found, fits, how),
             _level(settings, points, how),
         ),
         float(settings.budget),
-        by_name("floors", settings.floors, names, 0.0),
-        by_name("caps", settings.caps, names, np.inf),
+        low,
+        high,
         unique,
         settings.repetition,
         settings.force,
     )
 
 
+def weights(settings: Law, names: list[str]) -> np.ndarray:
+    """What each language counts, [languages], in parts of 1.
+
+    Raises:
+        ValueError: a name that is none of these, a language without a weight, or all are 0.
+    """
+    found = by_name("weights", 1.0 if settings.weights is None else settings.weights, names, None)
+    if found.sum() <= 0:
+        raise ValueError("weights is not accepted: one of them must be above 0")
+    return found / found.sum()
+
+
+def bounds(settings: Law, names: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Floors, caps, and the dialogues that there are (None: not told), each by language or source."""
+    unique = None if settings.available is None else by_name("available", settings.available, names, None)
+    if unique is not None and unique.min() < 1:
+        i = int(np.argmin(unique))
+        raise ValueError(
+            f"available.{names[i]}={unique[i]:g} is not accepted: it must be at least 1 (caps.{names[i]}=0 leaves it "
+            "out)"
+        )
+    return by_name("floors", settings.floors, names, 0.0), by_name("caps", settings.caps, names, np.inf), unique
+
+
 def by_name(key: str, value: Any, names: list[str], default: float | None) -> np.ndarray:
     """A number for all, or numbers by name, [names].
 
     Raises:
-        ValueError: a name that is none of these, or (without a default) one that is lacking.
+        ValueError: a name that is none of these or means several of them, two for one, or (without a default) one that
+            is lacking.
     """
     if not isinstance(value, dict):
         return np.full(len(names), default if value is None else float(value), dtype=float)
     for tag in value:
-        if not any(alike(str(tag), name) for name in names):
-            raise ValueError(f"{key}.{tag} is not accepted: it must be one of {', '.join(names)}")
+        meant = [tag] if tag in names else [name for name in names if alike(str(tag), name)]
+        if len(meant) != 1:
+            several = f", and means {' and '.join(meant)}" if meant else ""
+            raise ValueError(f"{key}.{tag} is not accepted: it must be one of {', '.join(names)}{several}")
     found = []
     for name in names:
-        mine = [float(number) for tag, number in value.items() if alike(str(tag), name)]
+        mine = [float(value[name])] if name in value else []
+        mine += [float(number) for tag, number in value.items() if tag not in names and alike(str(tag), name)]
+        if len(mine) > 1:
+            raise ValueError(f"{key} says two numbers for {name}: {mine[0]:g} and {mine[1]:g}; give one")
         if not mine and default is None:
             raise ValueError(f"{key} says nothing of {name}: give a number for each of {', '.join(names)}")
         found.append(mine[0] if mine else default)

@@ -1,9 +1,12 @@
 """Allocations against the conditions of the optimum, SLSQP, and what must hold of any."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy.integrate import quad
 from scipy.optimize import minimize
+from scipy.stats import norm, t
 
 from bailong.compare.law import saturation
 from bailong.compare.law.allocate import Allocation, Wish, allocate, box_of
@@ -195,12 +198,62 @@ def test_a_budget_that_does_not_fit_is_one_line() -> None:
     )
     for asked, said in {
         (10_000.0, 0.0, np.inf): r"budget=10,000 is not accepted: it must be at most 9,000.*force=true lifts the reach",
-        (1000.0, 600.0, np.inf): "budget=1,000 is not accepted: the floors alone take 1,200",
+        (1000.0, 600.0, np.inf): "budget=1,000 is not accepted: it must be at least 1,200, which the floors alone take",
         (5000.0, 0.0, 2000.0): "at most 4,000, which is all that caps",
         (5000.0, 900.0, 800.0): "floors.tr=900 is not accepted: it must be at most 800",
     }.items():
         with pytest.raises(ValueError, match=said):
             box(*asked)
+
+
+def test_bounds_are_whole_dialogues_and_the_take_adds_up_within_them() -> None:
+    fits, draws = known(A[:3], B[:3], 0.01)
+    random = np.random.default_rng(1)
+    for _ in range(12):
+        low, high = random.uniform(0, 3333.3, 3), random.uniform(3400, 9e3, 3)
+        budget = float(random.integers(int(np.ceil(low).sum()), int(np.floor(high).sum()) + 1))
+        asked = Wish(Goal("mean", np.full(3, 1 / 3)), budget, low, high)
+        take = np.array(list(allocate(asked, fits, draws, NAMES[:3], np.full(3, 32e3)).take.values()))
+        assert take.sum() == budget and np.all((low <= take) & (take <= high))
+    with pytest.raises(ValueError, match="it must be at least 10,002, which the floors alone take"):
+        box_of(Wish(Goal("mean", np.full(3, 1 / 3)), 1e4, np.full(3, 3333.2), np.full(3, np.inf)), NAMES, np.ones(3))
+    with pytest.raises(ValueError, match="it must be at most 9,999"):
+        box_of(Wish(Goal("mean", np.full(3, 1 / 3)), 1e4, np.zeros(3), np.full(3, 3333.9)), NAMES, np.full(3, 1e9))
+
+
+def test_no_law_is_read_far_below_its_smallest_size() -> None:
+    """Two languages whose marginals differ a thousandfold: the flat one still gets a third of its smallest size."""
+    fits, draws = known(np.array([90.0, 1e-2]), np.array([-0.3, -0.3]), 0.01)
+    names, largest, smallest = ["tr", "vi"], np.full(2, 32e3), np.array([0.0, 900.0])
+
+    def asked(budget: float, high: float = np.inf, force: bool = False) -> Wish:
+        return Wish(Goal("mean", np.full(2, 0.5)), budget, np.zeros(2), np.array([np.inf, high]), force=force)
+
+    held = allocate(asked(5e3), fits, draws, names, largest, 0, smallest)
+    assert held.optimum == pytest.approx([4700, 300])
+    assert "held at a third of the smallest size measured (vi 300); force=true lifts it" in held.notes
+    assert allocate(asked(5e3, force=True), fits, draws, names, largest, 0, smallest).optimum[1] < 30
+    for wish, said in (
+        (asked(200), "budget=200 is not accepted: it must be at least 300, for no law is read below"),
+        (asked(5e3, 299.9), "vi can be given at most 299, and its law is read from 300"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            box_of(wish, names, largest, smallest)
+
+
+def test_intervals_of_gain_and_changes_have_the_degrees_of_freedom_of_the_runs() -> None:
+    """The same draws of three runs and of many: by Student's t and its quantiles, not by those of the normal."""
+    found = {}
+    for free in (2, 10**6):
+        fits, draws = known(A, B, 0.05)
+        draws = [dataclasses.replace(each, free=free) for each in draws]
+        asked = Wish(Goal("mean", np.full(6, 1 / 6)), 6e5, np.zeros(6), np.full(6, np.inf))
+        found[free] = allocate(asked, fits, draws, NAMES, np.full(6, 320e3))
+    tail = norm.cdf(-t.ppf(0.9, 2))
+    assert tail == pytest.approx(0.0297, abs=1e-4), "the quantiles of 3 to 97 % stand for those of 10 to 90 %"
+    pairs = [(found[f].over_uniform, *found[f].changes) for f in (2, 10**6)]
+    for few, many in zip(*pairs, strict=True):
+        assert few.interval.low80 < many.interval.low80 and few.interval.high80 > many.interval.high80
 
 
 def test_whole_numbers_keep_the_sum_and_the_caps() -> None:

@@ -100,6 +100,40 @@ def test_without_a_law_the_shares_are_equal_and_it_is_said(tmp_path: Path) -> No
     found = find(made := settings(tmp_path / "scores.csv", budget=1001), read(made))
     assert found.allocation is None and found.chosen == "uniform" and sorted(found.take.values()) == [500, 501]
     assert found.reason.startswith("uniform: no law beats its null")
+    assert found.reason.endswith("log_linear predicts it best: law=log_linear allocates by it")
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_the_line_allocates_on_request_in_proportion_to_its_slopes(tmp_path: Path, sign: float) -> None:
+    slopes = {"tr": 6.0, "vi": 3.0, "el": 1.0}
+    rows = [
+        f"{tag},{x:.0f},{50 + sign * k * np.log(x / 1000) + 1e-3 * seed},{seed}"
+        for tag, k in slopes.items() for seed in (0, 1, 2) for x in SIZES
+    ]  # fmt: skip
+    (tmp_path / "scores.csv").write_text("\n".join(["language,size,score,seed", *rows]))
+    more = {"law": "log_linear", "score": "chrf" if sign > 0 else "loss"}
+    found = find(made := settings(tmp_path / "scores.csv", budget=10_000, **more), read(made))
+    assert found.verdict and found.verdict.usable and found.chosen == "optimum"
+    if sign > 0:
+        assert found.take == {"tr": 6000, "vi": 3000, "el": 1000}
+    assert list(found.take.values()) == sorted(found.take.values(), reverse=True)
+
+
+def test_a_cap_or_a_weight_of_0_takes_a_language_out(tmp_path: Path) -> None:
+    place = scores(tmp_path)
+    for more in (
+        {"caps": {"vi": 0.5}},
+        {"objective": "weighted", "weights": {"tr": 1, "vi": 0, "zh-Hant": 1}},
+        {"caps": {"vi": 0}, "objective": "maxmin"},
+    ):
+        found = find(made := settings(place, budget=6000, **more), read(made))
+        assert (
+            found.take["vi"] == 0
+            and sum(found.take.values()) == 6000
+            and min(found.take["tr"], found.take["zh-Hant"]) > 83
+        )
+        assert found.allocation and found.allocation.languages == ["tr", "zh-Hant"]
+        assert "left out by a cap or a weight of 0: vi" in found.notes
 
 
 def test_losses_go_down_and_are_allocated_as_well(tmp_path: Path) -> None:
@@ -142,9 +176,49 @@ def test_a_mixture_without_a_law(tmp_path: Path) -> None:
     assert "unseen runs are ranked" in " ".join(done.stdout.split())
 
 
+def mixtures(folder: Path, head: str = "language,score,run,size.en,size.tr") -> Path:
+    """Losses that are lowest where nearly all is Turkish, a run in two languages."""
+    random = np.random.default_rng(1)
+    rows = [
+        f"{tag},{1 + part + random.normal(0, 0.01) + more:.4f},r{i},{1000 * part:.1f},{1000 - 1000 * part:.1f}"
+        for i, part in enumerate(random.uniform(0.02, 0.98, 24))
+        for tag, more in (("tr", 0.0), ("vi", 1.0))
+    ]
+    (folder / "rl.csv").write_text("\n".join([head, *rows]) + "\n")
+    return folder / "rl.csv"
+
+
+def test_mixtures_make_losses_small_and_add_up_to_the_budget(tmp_path: Path) -> None:
+    place = mixtures(tmp_path)
+
+    def mixed(**more: object) -> dict[str, int]:
+        made = Law(points=str(place), method="regmix", simulated=2000, resamples=40, **more)  # type: ignore[arg-type]
+        return find(made, read(made)).take
+
+    take = mixed(score="loss", budget=1000)
+    assert take["tr"] > 900 and sum(take.values()) == 1000
+    take = mixed(score="loss", budget=1000, floors={"en": 333.2}, caps={"tr": 666.9})
+    assert 334 <= take["en"] < 340 and sum(take.values()) == 1000
+    for more, said in (
+        ({}, "give direction=up or direction=down"),
+        ({"score": "loss", "floors": 500.2}, "budget=1,000 is not accepted: it must be at least 1,002"),
+        ({"score": "loss", "objective": "weighted", "weights": {"tr": 0, "vi": 0}}, "one of them must be above 0"),
+        ({"score": "loss", "objective": "weighted", "weights": {"tr": 1, "xx": 1}}, "weights.xx is not accepted"),
+        ({"score": "loss", "objective": "weighted", "weights": {"tr": 1}}, "weights says nothing of vi"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            mixed(budget=1000, **more)
+    take = mixed(score="loss", budget=1000, objective="weighted", weights={"tr": 0, "vi": 1})
+    assert sum(take.values()) == 1000
+    lines = place.read_text().splitlines()
+    place.write_text("\n".join([*lines, "el,2,r0,1,999"]))
+    with pytest.raises(ValueError, match="run r0 is not accepted: its rows hold two mixtures of en, tr"):
+        mixed(score="loss", budget=1000)
+
+
 MISTAKES = {
     "nothing": ([], "points=null is not accepted: it must be one of points=TABLE, runs=FOLDER"),
-    "two places": (["points=scores.csv", "runs=a", "score=eval/bpb"], "points=points, runs is not accepted"),
+    "two places": (["points=scores.csv", "runs=a", "score=eval/bpb"], "points=scores.csv runs=a is not accepted"),
     "no score": (["runs=a"], "score=None is not accepted: it must be given with runs="),
     "a word": (["points=scores.csv", "objective=fair"], "objective=fair is not accepted: it must be one of mean"),
     "a law of losses": (
@@ -163,6 +237,37 @@ MISTAKES = {
     "lang2vec": (["points=scores.csv", "similarity=lang2vec"], "similarity=urielplus"),
     "no column": (["points=scores.csv", "similarity=base"], "the points have no column base"),
     "a table that is gone": (["points=gone.csv"], "points=gone.csv is not there"),
+    "a word for score": (["points=scores.csv", "score=loss", "law=power_ceiling"], "law=power_ceiling is not accepted"),
+    "half of the weights": (
+        [*WORDS, "objective=weighted", "weights={tr: 1, vi: 2}"],
+        "weights says nothing of zh-Hant: give a number for each",
+    ),
+    "weights for nothing": ([*WORDS, "weights={tr: 1, vi: 2, zh-Hant: 1}"], "must be null with objective=mean"),
+    "half of a dialogue": (["points=scores.csv", "budget=6000.5"], "budget=6000.5 is not accepted: it must be a whole"),
+    "a small budget": (
+        ["points=scores.csv", "budget=9", "resamples=20"],
+        "budget=9 is not accepted: it must be at least 252",
+    ),
+    "no budget": (
+        ["points=scores.csv", "budget=0"],
+        "budget=0.0 is not accepted: it must be a whole number of dialogues",
+    ),
+    "a seed below 0": (["points=scores.csv", "seed=-1"], "seed=-1 is not accepted: it must be at or above 0"),
+    "a file for a folder": (
+        ["points=scores.csv", "to=scores.csv"],
+        "to=scores.csv is not accepted: scores.csv is a file",
+    ),
+    "below a file": (["points=scores.csv", "to=scores.csv/x"], "scores.csv is a file, and it must be a folder"),
+    "half of the similarities": (["points=scores.csv", "inside={tr: 0.5}"], "inside says nothing of vi"),
+    "a law without g": (
+        ["points=scores.csv", "law=log_metric", "inside={tr: 0.5}"],
+        "it must be null but with law=power_ceiling",
+    ),
+    "two numbers for one": ([*WORDS, "caps={tr: 3, tur: 4}"], "caps says two numbers for tr: 3 and 4"),
+    "repetition of mixtures": (
+        ["points=scores.csv", "method=regmix", "available=9", "repetition=2"],
+        "repetition=2.0 is not accepted: it must be null with method=regmix",
+    ),
     "a bare path": (["scores.csv"], "a path is given as points=scores.csv"),
 }
 

@@ -173,6 +173,20 @@ def test_a_planted_law_beats_its_nulls_and_a_line_beats_every_law() -> None:
         assert not bad.usable and "no law beats its null" in bad.reason, name
 
 
+def test_noise_beats_no_null_by_a_hair() -> None:
+    """Scores without any trend: with a margin and the criterion few of many worlds find a law."""
+    usable = 0
+    for world in range(40):
+        y = 50 + np.random.default_rng(world).normal(0, 1, 18)
+        one = Series("l", np.tile(SIZES, 3), y, np.repeat(np.arange(3), 6).astype(str))
+        usable += judged(points([one])).usable
+    assert usable <= 4
+    first = choice.Candidate("power_ceiling", [], 10.0, 0.96)
+    nulls = {"constant": choice.Candidate("constant", [], 11.0, 1.0), "log_linear": choice.Candidate("l", [], 0.0, 2.0)}
+    assert not choice._beats(first, nulls) and choice._beats(dataclasses.replace(first, largest_out=0.94), nulls)
+    assert not choice._beats(dataclasses.replace(first, largest_out=0.1, aicc=11.5), nulls)
+
+
 def test_akaikes_criterion_by_hand() -> None:
     one = powers([75.0], [-0.1], 0.3, 2, 4)[0]
     found = judge(PowerCeiling(), one, Scale(False, 1e6))
@@ -191,6 +205,14 @@ def test_the_direction_is_by_name_or_by_trend_and_laws_are_for_one() -> None:
     down = {law.name for law in laws.candidates("down", None, 100, 1, 9) if not law.null}
     assert up == {"power_ceiling", "log_metric"} and down == {"data_power", "rectified"}
     assert choice.setting(points([Series("l", SIZES, SIZES / 4e5, np.zeros(6))]), "up", None, None).ceiling == 1.0
+    flat = points([Series("l", SIZES, 1 + 0.0 * SIZES, np.zeros(6))], "score")
+    one_each = points([*rising, *falling], "score")
+    sizeless = Points([Point("tr", 2.0, None, "", "r", sizes={"a": 1.0})], "score")
+    for told in (flat, one_each, sizeless):
+        if told is one_each:
+            told.points[6:] = [dataclasses.replace(point, language="m") for point in told.points[6:]]
+        with pytest.raises(ValueError, match="give direction=up or direction=down"):
+            choice.setting(told, "auto", None, None)
     with pytest.raises(ValueError, match="above 0"):
         choice.setting(points([Series("l", SIZES, -SIZES, np.zeros(6))]), "down", None, None)
     with pytest.raises(ValueError, match="at most the ceiling, 100"):

@@ -1,5 +1,6 @@
 """Where points come from: tables with what is wrong in them, run folders, folders of evaluations."""
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,13 @@ def test_a_table_is_read_and_written_alike(tmp_path: Path) -> None:
         (HEAD, "holds no row"),
         ("", "has no column language; it has none"),
         ("language,sizes,score\ntr,4,5\n", r"has no column size \(did you mean sizes\?\)"),
+        (HEAD + "tr,5,4,0,\ntr,5,40,5,0,\n", "row 2 has 6 cells, and the header 5: write numbers with a point"),
+        (HEAD + "tr,5,4\n", "row 1 has 3 cells, and the header 5"),
+        ("language,size,score,size\ntr,1,2,3\n", "has the column size twice"),
+        ("language,score,size.\ntr,1,2\n", "has the column size., which names no source: write size.NAME"),
+        (HEAD + 'tr,5,"4"x,0,\n', "line 2 is not accepted: .*a quote must be closed"),
+        ('language,"size\ntr,5\n', "is not accepted: .*a quote must be closed"),
+        (HEAD + "zh,5,4,0,\nzh-Hant,5,4,0,\nzh-Hans,5,4,0,\n", "row 3: language=zh is not accepted: it may be zh-Hant"),
     ],
 )
 def test_what_is_wrong_in_a_table_is_one_line(tmp_path: Path, text: str, said: str) -> None:
@@ -78,6 +86,30 @@ def test_labels_are_one_where_they_mean_one_language() -> None:
     assert [labels.of(tag) for tag in ("zh-Hant", "zh-TW", "zh-Hans", "tur", "Turkish", "lang_1", "lang_2")] == [
         "zh-Hant", "zh-Hant", "zh-Hans", "tur", "tur", "lang_1", "lang_2",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(("zh", "zh-Hant", "zh-Hans"))))
+def test_a_label_of_two_languages_is_refused_in_any_order(order: tuple[str, ...]) -> None:
+    labels = Labels()
+    with pytest.raises(
+        ValueError, match="language=zh is not accepted: it may be zh-Han[ts] or zh-Han[ts], which are two"
+    ):
+        list(map(labels.of, order))
+
+
+def test_what_is_merged_or_not_read_is_said(tmp_path: Path) -> None:
+    found = read_table(
+        written(tmp_path, "language,size,score,sead,x y\nTurkish,1,2,0,\ntr,2,3,0,\nTR,3,4,0,\nvi,1,1,0,\n")
+    )
+    assert found.languages == ["Turkish", "vi"]
+    assert "Turkish, tr, TR are one language" in found.notes
+    assert "the column sead is not read (did you mean seed?)" in found.notes
+    assert any(note.startswith("the column x y is not read") for note in found.notes)
+    lines = '{"language": "tr", "size": 1, "score": 2, "size": 3}\n'
+    with pytest.raises(ValueError, match="row 1 has the column size twice"):
+        read_table(written(tmp_path, lines, "a.jsonl"))
+    lines = '{"language": "tr", "size": 1, "score": 2, "note": 3}\n'
+    assert read_table(written(tmp_path, lines, "a.jsonl")).notes[0].startswith("the column note is not read")
 
 
 def run_folder(folder: Path, sources: dict[str, Any] | None, bpb: float, seed: int = 0, **kinds: str) -> Path:
