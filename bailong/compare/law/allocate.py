@@ -142,14 +142,14 @@ def box_of(
             f"floors.{languages[i]}={low[i]:,.0f} is not accepted: it must be at most {high[i]:,.0f}, which is "
             "its cap, its available data or the reach of its law"
         )
-    if smallest is not None and not wish.force:
-        low = _least(wish, languages, low, high, smallest)
     if high.sum() < wish.budget:
         held = " (force=true lifts the reach of the laws)" if beyond.any() else ""
         raise ValueError(
             f"budget={wish.budget:,.0f} is not accepted: it must be at most {high.sum():,.0f}, which is all that caps, "
             f"available data and the reach of the laws allow{held}"
         )
+    if smallest is not None and not wish.force:
+        low = _least(wish, languages, low, high, smallest)
     return Box(low, high, wish.budget), notes
 
 

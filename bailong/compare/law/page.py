@@ -66,7 +66,7 @@ def _laws(finding: Finding) -> str:
             table.candidates(finding), ["law", "formula"], ["AICc", "error at the largest size", "starts at the best"]
         ),
         "Every law is fitted to every language; AICc is summed over them, lower is better. The error is that of the "
-        "largest size, predicted without it. A law that does not beat both nulls there allocates nothing.",
+        "largest size, predicted without it. A law that does not beat both nulls there by 5 % allocates nothing.",
     )
 
 
@@ -164,5 +164,5 @@ def _how(finding: Finding) -> str:
         "<i>starts at the best</i> is the share that ended there, and a small one says that the minimum is hard to "
         "find. Intervals draw the seeds of a language again, a whole curve at a time; they say nothing of another "
         "model, another corpus or another order of data. A predicted gain holds as far as the law does, and no further "
-        "than three times the largest size.</p></section>"
+        "than three times the largest size, nor below a third of the smallest.</p></section>"
     )

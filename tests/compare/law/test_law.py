@@ -252,6 +252,10 @@ MISTAKES = {
         ["points=scores.csv", "budget=0"],
         "budget=0.0 is not accepted: it must be a whole number of dialogues",
     ),
+    "nobody may take any": (
+        [*WORDS, "caps=0"],
+        "budget=6,000 is not accepted: it must be at most 0, which is all that caps",
+    ),
     "a seed below 0": (["points=scores.csv", "seed=-1"], "seed=-1 is not accepted: it must be at or above 0"),
     "a file for a folder": (
         ["points=scores.csv", "to=scores.csv"],

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,10 @@ def test_runs_tell_sizes_by_source_and_scores_by_their_record(tmp_path: Path) ->
     ]  # fmt: skip
     assert found.points[0].sizes["alpaca"] == 500 and found.points[0].loss == found.points[0].score
     assert found.sources == {"en": {"alpaca": 500}, "tr": {"t_tr": 200}}
+    run_folder(tmp_path / "again" / "tur", {"t_tr": ("tur", 300)}, 1.7)
+    merged = from_runs([str(tmp_path)], "eval/bpb", "en")
+    assert merged.languages == ["tur"] and "tur, tr are one language" in merged.notes
+    shutil.rmtree(tmp_path / "again")
     assert any("says no sources in silent" in note for note in found.notes)
     assert any(note.startswith("both: interrupted") for note in found.notes)
     (tmp_path / "both" / "kept.json").rename(tmp_path / "both" / "result.json")
