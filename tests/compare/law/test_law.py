@@ -4,13 +4,16 @@ import hashlib
 import io
 import json
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from hydra.core.global_hydra import GlobalHydra
 from rich.console import Console
 
+from bailong import cli
 from bailong.compare.law.law import find, law, read
 from bailong.compare.law.points import read_table
 from bailong.compare.law.settings import Law
@@ -277,13 +280,21 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_is_one_line(name: str, tmp_path: Path) -> None:
+def test_a_mistake_is_one_line(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In this process: each would take a second to start one of its own."""
     words, said = MISTAKES[name]
     scores(tmp_path)
-    done = call("law", *words, cwd=tmp_path)
-    assert done.returncode == 2, done.stdout
-    lines = done.stderr.strip().splitlines()
-    assert len(lines) == 1 and lines[0].startswith("error: ") and said in lines[0], done.stderr
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["bailong-law", *words])
+    GlobalHydra.instance().clear()
+    with pytest.raises(SystemExit) as ended:
+        cli.law()
+    GlobalHydra.instance().clear()
+    assert ended.value.code == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("error: ") and said in lines[0], lines
     assert not (tmp_path / "outputs").exists()
 
 
