@@ -74,9 +74,9 @@ def digest(source: Source, cache: Path) -> str:
     File hashes are remembered in `cache` by path, size and time, so that a finished sweep is recognised
     without reading a large corpus again.
     """
-    two = paths.two_files(source.path) is not None  # which of them is the source is told by what stands in the braces
     name = source.path if source.path.startswith("hub:") else source.path.split("/")[-1]
-    name = source.path[source.path.index("{") :] if two else name
+    if paths.two_files(source.path):  # which of them is the source is told by what stands in the braces
+        name = source.path[source.path.index("{") :]
     total = hashlib.sha256(f"{name}|{source.text}|{source.fraction}|{source.split}".encode())
     if source.revision is not None:
         total.update(source.revision.encode())

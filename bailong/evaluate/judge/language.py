@@ -10,12 +10,9 @@ from typing import NamedTuple
 
 from bailong.evaluate.benchmark.item import Item
 from bailong.text.language import chinese, is_chinese, language
-from bailong.text.spoken.identify import LanguageCounts, is_in, language_of
+from bailong.text.spoken.identify import EXPECTED, LanguageCounts, is_in, language_of
 from bailong.text.spoken.prose import prose
 from bailong.text.spoken.trace import Trace, own, trace, wants_simplified
-
-#: labels that an item's `answer_language` asks for, where it is Chinese; without a script, either will do
-EXPECTED = {"zh-Hant": ("traditional",), "zh-Hans": ("simplified",), "zh": ("traditional", "simplified")}
 
 _TOO_LITTLE = "too little to tell"
 

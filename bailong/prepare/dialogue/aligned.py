@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bailong.data.settings import PAIR_SIDES, Source
+from bailong.prepare.dialogue import rows
 from bailong.prepare.dialogue.rows import FoundRecord
 from bailong.reader.record import HEAD, Bad
 from bailong.reader.stream import Damaged, Input, Line, in_utf8
@@ -27,6 +28,11 @@ SOURCE, TARGET = PAIR_SIDES
 SPOKEN = "source_language"
 #: inline elements of TMX that hold text; what is in others are codes of another program
 _INLINE = ("hi", "sub", "mrk")
+
+
+def records(path: Path, named: bool = True) -> Iterator[FoundRecord | Bad]:
+    """The records of one file: units of TMX, else as of any source of dialogues (`rows.local`)."""
+    return tmx(path) if ".tmx" in path.name.lower() else rows.local(path, named)
 
 
 def line_by_line(first: Path, second: Path) -> Iterator[FoundRecord | Bad]:

@@ -10,13 +10,13 @@ from typing import Any, ClassVar
 
 from bailong.data import paths
 from bailong.data.sources import lines
-from bailong.prepare.dialogue import aligned, rows
+from bailong.prepare.dialogue import aligned
 from bailong.prepare.dialogue.shapes import Piece, SentencePair
 from bailong.prepare.dialogue.step import Context, DialogueStep
 from bailong.reader.record import Bad
 from bailong.text.language import chinese, is_chinese, language
 from bailong.text.script import HAN, KANA
-from bailong.text.spoken.identify import LanguageCounts, is_in, language_of
+from bailong.text.spoken.identify import EXPECTED, is_in, language_of
 
 #: letters of an alphabet that say as much as one sign: English against Chinese, Japanese and Korean of one text
 HAN_LETTERS, KANA_LETTERS, HANGUL_LETTERS = 3.0, 1.5, 2.0
@@ -121,7 +121,7 @@ def _texts(path: Path) -> Iterator[str]:
         yield from lines(path)
         return
     # of a table without names the first row is no less a test
-    for record in aligned.tmx(path) if ".tmx" in suffixes else rows.local(path, named=False):
+    for record in aligned.records(path, named=False):
         if isinstance(record, Bad):
             raise ValueError(f"{path}: record {record.row} cannot be read ({record.reason})")
         yield from _strings(record.value)
@@ -161,11 +161,5 @@ def other_language(text: str, label: str) -> bool:
         return False
     found = language_of(text)
     if is_chinese(label):
-        return _not_chinese(found, label)
+        return found.label not in (*EXPECTED[chinese(label)], "undetermined")
     return is_in(found, expected, text) is False
-
-
-def _not_chinese(found: LanguageCounts, label: str) -> bool:
-    wanted = {"zh-Hant": "traditional", "zh-Hans": "simplified"}.get(chinese(label))
-    accepted = (wanted, "undetermined") if wanted else ("traditional", "simplified", "undetermined")
-    return found.label not in accepted

@@ -321,8 +321,7 @@ def _records(source: Source) -> Iterator[tuple[str, rows.FoundRecord | Bad]]:
         return
     for path in sources.files(source):
         named = not any(column.isdigit() for column in source.columns.values())
-        found_there = aligned.tmx(path) if ".tmx" in path.name.lower() else rows.local(path, named)
-        for found in found_there:
+        for found in aligned.records(path, named):
             yield path.name, found
 
 

@@ -17,6 +17,8 @@ from bailong.text.spoken.prose import QUOTED, framed, prose, unread
 from bailong.text.spoken.trace import own
 
 LABELS = ("traditional", "simplified", "english", "other", "undetermined")
+#: those that a text in Chinese is expected to have, by its script; without a script, either will do
+EXPECTED = {"zh-Hant": ("traditional",), "zh-Hans": ("simplified",), "zh": ("traditional", "simplified")}
 
 #: fewer Latin words are no language yet (New York)
 _FEWEST_WORDS = 3
