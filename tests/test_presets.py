@@ -119,6 +119,8 @@ def left_out(option):
 def test_one_option_of_a_group_lists_and_explains_every_knob(group):
     lacking = {o: unlisted(o) for o in OPTIONS if o.startswith(f"{group}/") and o not in SUITES}
     listing = [option for option, knobs in lacking.items() if not knobs]
+    if group == "initializer":  # rules, and what is put together of them: tests/initializer/test_contract.py
+        return
     if group in CHOICES:  # each with knobs of its own
         assert listing == list(lacking), {option: knobs for option, knobs in lacking.items() if knobs}
         return

@@ -131,16 +131,16 @@ def register(*commands: str) -> None:
             store.store(group="schema", name=group, node=_open_dicts(cls))
         for group, package in known.choices.items():
             for name, cls in choices(package).items():
-                store.store(group=f"schema/{group}", name=name, node=cls)
+                store.store(group=f"schema/{group}", name=name, node=_open_dicts(cls))
                 if group == "initializer" and initializer.own_file(cls) and not workspace.has_option(group, name):
-                    store.store(group=group, name=name, node=cls)  # a user's own is its own preset
+                    store.store(group=group, name=name, node=_open_dicts(cls))  # a user's own is its own preset
 
 
 def _open_dicts(cls: Any) -> DictConfig:
     """The schema of a dataclass, whose dictionaries (source -> tokens, ...) take any key from the command line."""
     node = OmegaConf.structured(cls)
     for f in dataclasses.fields(cls):
-        if str(f.type).startswith("dict"):
+        if str(f.type).startswith("dict") or f.default_factory is dict:
             OmegaConf.set_struct(node[f.name], False)
     return node
 

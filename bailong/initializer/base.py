@@ -1,4 +1,4 @@
-"""What an initializer is: a pure function from old rows to new rows.
+"""What an initializer is: a pure function from old rows to new rows, and how two of them make a pair of matrices.
 
 Old rows, the pieces of each new token and a generator go in; new rows come out. Embedding and head are
 two calls with two matrices, so that no rule can read the other matrix by mistake; on a tied model there
@@ -7,23 +7,40 @@ is one call.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+import dataclasses
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from bailong.run.checks import Knobs
+from bailong.initializer import norm
+from bailong.run.checks import Knobs, did_you_mean
 
 if TYPE_CHECKING:
     import torch
+
+    from bailong.initializer.context import Context
+
+#: what `embed` and `head` cannot change: it is said of the pair
+OF_THE_PAIR = ("name", "embed", "head", "calibrate")
 
 
 @dataclass
 class Initializer(Knobs, group="initializer"):
     """Base of every initializer; its fields are the knobs, `rows` is the rule.
 
+    All knobs are of both matrices. `embed` and `head` hold what differs in one of them: knobs of the rule
+    (`head: {alpha: first}`), or another rule with its own (`head: {rule: random, std: 0.02}`); `same` is `{}`. `name`
+    is what the whole is called, and `rule` the rule whose knobs stand here where that is not the name. `norm` scales
+    the rows that came out (bailong.initializer.norm), and `shuffle` gives each of them to another new token: what a
+    rule gains over that is what it knows of a token, and the rest is where its rows lie.
     `extends` is false for the control that keeps the base's own tokenizer.
     """
 
     name: str = "initializer"
+    rule: str | None = None
+    embed: Any = field(default_factory=dict)
+    head: Any = field(default_factory=dict)
+    norm: str = "none"
+    shuffle: bool = False
     extends: ClassVar[bool] = True
 
     def rows(self, old: torch.Tensor, pieces: list[list[int]], generator: torch.Generator) -> torch.Tensor:
@@ -38,6 +55,73 @@ class Initializer(Knobs, group="initializer"):
             [len(pieces), d] in the dtype and on the device of `old`; computed in float32, then cast.
         """
         raise NotImplementedError
+
+    def informed(
+        self, old: torch.Tensor, pieces: list[list[int]], generator: torch.Generator, context: Context
+    ) -> torch.Tensor:
+        """As `rows`, for a rule that must know more: the bytes of tokens, text."""
+        return self.rows(old, pieces, generator)
+
+    def weights(self, pieces: list[list[int]], context: Context) -> list[list[float]]:
+        """The weight of every piece in the row of its token, for each token in sum 1 (`norm=parts`)."""
+        return [[1 / len(ids)] * len(ids) for ids in pieces]
+
+    def side(self, side: str) -> Initializer:
+        """The rule of one matrix, `embed` or `head`: what is said of it alone in the place of what is said of both.
+
+        Raises:
+            ValueError: no such rule, or a knob that it does not have.
+        """
+        # Imported here, for what they read are modules that import this one.
+        from bailong import initializer
+        from bailong.run.parse import choices, overridden
+
+        key, own = self.key_of(side), getattr(self, side)
+        if own in ("same", None, {}):
+            norm.require_known(self.norm, self.key_of("norm"))
+            return self
+        if not isinstance(own, dict):
+            raise ValueError(f"{key}={own} is not accepted: it must be same, or hold knobs, as in {{alpha: first}}")
+        if taken := [knob for knob in own if knob in OF_THE_PAIR]:
+            raise ValueError(f"{key}.{taken[0]} is not accepted: it is said of both matrices, initializer.{taken[0]}")
+        base = dataclasses.replace(self, embed={}, head={})
+        rule = own.get("rule")
+        if rule is not None and rule != (self.rule or self.name):
+            rules = {name: cls for name, cls in choices(initializer).items() if cls.extends}
+            if rule not in rules:
+                near = did_you_mean(str(rule), rules)
+                raise ValueError(f"{key}.rule={rule} is not accepted: it must be one of {', '.join(rules)}{near}")
+            base = rules[rule](norm=self.norm)
+        own = {knob: value for knob, value in own.items() if knob != "rule"}
+        hidden = {knob: getattr(base, knob) for knob in ("name", "rule")}
+        made = dataclasses.replace(overridden(base, own, key), **hidden)
+        norm.require_known(made.norm, f"{key}.norm" if "norm" in own else self.key_of("norm"))
+        return made
+
+    def idle(self) -> list[str]:
+        """Knobs that change nothing as they stand, and so belong to no run's identity."""
+        usual = {"rule": None, "norm": "none", "shuffle": type(self).shuffle}
+        return [knob for knob, value in usual.items() if getattr(self, knob) == value]
+
+    @property
+    def sided(self) -> bool:
+        """Whether embedding and head are made in different ways, as no tied pair can be."""
+        return self.side("embed") != self.side("head")
+
+    def new_rows(
+        self, side: str, old: torch.Tensor, pieces: list[list[int]], generator: torch.Generator, context: Context
+    ) -> torch.Tensor:
+        """The rows of one matrix (`embed` or `head`) as they are to stand in it."""
+        import torch
+
+        rule = self.side(side)
+        scales = rule.norm != "none"
+        made = rule.informed(old.float() if scales else old, pieces, generator, context)  # cast once, at the end
+        if scales:
+            made = norm.scaled(made, old, pieces, rule.norm, rule.weights(pieces, context), context)
+        if rule.shuffle:
+            made = made[torch.randperm(len(made), generator=generator, device=generator.device).to(made.device)]
+        return made.to(old.dtype)
 
 
 def standard_normal(count: int, old: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

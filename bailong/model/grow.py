@@ -8,16 +8,22 @@ nobody can tell a row that was written from a row that was forgotten. Here a row
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
+from bailong.initializer.context import Context
 from bailong.model.tie import ends, is_tied
 
 if TYPE_CHECKING:
     from bailong.initializer.base import Initializer
+
+
+#: what the settings call the matrices
+SIDES = {"embedding": "embed", "head": "head"}
 
 
 @dataclass(frozen=True)
@@ -36,13 +42,17 @@ class NewRows:
 
 @dataclass(frozen=True)
 class GrowReport:
-    """What `grow` did; `head` is null when the pair is tied, for then the rows of `embedding` serve both ends."""
+    """What `grow` did; `head` is null when the pair is tied, for then the rows of `embedding` serve both ends.
+
+    `seconds` is what making the rows took.
+    """
 
     added: int
     vocabulary: int
     tied: bool
     embedding: NewRows
     head: NewRows | None
+    seconds: float = field(default=0.0, compare=False)
 
     @property
     def rows_sha256(self) -> str:
@@ -53,7 +63,12 @@ class GrowReport:
 
 
 def grow(
-    model: Any, pieces: list[list[int]], initializer: Initializer, seed: int, named: int | None = None
+    model: Any,
+    pieces: list[list[int]],
+    initializer: Initializer,
+    seed: int,
+    named: int | None = None,
+    context: Context | None = None,
 ) -> GrowReport:
     """Give each new token a row in the embedding and in the head: row `named` + k to the k-th.
 
@@ -71,11 +86,12 @@ def grow(
         initializer: the rule.
         seed: with the name of the matrix, the only source of randomness.
         named: rows that old tokens name, the first of the matrix; None for all of them.
+        context: what tokens and text are; None for rules that look at rows alone.
 
     Raises:
-        ValueError: for a piece that is not an old id, a pair that differs in rows, or an initializer whose rows
-            are not finite or are all zero (a zero row in the head has logit 0, which can take all probability
-            where the logits of a trained model are far below).
+        ValueError: for a piece that is not an old id, a pair that differs in rows, an initializer that makes the two
+            ends of a tied pair in different ways, or one whose rows are not finite or are all zero (a zero row in the
+            head has logit 0, which can take all probability where the logits of a trained model are far below).
     """
     embedding, head = ends(model)
     assert head is model.get_output_embeddings(), "grow before adding adapters: they have the old number of rows"
@@ -90,15 +106,20 @@ def grow(
     named = rows if named is None else named
     assert 0 < named <= rows, f"{named} named rows of {rows}"
     _check(pieces, named)
+    if tied:
+        require_one_rule(initializer)
 
+    begun = time.perf_counter()
+    context = context or Context([], [])
     old = {side: weight.detach()[:named] for side, weight in matrices.items()}
-    new = {side: _new_rows(side, weight, pieces, initializer, seed) for side, weight in old.items()}
+    new = {side: _new_rows(side, weight, pieces, initializer, seed, context) for side, weight in old.items()}
     report = GrowReport(
         added=len(pieces),
         vocabulary=max(rows, named + len(pieces)),
         tied=tied,
         embedding=_describe(new["embedding"], old["embedding"]),
         head=None if tied else _describe(new["head"], old["head"]),
+        seconds=time.perf_counter() - begun,
     )
 
     grown = {side: _placed(weight, new[side], named) for side, weight in matrices.items()}
@@ -121,6 +142,24 @@ def grow(
     return report
 
 
+def require_one_rule(initializer: Initializer) -> None:
+    """Refuse an initializer that cannot serve a tied pair.
+
+    Raises:
+        ValueError: it makes embedding and head in different ways.
+    """
+    if initializer.sided:
+        said = {
+            side: own for side in ("embed", "head") if (own := getattr(initializer, side)) not in ({}, "same", None)
+        }
+        told = ", ".join(f"initializer.{side}={own}" for side, own in said.items())
+        raise ValueError(
+            f"initializer={initializer.name} is not accepted for a tied pair, whose one matrix serves both ends: "
+            f"{told} makes them in different ways; accepted: model.tie=none with a checkpoint that comes untied, or "
+            "the same knobs for both"
+        )
+
+
 def stream(seed: int, side: str) -> torch.Generator:
     """The generator of one matrix: independent for each side, on the CPU."""
     digest = hashlib.sha256(f"{seed}/{side}".encode()).digest()
@@ -138,7 +177,12 @@ def _check(pieces: list[list[int]], old_vocabulary: int) -> None:
 
 
 def _new_rows(
-    side: str, weight: torch.Tensor, pieces: list[list[int]], initializer: Initializer, seed: int
+    side: str,
+    weight: torch.Tensor,
+    pieces: list[list[int]],
+    initializer: Initializer,
+    seed: int,
+    context: Context,
 ) -> torch.Tensor:
     # A copy, so that no rule can write to the model.
     old = weight.detach().to("cpu", copy=True)
@@ -147,7 +191,7 @@ def _new_rows(
     torch.set_num_threads(1)
     try:
         with torch.no_grad():
-            rows = initializer.rows(old, pieces, stream(seed, side))
+            rows = initializer.new_rows(SIDES[side], old, pieces, stream(seed, side), context)
     finally:
         torch.set_num_threads(threads)
     assert rows.shape == (len(pieces), old.shape[1]) and rows.dtype == old.dtype, "rows must look like the old ones"

@@ -25,7 +25,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from bailong.run import hub
 from bailong.run.files import write_json
 from bailong.tokenizer import chat_template, fast, merge, quick
-from bailong.tokenizer.merge_list import MergeList
+from bailong.tokenizer.merge_list import TO_BYTE, MergeList
 from bailong.tokenizer.own import UNUSED, Own
 from bailong.tokenizer.pieces import old_ids, piece_bytes
 
@@ -292,6 +292,20 @@ def byte_lengths(tokenizer: PreTrainedTokenizerFast) -> np.ndarray:
             plain = by_character and i not in added
             lengths[i] = len(piece) if plain else _written(piece, by_character)
     return lengths
+
+
+def token_bytes(tokenizer: PreTrainedTokenizerFast) -> list[bytes]:
+    """UTF-8 that each id stands for, [V]: '▁' is a space, '<0xE4>' one byte; special tokens and gaps are empty."""
+    vocabulary, by_character = tokenizer.get_vocab(), is_byte_level(tokenizer)
+    added = tokenizer.added_tokens_decoder
+    surfaces = [b""] * (max(vocabulary.values()) + 1)
+    for piece, i in vocabulary.items():
+        if i in added:
+            surfaces[i] = b"" if added[i].special else piece.encode("utf-8") if by_character else piece_bytes(piece)
+        else:
+            written = by_character and all(c in TO_BYTE for c in piece)
+            surfaces[i] = bytes(TO_BYTE[c] for c in piece) if written else piece_bytes(piece)
+    return surfaces
 
 
 def _written(token: str, by_character: bool) -> int:

@@ -9,12 +9,13 @@ import torch
 
 from bailong.model import adapters, backbone
 from bailong.model.architecture import positions
-from bailong.model.grow import GrowReport, grow
+from bailong.model.grow import GrowReport, grow, require_one_rule
 from bailong.model.tie import is_tied, tie_input
 from bailong.run.process import rank
 from bailong.tokenizer.folder import TokenizerFolder, load_tokenizer
 from bailong.train import dialogues
 from bailong.train.belonging import require_extension, require_rows
+from bailong.train.context import context_of
 from bailong.train.settings import Train
 
 
@@ -84,7 +85,8 @@ def assemble(settings: Train, measure: Callable[[Any], dict[str, float]] | None 
             the model, after it, so that the damage of tying is never credited to an initializer.
 
     Raises:
-        ValueError: tokenizer and checkpoint do not belong together; or model.storage is not for this device or model.
+        ValueError: tokenizer and checkpoint do not belong together; model.storage is not for this device or model; or
+            the initializer is not for a tied pair, or needs a tokenizer of the base where there is none.
     """
     device = device_of(settings)
     precision = precision_of(settings, device)
@@ -103,6 +105,8 @@ def assemble(settings: Train, measure: Callable[[Any], dict[str, float]] | None 
         else:
             require_extension(settings, folder, tokenizer, model.config.vocab_size)
         base["tied_checkpoint"] = is_tied(model)
+        if folder is not None and (base["tied_checkpoint"] or settings.model.tie == "input"):
+            require_one_rule(settings.initializer)
         untouched = measure(model) if measure else {}
         if settings.model.tie == "input":
             tie_input(model)
@@ -112,7 +116,8 @@ def assemble(settings: Train, measure: Callable[[Any], dict[str, float]] | None 
             scores = {name: {"bpb_untouched": untouched[name], "bpb_tied": tied[name]} for name in untouched}
             base |= scores.pop("") | ({"texts": scores} if scores else {})
         if folder is not None and (pieces := folder.pieces()):
-            grown = grow(model, pieces, settings.initializer, settings.seed, named=new_from)
+            context = context_of(settings, folder, tokenizer)
+            grown = grow(model, pieces, settings.initializer, settings.seed, named=new_from, context=context)
     known, key = positions(model.config)
     if settings.stage.context > known:
         raise ValueError(

@@ -41,7 +41,7 @@ def require_extension(settings: Train, folder: TokenizerFolder, tokenizer: Any, 
         ValueError: with the first ids that stand for something else.
     """
     key, model = f"tokenizer.folder={settings.tokenizer.folder}", f"model.path={settings.model.path}"
-    own = _own(settings)
+    own = own_tokenizer(settings)
     if folder.base_vocabulary > rows or (own is None and folder.base_vocabulary != rows):
         raise ValueError(
             f"{key} extends a vocabulary of {folder.base_vocabulary}, "
@@ -89,7 +89,7 @@ def _cut_otherwise(own: Any, tokenizer: Any, old: int) -> str | None:
     return None
 
 
-def _own(settings: Train) -> Any | None:
+def own_tokenizer(settings: Train) -> Any | None:
     """The model's own tokenizer; None for a folder of bare weights, of which nothing but the size is known."""
     local = Path(str(settings.model.path))
     if local.is_dir() and not any((local / name).exists() for name in ("tokenizer.json", "tokenizer.model")):

@@ -103,6 +103,8 @@ def identity(settings: Train) -> dict[str, Any]:
         ignored.append("data.evaluation_bytes_at_ends")
     if not settings.adapter.shared_dropout:
         ignored.append("adapter.shared_dropout")
+    # those of the initializer that change nothing: runs that were made before there were such have none
+    ignored += [f"initializer.{knob}" for knob in settings.initializer.idle()]
     form = dialogues.digest(settings)
     if form is None:  # left out: runs that were made before there was another have none
         ignored.append("stage.template")

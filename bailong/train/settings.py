@@ -143,6 +143,8 @@ class Train:
     rerun: bool = False
 
     def __post_init__(self) -> None:
+        for side in ("embed", "head"):
+            self.initializer.side(side)  # refuses what no rule is
         if not self.initializer.extends:
             self.tokenizer = Tokenizer(name="none", folder=None)
         self.evaluation_texts = self.evaluation_texts or []
@@ -274,7 +276,7 @@ def load(folder: Path) -> Train:
         saved.stage.template = str(folder / CHAT_TEMPLATE)
     cfg = OmegaConf.structured(Train)
     for group, package in (("initializer", initializer), ("stage", stage)):
-        name = saved[group]["name"]
+        name = saved[group].get("rule") or saved[group]["name"]
         options = choices(package)
         if name not in options:
             own = f"; one of your own is looked for in {Path.cwd() / initializer.OWN}" * (group == "initializer")

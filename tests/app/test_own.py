@@ -110,7 +110,8 @@ def test_the_knobs_of_an_initializer_of_ones_own(tmp_path):
     shown = call(
         "train", "initializer=my_rows", "initializer.scale=2", "--cfg", "job", "-p", "initializer", cwd=tmp_path
     )
-    assert yaml.safe_load(shown.stdout) == {"name": "my_rows", "scale": 2.0}, shown.stderr
+    common = {"rule": None, "embed": {}, "head": {}, "norm": "none", "shuffle": False}
+    assert yaml.safe_load(shown.stdout) == {"name": "my_rows", "scale": 2.0} | common, shown.stderr
     assert "my_rows" in call("train", "--help", cwd=tmp_path).stdout
     assert "did you mean my_rows?" in call("train", "initializer=myrows", cwd=tmp_path).stderr
     bad = call("train", "initializer=my_rows", "initializer.scale=-1", "plan=true", cwd=tmp_path).stderr

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +15,38 @@ from omegaconf import OmegaConf
 
 import bailong.initializer
 from bailong.app.schema import register
+from bailong.initializer.base import Initializer
+from bailong.initializer.context import Context
 from bailong.run.parse import choices, parse
 
 CONF = Path(__file__).parents[2] / "conf"
-#: `no_extension` makes no rows
-NAMES = sorted(name for name, choice in choices(bailong.initializer).items() if choice.extends)
+RULES = {name: cls for name, cls in choices(bailong.initializer).items() if cls.extends}
+#: every preset, rules and what is put together of them; `no_extension` makes no rows
+NAMES = sorted(path.stem for path in (CONF / "initializer").glob("*.yaml") if path.stem != "no_extension")
+#: knobs that every initializer has
+COMMON = {f.name for f in dataclasses.fields(Initializer)}
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
 V, D = 300, 32
 PIECES = [[7], [3, 4, 5], [250, 9], [9, 250, 9, 9], [299], [0, 1, 2, 3, 4, 5, 6], [11, 12], [200, 100, 50]]
 
 
+#: UTF-8 of the old tokens: bytes first, then words of one to five letters, Han among them
+OLD = [bytes([i]) for i in range(V // 2)] + [("漢" if i % 3 else "b").encode() * (1 + i % 5) for i in range(V - V // 2)]
+
+
+@cache
 def make(name: str) -> Any:
-    return choices(bailong.initializer)[name]()
+    register()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return parse(compose(overrides=[f"+initializer={name}"]).initializer)
+
+
+def known(pieces: list[list[int]], vocabulary: int = V) -> Context:
+    def encode(texts: list[str]) -> list[list[int]]:
+        return [[byte % vocabulary for byte in text.encode()] for text in texts]
+
+    new = [b"".join(OLD[i] for i in ids) for ids in pieces]
+    return Context(OLD[:vocabulary], new, lambda: iter(["some text to count", "漢字"]), encode, encode)
 
 
 def old_rows(dtype: torch.dtype = torch.float32, seed: int = 0, vocabulary: int = V) -> torch.Tensor:
@@ -35,8 +57,10 @@ def old_rows(dtype: torch.dtype = torch.float32, seed: int = 0, vocabulary: int 
     return (0.02 * rows).to(dtype)
 
 
-def rows(name: str, old: torch.Tensor, pieces: list[list[int]] = PIECES, seed: int = 0) -> torch.Tensor:
-    return make(name).rows(old, pieces, torch.Generator().manual_seed(seed))
+def rows(
+    name: str, old: torch.Tensor, pieces: list[list[int]] = PIECES, seed: int = 0, side: str = "embed"
+) -> torch.Tensor:
+    return make(name).new_rows(side, old, pieces, torch.Generator().manual_seed(seed), known(pieces, len(old)))
 
 
 def test_the_issue_asks_for_these() -> None:
@@ -137,7 +161,7 @@ def test_old_rows_on_cuda_with_a_cpu_generator(name: str) -> None:
     torch.testing.assert_close(new.cpu(), rows(name, old_rows()), rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", sorted(RULES))
 def test_yaml_lists_every_knob_with_its_default(name: str) -> None:
     path = CONF / "initializer" / f"{name}.yaml"
     lines = path.read_text(encoding="utf-8").splitlines()
@@ -145,17 +169,32 @@ def test_yaml_lists_every_knob_with_its_default(name: str) -> None:
     assert all("#" in line for line in lines[2:]), "every knob has a comment"
     written: Any = OmegaConf.to_container(OmegaConf.load(path))  # type: ignore[arg-type]
     assert written.pop("defaults") == [f"/schema/initializer/{name}@_here_"]
-    knobs = {f.name: f.default for f in dataclasses.fields(choices(bailong.initializer)[name]) if f.name != "name"}
-    assert written == knobs
-    assert {key: type(value) for key, value in written.items()} == {key: type(value) for key, value in knobs.items()}
+    # its own; those of another rule that it is made of stand there
+    knobs = {f.name: getattr(RULES[name](), f.name) for f in dataclasses.fields(RULES[name])}
+    own = {key: knobs[key] for key in inspect.get_annotations(RULES[name]) if key not in COMMON}
+    if name == "zip_tie":  # the group's base says what is common to all
+        own |= {key: knobs[key] for key in COMMON - {"name", "rule"}}
+    assert written == own
+    assert {key: type(value) for key, value in written.items()} == {key: type(value) for key, value in own.items()}
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_yaml_composes_to_the_choice(name: str) -> None:
-    register()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose(overrides=[f"+initializer={name}"])
-    assert parse(cfg.initializer) == make(name)
+def test_yaml_composes_to_a_rule_by_its_name(name: str) -> None:
+    made = make(name)
+    assert made.name == name
+    if name in RULES:
+        assert made == RULES[name]()
+    else:
+        assert type(made) is RULES[made.rule]
+        lines = (CONF / "initializer" / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+        assert lines[0].startswith("# ") and f"name: {name}" in lines
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_another_side_differs_only_where_it_is_said(name: str) -> None:
+    old = old_rows()
+    same = torch.equal(rows(name, old), rows(name, old, side="head"))
+    assert same != make(name).sided
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,11 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 import bailong.initializer
 from bailong.initializer.base import Initializer
+from bailong.initializer.context import Context
 from bailong.initializer.mean import Mean
 from bailong.initializer.random import Random
 from bailong.initializer.zip_tie import ZipTie
-from bailong.model.grow import grow, stream
+from bailong.model.grow import SIDES, grow, stream
 from bailong.model.tie import ends, is_tied, tie_input
 from bailong.run.parse import choices
 
@@ -141,6 +142,21 @@ def test_rows_that_are_not_finite_are_refused_and_nothing_is_written(poisoned: i
     # The rule that reads nothing does not mind, and NaN is carried over like any other bits.
     grow(model, PIECES, Random(), seed=0)
     assert weights(model)[poisoned][11].isnan().all()
+
+
+def test_a_tied_pair_has_one_rule() -> None:
+    eeve = ZipTie(name="eeve", rule="zip_tie", head={"alpha": "first"})
+    with pytest.raises(
+        ValueError, match=r"^initializer=eeve is not accepted for a tied pair.*head=\{'alpha': 'first'\}"
+    ):
+        grow(llama(tied=True), PIECES, eeve, seed=0)
+    model = llama(tied=False)
+    old = weights(model)
+    grow(model, PIECES, eeve, seed=0)
+    embedding, head = weights(model)
+    assert torch.equal(head[V:], old[1][[ids[0] for ids in PIECES]])
+    torch.testing.assert_close(embedding[V:], torch.stack([old[0][ids].mean(0) for ids in PIECES]))
+    grow(llama(tied=True), PIECES, ZipTie(embed={"alpha": "last"}, head={"alpha": "last"}), seed=0)  # no difference
 
 
 def test_zero_rows_are_refused() -> None:
@@ -294,7 +310,8 @@ def test_new_rows_follow_the_named_ones_of_a_padded_matrix(name: str, named: int
     end = named + len(pieces)
     assert report.vocabulary == model.config.vocab_size == model.model.vocab_size == max(V, end)
     for side, old, new in zip(("embedding", "head"), before, weights(model), strict=True):
-        expected = initializer.rows(old[:named].clone(), pieces, stream(3, "embedding" if tied else side))
+        which = "embedding" if tied else side
+        expected = initializer.new_rows(SIDES[which], old[:named].clone(), pieces, stream(3, which), Context([], []))
         assert len(new) == max(V, end)
         assert torch.equal(new[:named], old[:named]), "named rows are bit-identical"
         assert torch.equal(new[named:end], expected)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from transformers import AutoTokenizer
 
-from bailong.tokenizer.folder import TokenizerFolder, byte_lengths, encode_documents, load_tokenizer
+from bailong.tokenizer.folder import TokenizerFolder, byte_lengths, encode_documents, load_tokenizer, token_bytes
 from bailong.tokenizer.merge import processor, read_model
 from bailong.tokenizer.pieces import old_ids
 
@@ -63,6 +63,15 @@ def test_byte_lengths_add_up_to_the_text(extended):
     assert lengths[:3].tolist() == [0, 0, 0] and set(lengths[3:259].tolist()) == {1}
     for text, ids in zip(TEXTS, encode_documents(tokenizer, TEXTS), strict=True):
         assert lengths[ids].sum() == len(text.encode()) + 1  # the '▁' before the text
+
+
+def test_bytes_of_tokens_join_to_the_text(extended):
+    tokenizer = TokenizerFolder.open(extended).tokenizer()
+    surfaces = token_bytes(tokenizer)
+    assert surfaces[:3] == [b"", b"", b""] and len(surfaces) == len(tokenizer)
+    assert [len(surface) for surface in surfaces] == byte_lengths(tokenizer).tolist()
+    for text, ids in zip(TEXTS, encode_documents(tokenizer, TEXTS), strict=True):
+        assert b"".join(surfaces[i] for i in ids) == b" " + text.encode()  # the '▁' before the text
 
 
 def test_broken_folders_are_refused(extended, tmp_path):

@@ -1,0 +1,47 @@
+"""What a rule may know beside old rows and pieces: the bytes that tokens stand for, and text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+#: a function from texts to the ids of each, without markers
+Encode = Callable[[list[str]], list[list[int]]]
+
+
+def _none() -> Iterator[str]:
+    raise ValueError("the initializer needs text, and there is none")
+
+
+@dataclass
+class Context:
+    """Tokens and text, as an initializer may read them; nothing is read before it is asked for.
+
+    Attributes:
+        old, new: UTF-8 of each old token, in the order of its rows, and of each new one; a special token has none.
+        documents: the documents that are trained on, those held out left aside.
+        encode_old, encode: text by the old tokenizer, and by the extended one, whose ids go on behind the old.
+        shares: by size of text, how often each old token stands in it (bailong.initializer.alpha).
+    """
+
+    old: list[bytes]
+    new: list[bytes]
+    documents: Callable[[], Iterator[str]] = _none
+    encode_old: Encode | None = None
+    encode: Encode | None = None
+    shares: dict[int, dict[int, float]] = field(default_factory=dict)
+    _texts: dict[int, list[str]] = field(default_factory=dict)
+
+    def text(self, size: int) -> list[str]:
+        """The first documents, so many that they are `size` bytes; the last one is cut there."""
+        if size not in self._texts:
+            kept: list[str] = []
+            left = size
+            for document in self.documents():
+                whole = document.encode("utf-8")
+                kept.append(document if len(whole) <= left else whole[:left].decode("utf-8", "ignore"))
+                left -= len(whole)
+                if left <= 0:
+                    break
+            self._texts[size] = [text for text in kept if text]
+        return self._texts[size]
