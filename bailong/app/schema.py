@@ -32,6 +32,7 @@ def _text() -> dict[str, Any]:
 
 
 def _train() -> Schema:
+    from bailong.initializer.base import Calibration
     from bailong.model.settings import Adapter, Model, Shape
     from bailong.run.settings import Tracking
     from bailong.tokenizer.settings import Tokenizer
@@ -39,9 +40,8 @@ def _train() -> Schema:
     from bailong.train.settings import Optimizer, Train, Trainer
 
     groups = {"tokenizer": Tokenizer, "model": Model, "adapter": Adapter, "optimizer": Optimizer, "trainer": Trainer}
-    return Schema(
-        Train, _text() | groups | {"tracking": Tracking, "shape": Shape}, {"initializer": initializer, "stage": stage}
-    )
+    deeper = {"tracking": Tracking, "shape": Shape, "calibration": Calibration}
+    return Schema(Train, _text() | groups | deeper, {"initializer": initializer, "stage": stage})
 
 
 def _extend() -> Schema:

@@ -20,7 +20,28 @@ if TYPE_CHECKING:
     from bailong.initializer.context import Context
 
 #: what `embed` and `head` cannot change: it is said of the pair
-OF_THE_PAIR = ("name", "embed", "head", "calibrate")
+OF_THE_PAIR = ("name", "embed", "head", "calibrate", "calibration")
+CALIBRATIONS = ("none", "mass", "shrink", "continuation", "continuation+mass", "chain_ridge")
+#: those that a tied pair can have, whose one matrix serves both ends
+OF_A_TIED_PAIR = ("none", "mass", "shrink")
+
+
+@dataclass
+class Calibration(Knobs, group="initializer.calibration"):
+    """How rows are set right by a text (bailong.model.calibrate).
+
+    `text_bytes` of what is trained on are read. `ridge` is the share of the mean diagonal that is added to a matrix
+    before it is inverted. `chain_ridge` looks at so many `occurrences` of a token, and `negatives` of others.
+    """
+
+    text_bytes: int = 10_000
+    ridge: float = 0.01
+    occurrences: int = 32
+    negatives: int = 8
+
+    def __post_init__(self) -> None:
+        self.positive("text_bytes", "ridge", "occurrences")
+        self.require(self.negatives >= 0, "negatives", "0 or more")
 
 
 @dataclass
@@ -31,7 +52,8 @@ class Initializer(Knobs, group="initializer"):
     (`head: {alpha: first}`), or another rule with its own (`head: {rule: random, std: 0.02}`); `same` is `{}`. `name`
     is what the whole is called, and `rule` the rule whose knobs stand here where that is not the name. `norm` scales
     the rows that came out (bailong.initializer.norm), and `shuffle` gives each of them to another new token: what a
-    rule gains over that is what it knows of a token, and the rest is where its rows lie.
+    rule gains over that is what it knows of a token, and the rest is where its rows lie. `calibrate` sets right what
+    stands in the head, or in a tied pair, by a text (bailong.model.calibrate).
     `extends` is false for the control that keeps the base's own tokenizer.
     """
 
@@ -41,6 +63,8 @@ class Initializer(Knobs, group="initializer"):
     head: Any = field(default_factory=dict)
     norm: str = "none"
     shuffle: bool = False
+    calibrate: str = "none"
+    calibration: Calibration = field(default_factory=Calibration)
     extends: ClassVar[bool] = True
 
     def rows(self, old: torch.Tensor, pieces: list[list[int]], generator: torch.Generator) -> torch.Tensor:
@@ -100,8 +124,29 @@ class Initializer(Knobs, group="initializer"):
 
     def idle(self) -> list[str]:
         """Knobs that change nothing as they stand, and so belong to no run's identity."""
-        usual = {"rule": None, "norm": "none", "shuffle": type(self).shuffle}
-        return [knob for knob, value in usual.items() if getattr(self, knob) == value]
+        usual = {"rule": None, "norm": "none", "shuffle": type(self).shuffle, "calibrate": "none"}
+        idle = [knob for knob, value in usual.items() if getattr(self, knob) == value]
+        return [*idle, *["calibration"] * ("calibrate" in idle)]
+
+    def check(self) -> None:
+        """Refuse what no initializer can be, before anything is read.
+
+        Raises:
+            ValueError: in one line, what and where.
+        """
+        for side in ("embed", "head"):
+            self.side(side)
+        self.one_of("calibrate", CALIBRATIONS)
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether its rows depend on text."""
+        return False
+
+    @property
+    def learns(self) -> bool:
+        """Whether its rows follow from more than old rows, pieces and seed."""
+        return self.calibrate != "none" or any(self.side(side).reads_text for side in ("embed", "head"))
 
     @property
     def sided(self) -> bool:

@@ -21,6 +21,7 @@ class Context:
         old, new: UTF-8 of each old token, in the order of its rows, and of each new one; a special token has none.
         documents: the documents that are trained on, those held out left aside.
         encode_old, encode: text by the old tokenizer, and by the extended one, whose ids go on behind the old.
+        begin: the marker that documents begin with. longest: tokens that the model is trained on at a time.
         shares: by size of text, how often each old token stands in it (bailong.initializer.alpha).
     """
 
@@ -29,6 +30,8 @@ class Context:
     documents: Callable[[], Iterator[str]] = _none
     encode_old: Encode | None = None
     encode: Encode | None = None
+    begin: int | None = None
+    longest: int = 1024
     shares: dict[int, dict[int, float]] = field(default_factory=dict)
     _texts: dict[int, list[str]] = field(default_factory=dict)
 
@@ -45,3 +48,8 @@ class Context:
                     break
             self._texts[size] = [text for text in kept if text]
         return self._texts[size]
+
+    def encode_all(self, size: int) -> list[list[int]]:
+        """`text(size)` by the extended tokenizer."""
+        assert self.encode is not None
+        return self.encode(self.text(size))

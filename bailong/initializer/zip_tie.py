@@ -49,6 +49,10 @@ class ZipTie(Initializer):
         knobs = ("alpha", "base", "heavier", "sif", "text_bytes", "by_character", "shrink")
         return [*super().idle(), *(knob for knob in knobs if knob not in heard)]
 
+    @property
+    def reads_text(self) -> bool:
+        return self.alpha == "sif"
+
     def rows(self, old: torch.Tensor, pieces: list[list[int]], generator: torch.Generator) -> torch.Tensor:
         """The mean of the pieces, with `alpha=uniform`."""
         return self._sum(old, pieces, [[1 / len(ids)] * len(ids) for ids in pieces])

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from bailong.initializer.base import OF_A_TIED_PAIR
 from bailong.initializer.context import Context
 from bailong.model.tie import ends, is_tied
 
@@ -113,41 +114,55 @@ def grow(
     context = context or Context([], [])
     old = {side: weight.detach()[:named] for side, weight in matrices.items()}
     new = {side: _new_rows(side, weight, pieces, initializer, seed, context) for side, weight in old.items()}
-    report = GrowReport(
-        added=len(pieces),
-        vocabulary=max(rows, named + len(pieces)),
-        tied=tied,
-        embedding=_describe(new["embedding"], old["embedding"]),
-        head=None if tied else _describe(new["head"], old["head"]),
-        seconds=time.perf_counter() - begun,
-    )
+    seconds = time.perf_counter() - begun
+    vocabulary = max(rows, named + len(pieces))
 
     grown = {side: _placed(weight, new[side], named) for side, weight in matrices.items()}
     embedding.weight = grown["embedding"]
     head.weight = grown["embedding"] if tied else grown["head"]
-    embedding.num_embeddings = head.out_features = report.vocabulary
-    model.config.vocab_size = report.vocabulary
+    embedding.num_embeddings = head.out_features = vocabulary
+    model.config.vocab_size = vocabulary
     for part in (model, model.base_model):  # transformers keeps copies beside the config
-        part.vocab_size = report.vocabulary
+        part.vocab_size = vocabulary
     _forget_padding(model, embedding, range(named, named + len(pieces)))
 
     end = named + len(pieces)
     for side, weight in matrices.items():
-        assert len(grown[side]) == report.vocabulary and _same_bits(grown[side][:named], old[side]), (
+        assert len(grown[side]) == vocabulary and _same_bits(grown[side][:named], old[side]), (
             f"old rows of the {side} changed"
         )
         assert _same_bits(grown[side][named:end], new[side].to(weight.device)), f"new rows of the {side} are elsewhere"
         assert _same_bits(grown[side][end:], weight[end:]), f"padding of the {side} changed"
     assert is_tied(model) == tied and (head.weight is embedding.weight) == tied
-    return report
+    return report_of(model, named, len(pieces), seconds)
+
+
+def report_of(model: Any, named: int, added: int, seconds: float) -> GrowReport:
+    """What `added` new rows behind `named` old ones are, as they stand in a model."""
+    embedding, head = (end.weight.detach() for end in ends(model))
+    tied, end = is_tied(model), named + added
+    return GrowReport(
+        added=added,
+        vocabulary=len(embedding),
+        tied=tied,
+        embedding=_describe(embedding[named:end].cpu(), embedding[:named]),
+        head=None if tied else _describe(head[named:end].cpu(), head[:named]),
+        seconds=seconds,
+    )
 
 
 def require_one_rule(initializer: Initializer) -> None:
     """Refuse an initializer that cannot serve a tied pair.
 
     Raises:
-        ValueError: it makes embedding and head in different ways.
+        ValueError: it makes embedding and head in different ways, or calibrates a head alone.
     """
+    if initializer.calibrate not in OF_A_TIED_PAIR:
+        raise ValueError(
+            f"initializer.calibrate={initializer.calibrate} is not accepted for a tied pair, for it makes rows of a "
+            f"head alone; accepted: {', '.join(OF_A_TIED_PAIR)}, or an untied pair (model.tie=keep where the "
+            "checkpoint comes so, model.tie=none)"
+        )
     if initializer.sided:
         said = {
             side: own for side in ("embed", "head") if (own := getattr(initializer, side)) not in ({}, "same", None)
@@ -155,8 +170,8 @@ def require_one_rule(initializer: Initializer) -> None:
         told = ", ".join(f"initializer.{side}={own}" for side, own in said.items())
         raise ValueError(
             f"initializer={initializer.name} is not accepted for a tied pair, whose one matrix serves both ends: "
-            f"{told} makes them in different ways; accepted: model.tie=none with a checkpoint that comes untied, or "
-            "the same knobs for both"
+            f"{told} makes them in different ways; accepted: the same knobs for both, or "
+            "an untied pair (model.tie=keep where the checkpoint comes so, model.tie=none)"
         )
 
 

@@ -6,6 +6,7 @@ from omegaconf import MISSING
 
 from bailong.run.checks import Knobs
 
+TIES = ("keep", "none", "input", "head", "mean", "rms_matched_mean")
 #: the random numbers of dropout (bailong.model.dropout), by name: two of them are two runs. Before: torch's own
 STREAM, OLD_STREAM = "bits16", "torch"
 
@@ -43,8 +44,9 @@ class Model(Knobs, group="model"):
     converted to a folder beside it. `quantization` is `nf4` (bitsandbytes, CUDA and CPU) or `none`; `dtype` is what
     unquantized weights are stored in, and what NF4 is dequantized to. `storage` is how NF4 weights stand while training
     (bailong/model/storage.py): `nf4`, `bf16` or `fp8`.
-    `tie` is `input` (embedding and head share the input matrix, as in the paper's pre-training),
-    or `keep` (as the checkpoint has it).
+    `tie` is `keep` (embedding and head as the checkpoint has them), `none` (a matrix each, equal at first where they
+    come as one), or which matrix serves both (bailong.model.tie): `input`, as in the paper's pre-training, `head`,
+    `mean` or `rms_matched_mean`.
     """
 
     name: str = MISSING
@@ -56,6 +58,10 @@ class Model(Knobs, group="model"):
     dtype: str = "bfloat16"
     tie: str = "input"
     attention: str = "sdpa"
+
+    def ties(self, tied: bool) -> bool:
+        """Whether embedding and head are one matrix while training, with a checkpoint that comes `tied` or not."""
+        return self.tie != "none" and (tied or self.tie != "keep")
 
     def __post_init__(self) -> None:
         self.one_of("quantization", ("nf4", "none"))
@@ -71,7 +77,7 @@ class Model(Knobs, group="model"):
             "storage",
             f"nf4 or fp8 with model.dtype={self.dtype}, which NF4 is dequantized to: bf16 needs model.dtype=bfloat16",
         )
-        self.one_of("tie", ("input", "keep"))
+        self.one_of("tie", TIES)
         self.one_of("attention", ("sdpa", "eager"))
 
 

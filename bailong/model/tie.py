@@ -13,7 +13,10 @@ So everything here sets all three and then asserts by pointer; nothing elsewhere
 
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
+
+#: which matrix serves both ends: one of the two, their mean, or that of both at the length of the embedding's rows
+SOURCES = ("input", "head", "mean", "rms_matched_mean")
 
 
 def ends(model: Any) -> tuple[nn.Embedding, nn.Linear]:
@@ -53,6 +56,29 @@ def tie_input(model: Any) -> None:
     head.weight = embedding.weight
     _tell(model, tied=True)
     assert is_tied(model)
+
+
+def tie(model: Any, source: str = "input") -> None:
+    """Make one matrix of two, by any of `SOURCES`; a pair that is one already stays as it is.
+
+    The paper says of Llama 2 that it was tied, not through which matrix. Whatever is taken, the old model changes:
+    measure it before and after.
+    """
+    assert source in SOURCES
+    if not is_tied(model) and source != "input":
+        embedding, head = ends(model)
+        if embedding.weight.shape == head.weight.shape:  # else `tie_input` refuses
+            embedding.weight.data.copy_(_shared(embedding.weight.detach(), head.weight.detach(), source))
+    tie_input(model)
+
+
+def _shared(embedding: Tensor, head: Tensor, source: str) -> Tensor:
+    if source == "head":
+        return head
+    one, other = embedding.float(), head.float()
+    if source == "rms_matched_mean":
+        other = other * (one.square().mean() / other.square().mean()).sqrt()
+    return (one + other) / 2
 
 
 def untie(model: Any) -> None:

@@ -62,6 +62,7 @@ def start(settings: Any, run: Run, facts: dict[str, Any], fingerprint: str) -> N
             "result.json",
             "checkpoints/last.ckpt",
             "checkpoints/stable.ckpt",
+            "checkpoints/rows.safetensors",
             "metrics.jsonl",
             "speed.jsonl",
             "starts.jsonl",

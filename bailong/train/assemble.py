@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,12 @@ import torch
 
 from bailong.model import adapters, backbone
 from bailong.model.architecture import positions
-from bailong.model.grow import GrowReport, grow, require_one_rule
-from bailong.model.tie import is_tied, tie_input
+from bailong.model.calibrate import Calibrated
+from bailong.model.grow import GrowReport, require_one_rule
+from bailong.model.tie import is_tied, tie, untie
 from bailong.run.process import rank
 from bailong.tokenizer.folder import TokenizerFolder, load_tokenizer
-from bailong.train import dialogues
+from bailong.train import dialogues, rows
 from bailong.train.belonging import require_extension, require_rows
 from bailong.train.context import context_of
 from bailong.train.settings import Train
@@ -26,7 +28,7 @@ class Assembled:
     Attributes:
         model: with adapters, in training mode, on `device`.
         tokenizer: the one it is trained with. new_from: ids from here on are new tokens.
-        grown: what the initializer wrote; None without an extension.
+        grown: what the initializer wrote; None without an extension. calibrated: how it was set right by a text.
         base: bits per byte of the base on the held-out text before anything was changed and after tying
             (`bpb_untouched`, `bpb_tied`; None when not measured), whether the checkpoint came tied, and under `texts`
             by name the same two figures of each further evaluation text, the longer part of the held-out one included.
@@ -41,6 +43,7 @@ class Assembled:
     counts: dict[str, int]
     device: torch.device
     precision: str
+    calibrated: Calibrated | None = None
 
 
 def device_of(settings: Train) -> torch.device:
@@ -76,10 +79,16 @@ def open_tokenizer(settings: Train) -> tuple[Any, TokenizerFolder | None]:
     return dialogues.give(settings, own), folder
 
 
-def assemble(settings: Train, measure: Callable[[Any], dict[str, float]] | None = None) -> Assembled:
+def assemble(
+    settings: Train,
+    measure: Callable[[Any], dict[str, float]] | None = None,
+    place: Path | None = None,
+    keep: bool = False,
+) -> Assembled:
     """Build the model of a run.
 
     Args:
+        place, keep: as of `bailong.train.rows.stand`.
         measure: bits per byte of the base under its own tokenizer, by evaluation text (that of the held-out text under
             the empty name); called before tying and, when tying changes
             the model, after it, so that the damage of tying is never credited to an initializer.
@@ -93,7 +102,7 @@ def assemble(settings: Train, measure: Callable[[Any], dict[str, float]] | None 
     compute = torch.bfloat16 if precision == "bf16-mixed" else torch.float32
     tokenizer, folder = open_tokenizer(settings)
     base: dict[str, Any] = {"bpb_untouched": None, "bpb_tied": None, "tied_checkpoint": None}
-    grown = None
+    grown = calibrated = None
     if settings.stage.from_scratch:
         model: Any = backbone.scratch(settings.model, tokenizer, settings.seed).to(device)
         new_from = len(tokenizer)
@@ -105,19 +114,21 @@ def assemble(settings: Train, measure: Callable[[Any], dict[str, float]] | None 
         else:
             require_extension(settings, folder, tokenizer, model.config.vocab_size)
         base["tied_checkpoint"] = is_tied(model)
-        if folder is not None and (base["tied_checkpoint"] or settings.model.tie == "input"):
+        if folder is not None and settings.model.ties(base["tied_checkpoint"]):
             require_one_rule(settings.initializer)
         untouched = measure(model) if measure else {}
-        if settings.model.tie == "input":
-            tie_input(model)
+        if settings.model.tie == "none":
+            untie(model)
+        elif settings.model.tie != "keep":
+            tie(model, settings.model.tie)
         tying_changed_it = is_tied(model) and not base["tied_checkpoint"]
         tied = measure(model) if measure and tying_changed_it else untouched
         if untouched:
             scores = {name: {"bpb_untouched": untouched[name], "bpb_tied": tied[name]} for name in untouched}
             base |= scores.pop("") | ({"texts": scores} if scores else {})
         if folder is not None and (pieces := folder.pieces()):
-            context = context_of(settings, folder, tokenizer)
-            grown = grow(model, pieces, settings.initializer, settings.seed, named=new_from, context=context)
+            context = partial(context_of, settings, folder, tokenizer)
+            grown, calibrated = rows.stand(settings, model, pieces, new_from, context, place, keep)
     known, key = positions(model.config)
     if settings.stage.context > known:
         raise ValueError(
@@ -126,4 +137,5 @@ def assemble(settings: Train, measure: Callable[[Any], dict[str, float]] | None 
         )
     model = adapters.add(model, settings.adapter, settings.seed, settings.model.storage)
     backbone.protect(model)
-    return Assembled(model, tokenizer, new_from, grown, base, backbone.count(model), device, precision)
+    counts = backbone.count(model)
+    return Assembled(model, tokenizer, new_from, grown, base, counts, device, precision, calibrated)

@@ -37,6 +37,8 @@ def context_of(settings: Train, folder: TokenizerFolder, tokenizer: Any) -> Cont
         documents=lambda: _documents(settings),
         encode_old=lambda texts: encode_documents(base(), texts),
         encode=lambda texts: encode_documents(tokenizer, texts),
+        begin=tokenizer.bos_token_id,
+        longest=settings.stage.context,
     )
 
 

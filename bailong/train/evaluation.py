@@ -97,7 +97,9 @@ def base_scores(settings: Train, corpus: Corpus, texts: Sequence[EvaluationText]
     """Bits per byte of the base under its own tokenizer, on each evaluation text of the run; kept for the next job."""
     device = next(model.parameters()).device
     precision = precision_of(settings, device)
-    tied = bool(model.config.tie_word_embeddings)
+    tied: bool | str = bool(model.config.tie_word_embeddings)
+    if tied and settings.model.tie not in ("keep", "input"):
+        tied = settings.model.tie
     facts = [
         identity.model_digest(settings),
         settings.model.quantization,

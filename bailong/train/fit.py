@@ -97,7 +97,7 @@ def make(settings: Train, reporter: Reporter, folder: Path | None = None, keep: 
     """Read the text, build the model, and count the steps.
 
     Args:
-        folder, keep: as of `bailong.train.machine.choose`.
+        folder, keep: of the run, and whether what is made or found out is written there.
 
     Raises:
         ValueError: what a user can mend.
@@ -111,7 +111,7 @@ def make(settings: Train, reporter: Reporter, folder: Path | None = None, keep: 
         reading.require_readable(settings, open_tokenizer(settings)[0], outline.config)
     corpus = prepare(settings, reporter.say)
     beside = texts.read(settings, identity.cache(settings), identity.data_digest(settings))
-    built = assemble(settings, lambda model: base_scores(settings, corpus, beside, model))
+    built = assemble(settings, lambda model: base_scores(settings, corpus, beside, model), folder, keep)
     _describe(settings, built, corpus, reporter)
     _describe_texts(settings, built, corpus, beside, reporter)
     what, text = f"model.path={settings.model.path}", windows(settings, corpus.evaluation, built.tokenizer.bos_token_id)
@@ -200,11 +200,21 @@ def _describe(settings: Train, built: Assembled, corpus: Corpus, reporter: Repor
             f"({'tied' if built.grown.tied else 'untied'}), norm ratio {built.grown.embedding.norm_ratio:.3f}, "
             f"{built.grown.embedding.duplicates} duplicates, sha256 {built.grown.rows_sha256[:12]}"
         )
+        if found := built.calibrated:
+            solved = (
+                "" if found.number is None else f", {'c' if found.kind == 'shrink' else 'delta'} {found.number:.3f}"
+            )
+            reporter.say(
+                f"calibrated by {found.kind}: new tokens have {found.mass_before:.3f} of all probability before, "
+                f"{found.mass:.3f} after, and are {found.rate:.3f} of {found.positions:,} tokens{solved} "
+                f"({found.seconds:.1f} s)"
+            )
     elif why := identity.nothing_new(settings):
         reporter.say(f"no new rows: {why}; the initializer ({settings.initializer.name}) has nothing to do")
     if built.base["bpb_untouched"] is not None:
         damage = built.base["bpb_tied"] - built.base["bpb_untouched"]
-        tied = "came tied" if built.base["tied_checkpoint"] else f"tying costs {damage:+.4f}"
+        came = "came tied" + ", with a matrix each from here on" * (settings.model.tie == "none")
+        tied = came if built.base["tied_checkpoint"] else f"tying costs {damage:+.4f}"
         reporter.say(f"base before extension: {built.base['bpb_untouched']:.4f} bits per byte; {tied}")
     if corpus.training.trained is not None:
         reporter.say(f"a dialogue as it is trained on:\n{shown(corpus.training, built.tokenizer)}")
@@ -348,6 +358,8 @@ def result_of(
         "data_order": counters.digest,
         "rows_sha256": built.grown.rows_sha256 if built.grown else None,
         "new_rows": built.grown.added if built.grown else 0,
+        "rows_seconds": round(built.grown.seconds, 3) if built.grown else None,
+        "calibrated": dataclasses.asdict(built.calibrated) if built.calibrated else None,
         "tokenizer_sha256": known["tokenizer"],
         "data_sha256": known["data"],
         "sources": _sources(made),

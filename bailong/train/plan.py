@@ -56,7 +56,7 @@ def plan(settings: Train) -> tuple[Budget, list[str]]:
             f"data.replay.share={share} comes on top: {1 / (1 - share):.3g} times the tokens, FLOPs and activations of "
             "a step, which the figures above leave out"
         )
-    tied = body.tied or (settings.model.tie == "input" and not settings.stage.from_scratch)
+    tied = body.tied if settings.stage.from_scratch else settings.model.ties(body.tied)
     result = budget_of(settings, body, vocabulary, tied, settings.trainer.accelerator != "cpu", steps, tokens)
     room = None if settings.trainer.memory_gb is None else settings.trainer.memory_gb * 1e9
     result = planned(result, *fitting(result, settings.trainer, room)[0])

@@ -76,7 +76,8 @@ def rebuild(settings: Export, train: Train, run: Path, result: dict[str, Any]) -
         ValueError: rows, checkpoint or last evaluation are not those of `result.json`.
     """
     # However its base was kept while it was trained, evaluation has the numbers of NF4, which is the smallest
-    built = assemble(dataclasses.replace(train, model=dataclasses.replace(train.model, storage="nf4")))
+    model = dataclasses.replace(train.model, storage="nf4")
+    built = assemble(dataclasses.replace(train, model=model), place=run)
     rows = built.grown.rows_sha256 if built.grown else None
     if rows != result["rows_sha256"]:
         raise ValueError(f"{run} cannot be rebuilt: its new rows come out different from those it was trained with")
@@ -223,7 +224,7 @@ def _require_same_bits(settings: Export, rebuilt: Rebuilt, score: Score, kl: flo
 def _on_original(train: Train, content: dict[str, Any], path: Path, new_from: int, new_rows: list[Any]) -> Any:
     """The run's adapters and new rows on the unquantized checkpoint, in float32."""
     model = dataclasses.replace(train.model, quantization="none", storage="nf4", dtype="float32")
-    built = assemble(dataclasses.replace(train, model=model))
+    built = assemble(dataclasses.replace(train, model=model), place=path.parent.parent)
     checkpoint.restore(content, adapters.trainable(built.model), path)
     with torch.no_grad():
         # The run drew its rows beside old rows of its own precision; these are the ones its adapters know.

@@ -143,8 +143,7 @@ class Train:
     rerun: bool = False
 
     def __post_init__(self) -> None:
-        for side in ("embed", "head"):
-            self.initializer.side(side)  # refuses what no rule is
+        self.initializer.check()
         if not self.initializer.extends:
             self.tokenizer = Tokenizer(name="none", folder=None)
         self.evaluation_texts = self.evaluation_texts or []

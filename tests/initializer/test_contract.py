@@ -170,7 +170,7 @@ def test_yaml_lists_every_knob_with_its_default(name: str) -> None:
     written: Any = OmegaConf.to_container(OmegaConf.load(path))  # type: ignore[arg-type]
     assert written.pop("defaults") == [f"/schema/initializer/{name}@_here_"]
     # its own; those of another rule that it is made of stand there
-    knobs = {f.name: getattr(RULES[name](), f.name) for f in dataclasses.fields(RULES[name])}
+    knobs = dataclasses.asdict(RULES[name]())
     own = {key: knobs[key] for key in inspect.get_annotations(RULES[name]) if key not in COMMON}
     if name == "zip_tie":  # the group's base says what is common to all
         own |= {key: knobs[key] for key in COMMON - {"name", "rule"}}

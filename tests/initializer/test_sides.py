@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from bailong.initializer.base import Initializer
+from bailong.initializer.base import Calibration, Initializer
 from bailong.initializer.context import Context
 from bailong.initializer.mean import Mean
 from bailong.initializer.random import Random
@@ -89,4 +89,13 @@ def test_what_changes_nothing_is_told_apart_from_what_does() -> None:
     assert {"alpha", "base", "norm", "rule", "shuffle", "shrink", "text_bytes"} <= idle
     assert "alpha" not in ZipTie(alpha="first").idle() and "base" in ZipTie(alpha="first").idle()
     assert not {"alpha", "base", "heavier"} & set(ZipTie(alpha="exp").idle())
-    assert Random().idle() == ["rule", "norm", "shuffle"]
+    assert Random().idle() == ["rule", "norm", "shuffle", "calibrate", "calibration"]
+    assert Random(calibrate="mass").idle() == ["rule", "norm", "shuffle"]
+
+
+def test_words_of_calibration_are_known() -> None:
+    Random(calibrate="mass").check()
+    with pytest.raises(ValueError, match=r"^initializer\.calibrate=mas is not accepted: .*\(did you mean mass\?\)"):
+        Random(calibrate="mas").check()
+    with pytest.raises(ValueError, match=r"^initializer\.calibration\.text_bytes=0 is not accepted"):
+        Calibration(text_bytes=0)

@@ -10,7 +10,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from bailong.model.tie import ends, is_tied, tie_input, untie
+from bailong.model.tie import SOURCES, ends, is_tied, tie, tie_input, untie
 
 
 def llama(tied: bool, seed: int = 0) -> Any:
@@ -54,6 +54,21 @@ def test_tie_goes_through_the_input_matrix() -> None:
     assert model.config.tie_word_embeddings is True
     assert model.all_tied_weights_keys == {"lm_head.weight": "model.embed_tokens.weight"}
     assert sum(p is embedding for p in model.parameters()) == 1
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_which_matrix_serves_both(source: str) -> None:
+    model = llama(tied=False)
+    with torch.no_grad():
+        model.lm_head.weight.mul_(7)
+    one, other = (end.weight.detach().clone() for end in ends(model))
+    matched = other * (one.square().mean() / other.square().mean()).sqrt()
+    expected = {"input": one, "head": other, "mean": (one + other) / 2, "rms_matched_mean": (one + matched) / 2}
+    tie(model, source)
+    assert is_tied(model) and model.config.tie_word_embeddings is True
+    torch.testing.assert_close(ends(model)[1].weight.detach(), expected[source])
+    tie(model, "head")  # one already
+    torch.testing.assert_close(ends(model)[0].weight.detach(), expected[source])
 
 
 def test_a_tied_model_computes_with_the_input_matrix() -> None:

@@ -1,0 +1,114 @@
+"""The new rows of a run: how text goes into them, and that they stay what they were."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from bailong.initializer.base import Calibration
+from bailong.initializer.zip_tie import ZipTie
+from bailong.model.settings import Model
+from bailong.model.tie import ends, is_tied
+from bailong.train import rows, train
+from bailong.train.assemble import assemble
+from bailong.train.export import export
+from bailong.train.identity import identity
+from bailong.train.settings import Export, Train, load
+from tests import tiny
+
+FEW = Calibration(text_bytes=2_000)
+UNTIED = ZipTie(name="mine", rule="zip_tie", head={"alpha": "first"}, calibrate="continuation+mass", calibration=FEW)
+
+
+def untied(bench, tmp_path, **changes) -> Train:
+    model = Model(name="bench", path=str(bench / "models" / "tied"), dtype="float32", tie="none")
+    return tiny.settings(bench, tmp_path, model=model, initializer=UNTIED, **changes)
+
+
+def test_a_run_with_calibrated_rows_says_so_and_is_exported_without_its_text(bench, tmp_path):
+    place = tmp_path / "text.txt"
+    place.write_text("")
+    run = tiny.run(tmp_path)
+    settings = untied(bench, tmp_path)
+    result = train.train(settings, run)
+    found = result["calibrated"]
+    assert found["kind"] == "continuation+mass" and 0 < found["rate"] < 1 and result["rows_seconds"] > 0
+    assert abs(found["mass"] - found["rate"]) < 0.01 and found["number"] is not None
+    assert "calibrated by continuation+mass: new tokens have" in (run.folder / "train.log").read_text()
+    kept = load_file(run.folder / rows.KEPT)
+    assert {side: len(kept[side]) for side in kept} == {"embed": result["new_rows"], "head": result["new_rows"]}
+
+    saved = yaml.safe_load((run.folder / "config.yaml").read_text())
+    assert saved["initializer"]["head"] == {"alpha": "first"} and load(run.folder).initializer == UNTIED
+    nothing = load(run.folder)
+    nothing.data.sources[0].path = "gone.jsonl"
+    built = assemble(nothing, place=run.folder)  # what was kept is taken: no text is read
+    assert not is_tied(built.model) and built.grown is not None
+    assert built.grown.rows_sha256 == result["rows_sha256"] and built.calibrated is not None
+    for side, end in zip(("embed", "head"), ends(built.model), strict=True):
+        assert torch.equal(end.weight[built.new_from :].detach(), kept[side])
+
+    to = export(Export(run=str(run.folder), to=str(tmp_path / "models/x"), dtype="float32", tokens=300))
+    recipe = json.loads((to / "config.json").read_text())["bailong"]
+    assert recipe["initializer"]["calibrate"] == "continuation+mass" and recipe["rows_sha256"] == result["rows_sha256"]
+
+
+def test_a_resumed_run_takes_the_rows_that_it_began_with(bench, tmp_path, monkeypatch):
+    settings, run = untied(bench, tmp_path), tiny.run(tmp_path)
+    whole = train.train(settings, tiny.run(tmp_path, "whole"))
+    with tiny.dying_after(3):
+        train.train(settings, run)
+    monkeypatch.setattr(rows, "calibrate", lambda *_: pytest.fail("rows are made once"))
+    resumed = train.train(settings, run)
+    assert resumed["parameters_sha256"] == whole["parameters_sha256"]
+    monkeypatch.undo()
+    (run.folder / rows.KEPT).write_bytes(b"not read")
+    anew = train.train(replace(settings, rerun=True), run)
+    assert anew["rows_sha256"] == whole["rows_sha256"]
+
+
+def test_rows_that_follow_from_settings_are_not_kept(bench, tmp_path):
+    run = tiny.run(tmp_path)
+    result = train.train(tiny.settings(bench, tmp_path), run)
+    assert not (run.folder / rows.KEPT).exists() and result["calibrated"] is None
+
+
+def test_frequencies_are_of_the_text_that_is_trained_on(bench, tmp_path):
+    one = assemble(tiny.settings(bench, tmp_path, initializer=ZipTie(alpha="sif")))
+    other = assemble(tiny.settings(bench, tmp_path, initializer=ZipTie(alpha="sif", text_bytes=50)))
+    uniform = assemble(tiny.settings(bench, tmp_path))
+    assert len({built.grown.rows_sha256 for built in (one, other, uniform) if built.grown}) == 3
+
+
+@pytest.mark.parametrize(
+    ("initializer", "message"),
+    [
+        (
+            ZipTie(name="eeve", rule="zip_tie", head={"alpha": "first"}),
+            "initializer=eeve is not accepted for a tied pair",
+        ),
+        (ZipTie(calibrate="chain_ridge"), "initializer.calibrate=chain_ridge is not accepted for a tied pair"),
+    ],
+)
+def test_what_a_tied_pair_cannot_be_is_refused_before_the_base_is_scored(bench, tmp_path, initializer, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        assemble(tiny.settings(bench, tmp_path, initializer=initializer), lambda _: pytest.fail("too late"))
+
+
+def test_knobs_that_change_nothing_are_no_part_of_what_a_run_is(bench, tmp_path):
+    facts = identity(tiny.settings(bench, tmp_path))
+    assert [key for key in facts if key.startswith("initializer")] == ["initializer.name"]
+    facts = identity(untied(bench, tmp_path))
+    assert facts["initializer.head.alpha"] == "first" and facts["initializer.calibration.text_bytes"] == 2_000
+
+
+@pytest.mark.parametrize("tie", ["head", "mean", "rms_matched_mean", "none"])
+def test_an_untied_checkpoint_is_tied_through_what_is_asked_for(bench, tmp_path, tie):
+    model = Model(name="u", path=str(bench / "models" / "untied"), dtype="float32", tie=tie)
+    built = assemble(tiny.settings(bench, tmp_path, model=model))
+    assert is_tied(built.model) == (tie != "none")
