@@ -9,12 +9,13 @@ from torch import nn
 
 from bailong.model.dropout import Masks
 from bailong.model.lora import fuse
+from bailong.model.rows import share_adapter, train_rows
 from bailong.model.settings import Adapter
 from bailong.model.storage import keep
 from bailong.model.tie import is_tied
 
 
-def add(model: Any, settings: Adapter, seed: int, storage: str = "nf4") -> Any:
+def add(model: Any, settings: Adapter, seed: int, storage: str = "nf4", new: range = range(0)) -> Any:
     """The model with its base frozen and LoRA added, in training mode; the base model itself without adapters.
 
     PEFT's `prepare_model_for_kbit_training` is not called: it casts embedding, head and norms to float32 and turns
@@ -24,17 +25,42 @@ def add(model: Any, settings: Adapter, seed: int, storage: str = "nf4") -> Any:
     Args:
         seed: decides the adapters' random halves; they never depend on the initializer.
         storage: of the 4-bit layers (bailong.model.storage).
+        new: rows that no old token names (`adapter.rows=trainable_new`).
 
     Raises:
-        ValueError: a layer that adapters are asked for is not there, or would be left out; or as `storage.keep`.
+        ValueError: a layer that adapters are asked for is not there, or would be left out; one adapter is to serve two
+            matrices; nothing would be trained; or as `storage.keep`.
     """
     require_targets(model, settings)
     tied = is_tied(model)
+    if settings.rows == "shared" and settings.pair and not tied:
+        raise ValueError(
+            "adapter.rows=shared is not accepted for embedding and head that are two matrices: accepted: lora, "
+            "trainable_new or full, or a tied pair (model.tie=input)"
+        )
     if not settings.present:
         for parameter in model.parameters():
             parameter.requires_grad_(True)
         return model.train()
-    targets = [*(_linears(model) if settings.linears else ()), *(_pair(model) if settings.pair else ())]
+    trained = {"trainable_new": new, "full": range(len(model.get_input_embeddings().weight))}.get(settings.rows)
+    if not settings.pair:
+        trained = None
+    elif trained is not None and not trained and not settings.linears:
+        raise ValueError(
+            f"adapter.rows={settings.rows} is not accepted with adapter={settings.name} here: there is no new row, and "
+            "nothing would be trained; accepted: lora, shared or full"
+        )
+    pair = _pair(model) if settings.pair and trained is None else []
+    pair = [
+        name for name in pair if settings.rows != "shared" or name == _name_of(model, model.get_output_embeddings())
+    ]
+    targets = [*(_linears(model) if settings.linears else ()), *pair]
+    if trained is not None and not targets:
+        for parameter in model.parameters():
+            parameter.requires_grad_(False)
+        keep(model, storage)
+        train_rows(model, trained.start, trained.stop)
+        return model.train()
     config = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,  # type: ignore[arg-type]
@@ -51,6 +77,10 @@ def add(model: Any, settings: Adapter, seed: int, storage: str = "nf4") -> Any:
     assert is_tied(adapted) == tied, "adding adapters changed the tie of embedding and head"
     keep(adapted, storage)
     fuse(adapted, Masks(), settings.shared_dropout)
+    if trained:
+        train_rows(adapted.get_base_model(), trained.start, trained.stop)
+    elif settings.rows == "shared" and settings.pair:
+        share_adapter(adapted.get_base_model())
     # from_pretrained leaves a model in evaluation mode, where gradient checkpointing is silently off
     return adapted.train()
 
@@ -107,8 +137,11 @@ def _linears_of(layer: nn.Module) -> dict[str, nn.Linear]:
 
 def _pair(model: Any) -> list[str]:
     """Names, in the model, of embedding and head."""
-    ends = {id(model.get_input_embeddings()), id(model.get_output_embeddings())}
-    return [name for name, module in model.named_modules() if id(module) in ends]
+    return [_name_of(model, end) for end in (model.get_input_embeddings(), model.get_output_embeddings())]
+
+
+def _name_of(model: Any, module: nn.Module) -> str:
+    return next(name for name, other in model.named_modules() if other is module)
 
 
 def _is_norm(layer: nn.Module, parameter: str) -> bool:
@@ -123,6 +156,12 @@ def trainable(model: Any) -> dict[str, torch.nn.Parameter]:
         if parameter.requires_grad:
             named.setdefault(id(parameter), (name, parameter))
     return dict(named.values())
+
+
+def of_pair(model: Any) -> list[torch.nn.Parameter]:
+    """The trainable parameters of embedding and head: adapters, or the rows themselves."""
+    ends = (model.get_input_embeddings(), model.get_output_embeddings())
+    return [parameter for end in ends for parameter in end.parameters() if parameter.requires_grad]
 
 
 def decoder(model: Any) -> Any:

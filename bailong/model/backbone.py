@@ -10,6 +10,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, LlamaConfig, LlamaForCausalLM
 
 from bailong.model.architecture import attention, require_known
+from bailong.model.rows import Rows
 from bailong.model.settings import Model
 from bailong.model.storage import dequantized
 from bailong.model.tie import is_tied, untie
@@ -196,9 +197,11 @@ def count(model: nn.Module) -> dict[str, int]:
     """
     four_bit = {id(layer.weight) for layer in linear4bit(model)}
     once_four_bit = {id(layer.weight) for layer in dequantized(model)}
+    copies = {id(module.trained) for module in model.modules() if isinstance(module, Rows)}
     totals = {"true": 0, "packed": 0, "trainable": 0}
     for parameter in {p.data_ptr(): p for p in model.parameters()}.values():
-        totals["packed"] += parameter.numel() // (2 if id(parameter) in once_four_bit else 1)
-        totals["true"] += parameter.numel() * (2 if id(parameter) in four_bit else 1)
         totals["trainable"] += parameter.numel() if parameter.requires_grad else 0
+        if id(parameter) not in copies:
+            totals["packed"] += parameter.numel() // (2 if id(parameter) in once_four_bit else 1)
+            totals["true"] += parameter.numel() * (2 if id(parameter) in four_bit else 1)
     return totals

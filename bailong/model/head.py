@@ -24,6 +24,7 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from bailong.model.architecture import PLAIN, Logits, logits_of
+from bailong.model.rows import RowsHead
 
 IGNORE = -100
 
@@ -50,6 +51,8 @@ def fused_cross_entropy(
     lora_b: Tensor | None = None,
     scaling: float = 1.0,
     dropout: Callable[[Tensor], Tensor] | None = None,
+    rows: Tensor | None = None,
+    first: int = 0,
     logits: Logits = PLAIN,
     chunk: int = 1024,
     kept: Tensor | None = None,
@@ -67,6 +70,8 @@ def fused_cross_entropy(
         scaling: alpha / r.
         dropout: the adapter's dropout module. It sees all of `hidden`, ignored rows too, so it draws the
             numbers that the unfused layer draws.
+        rows, first: [k, d], rows of `weight` from `first` on that are parameters of their own (bailong.model.rows);
+            `weight` holds the same numbers, and they get the gradient.
         logits: what the architecture does to the product.
         chunk: rows of logits held at once, the memory knob: about chunk x V x 4 bytes (6 in bf16; 4 more with a cap).
         kept: places in the flat `targets` that are not ignored, where the caller knows them; to count them here means
@@ -81,7 +86,7 @@ def fused_cross_entropy(
 
     if kept is None:
         kept = (targets != IGNORE).reshape(-1).nonzero().squeeze(1)
-    rows, labels = _select(hidden, kept), targets.reshape(-1)[kept]
+    states, labels = _select(hidden, kept), targets.reshape(-1)[kept]
     u = None
     if lora_a is not None and lora_b is not None:
         dropped = dropout(hidden) if dropout is not None else hidden
@@ -89,7 +94,10 @@ def fused_cross_entropy(
         u = F.linear(_select(dropped, kept).to(lora_a.dtype), lora_a) * scaling
 
     gradient = torch.is_grad_enabled()  # inside the Function it is off, and needs_input_grad ignores no_grad
-    total, nll = _ChunkedCrossEntropy.apply(rows, u, weight, lora_b, labels, logits, chunk, compute, gradient)
+    where = None if rows is None else slice(first, first + len(rows))
+    total, nll = _ChunkedCrossEntropy.apply(
+        states, u, weight, lora_b, rows, where, labels, logits, chunk, compute, gradient
+    )
     scattered = torch.zeros(targets.numel(), dtype=nll.dtype, device=nll.device)
     return HeadLoss(total, scattered.index_copy_(0, kept, nll).view(targets.shape))
 
@@ -114,13 +122,15 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         u: Tensor | None,
         weight: Tensor,
         b: Tensor | None,
+        rows: Tensor | None,
+        where: slice | None,
         labels: Tensor,
         made: Logits,
         chunk: int,
         compute: torch.dtype,
         gradient: bool,
     ) -> tuple[Tensor, Tensor]:
-        need_h, need_u, need_w, need_b = (gradient and need for need in ctx.needs_input_grad[:4])
+        need_h, need_u, need_w, need_b, need_r = (gradient and need for need in ctx.needs_input_grad[:5])
         exact = torch.float64 if compute == torch.float64 else torch.float32
         tokens, vocabulary = len(h), len(weight)
         chunk = min(chunk, max(tokens, 1))
@@ -136,6 +146,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         du = torch.empty_like(u) if need_u and u is not None else None
         dw = torch.zeros_like(weight, dtype=exact) if need_w else None
         db = torch.zeros_like(b, dtype=exact) if need_b and b is not None else None
+        dr = torch.zeros_like(rows, dtype=exact) if need_r and rows is not None else None
 
         with torch.autocast(h.device.type, enabled=False):
             for start in range(0, tokens, chunk):
@@ -176,13 +187,16 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                     _accumulate(dw, g, hc)
                 if db is not None and uc is not None:
                     _accumulate(db, g, uc)
+                if dr is not None:
+                    _accumulate(dr, g[:, where], hc)
 
-        _scale(scale, dh, du, dw, db)  # these are smaller than the logits: cheaper here than a pass over those
+        _scale(scale, dh, du, dw, db, dr)  # these are smaller than the logits: cheaper here than a pass over those
         ctx.gradients = (
             dh,
             du,
             dw.to(weight.dtype) if dw is not None else None,
             db.to(b.dtype) if db is not None and b is not None else None,
+            dr.to(rows.dtype) if dr is not None and rows is not None else None,
         )
         ctx.mark_non_differentiable(nll)
         return nll.sum(), nll
@@ -193,7 +207,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         assert ctx.gradients is not None, "the fused head's backward runs once; retain_graph is not supported"
         gradients, ctx.gradients = ctx.gradients, None
         d_total = grad_outputs[0]
-        return *(g.mul_(d_total) if g is not None else None for g in gradients), None, None, None, None, None
+        return *(g.mul_(d_total) if g is not None else None for g in gradients), *[None] * 6
 
 
 def _cap(z: Tensor, cap: float, slope: Tensor | None) -> None:
@@ -236,11 +250,17 @@ def head_loss(
     logits: Logits = PLAIN,
     kept: Tensor | None = None,
 ) -> HeadLoss:
-    """`fused_cross_entropy` of a head: a plain `nn.Linear`, or one that PEFT wrapped with LoRA.
+    """`fused_cross_entropy` of a head: a plain `nn.Linear`, one that PEFT wrapped with LoRA, or one with trained rows.
 
     A merged or disabled adapter counts as PEFT counts it: the base weight alone speaks. Dropout follows
     the mode (train or eval) of the head's own dropout module.
     """
+    if isinstance(head, RowsHead):
+        head.rows.write()
+        own: dict[str, Any] = {"rows": head.rows.trained, "first": head.rows.first}
+        return fused_cross_entropy(
+            hidden, head.base_layer.weight, targets, logits=logits, chunk=chunk, kept=kept, **own
+        )
     base = head.get_base_layer() if isinstance(head, LoraLayer) else head
     assert isinstance(base, nn.Linear) and base.bias is None, "the head must be a linear layer without bias"
     if not isinstance(head, LoraLayer) or head.disable_adapters or head.merged:

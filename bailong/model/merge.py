@@ -14,6 +14,7 @@ from torch import nn
 
 from bailong.model import storage
 from bailong.model.backbone import assert_unpacked, linear4bit
+from bailong.model.rows import unwrap
 from bailong.model.tie import ends, is_tied, untie
 
 
@@ -43,16 +44,17 @@ def to_float32(model: Any) -> None:
 def merge(model: Any) -> Any:
     """The plain model of transformers that computes what `model` computes, in float32; `model` is used up.
 
-    A tied pair stays tied unless one of its ends has an adapter.
+    A tied pair stays tied unless an end has an adapter of its own.
 
     Raises:
         ValueError: a merged weight is not finite.
     """
     assert_unpacked(model)
     to_float32(model)
-    if is_tied(model) and _pair_has_adapter(model):
-        untie(model)
     plain = model.get_base_model() if hasattr(model, "get_base_model") else model
+    unwrap(plain, delta)
+    if is_tied(plain) and _pair_has_adapter(plain):
+        untie(plain)
     tied = is_tied(plain)
     adapted = {name for name, module in plain.named_modules() if isinstance(module, LoraLayer)}
     packed = {id(layer) for layer in (*linear4bit(plain), *storage.dequantized(plain))}

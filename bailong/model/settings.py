@@ -86,13 +86,16 @@ class Adapter(Knobs, group="adapter"):
     """LoRA (paper, section 3.4: on embedding, head and every linear layer).
 
     `linears` and `pair` say where: every linear layer of the decoder (seven in a layer of a Llama), and the
-    embedding/head pair with a *separate* adapter on each. With both false every parameter is trained instead.
+    embedding/head pair. With both false every parameter is trained instead. `rows` says how the pair is trained: `lora`
+    has a *separate* adapter on each end, `shared` one for both ends of a tied pair, `trainable_new` no adapter but the
+    new rows themselves, and `full` all rows (bailong.model.rows).
     `shared_dropout`: layers that read the same states (queries, keys and values; gate and up) drop the same of them.
     """
 
     name: str = MISSING
     linears: bool = True
     pair: bool = True
+    rows: str = "lora"
     rank: int = 64
     alpha: float = 16.0
     dropout: float = 0.1
@@ -100,6 +103,8 @@ class Adapter(Knobs, group="adapter"):
 
     def __post_init__(self) -> None:
         self.positive("rank", "alpha")
+        self.one_of("rows", ("lora", "shared", "trainable_new", "full"))
+        self.require(self.pair or self.rows == "lora", "rows", "lora with adapter.pair=false, which trains no row")
         self.require(0 <= self.dropout < 1, "dropout", "in [0, 1)")
 
     @property
@@ -110,3 +115,16 @@ class Adapter(Knobs, group="adapter"):
     @property
     def present(self) -> bool:
         return self.linears or self.pair
+
+    @property
+    def told(self) -> str:
+        """What is trained, in words."""
+        pair = {"lora": "embedding and head, separately", "shared": "embedding and head together"}.get(self.rows)
+        where = ["linear layers"] * self.linears + ([pair] if self.pair and pair else [])
+        rows = (
+            {"trainable_new": "new rows themselves", "full": "all rows themselves"}.get(self.rows)
+            if self.pair
+            else None
+        )
+        lora = f"LoRA rank {self.rank}: {' + '.join(where)}" if where else None
+        return ", ".join(part for part in (lora, rows) if part) or "every parameter"

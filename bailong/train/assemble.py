@@ -135,7 +135,8 @@ def assemble(
             f"stage.context={settings.stage.context} is not accepted: the model knows at most {known} positions "
             f"({key} in its config.json)"
         )
-    model = adapters.add(model, settings.adapter, settings.seed, settings.model.storage)
+    new = range(new_from, new_from + (grown.added if grown else 0))
+    model = adapters.add(model, settings.adapter, settings.seed, settings.model.storage, new)
     backbone.protect(model)
     counts = backbone.count(model)
     return Assembled(model, tokenizer, new_from, grown, base, counts, device, precision, calibrated)

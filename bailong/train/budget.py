@@ -23,6 +23,8 @@ NF4_DOUBLE = (4 + 8 / 64 + 32 / (64 * 256)) / 8
 
 #: two moments of fp32, or of 8 bits with an fp32 scale for each 256
 ADAM_BYTES = {"adamw": 8.0, "adamw_8bit": 2 * (1 + 4 / 256), "paged_adamw_8bit": 2 * (1 + 4 / 256)}
+#: adapters of the pair, by `adapter.rows`
+ENDS_WITH_ADAPTERS = {"lora": 2, "shared": 1, "trainable_new": 0, "full": 0}
 
 
 # --- parameters --------------------------------------------------------------------------------------
@@ -32,7 +34,8 @@ ADAM_BYTES = {"adamw": 8.0, "adamw_8bit": 2 * (1 + 4 / 256), "paged_adamw_8bit":
 class Parameters:
     """Parameter counts. `adapters` is 0 and `trainable` everything when the whole model is trained.
 
-    `norms` are all vectors: those of norms, and biases.
+    `norms` are all vectors: those of norms, and biases. `rows` of `pair` are trained themselves (`adapter.rows`), by
+    masters in float32 beside the matrix.
     """
 
     linears: int
@@ -41,6 +44,7 @@ class Parameters:
     adapters: int
     trainable: int
     quantized: bool
+    rows: int = 0
 
     @property
     def true(self) -> int:
@@ -61,8 +65,10 @@ class Parameters:
         return self.trainable / self.packed
 
 
-def count_parameters(body: Body, vocabulary: int, tied: bool, adapter: Adapter, quantization: str) -> Parameters:
-    """Parameters of a model with `vocabulary` rows and its adapters.
+def count_parameters(
+    body: Body, vocabulary: int, tied: bool, adapter: Adapter, quantization: str, new: int = 0
+) -> Parameters:
+    """Parameters of a model with `vocabulary` rows, `new` of them, and its adapters.
 
     The two ends of a tied pair share the base matrix, yet each has an adapter of its own: that alone gives
     the paper's 4.6 % (one shared adapter 4.50 %, an untied base 4.32 %).
@@ -74,16 +80,22 @@ def count_parameters(body: Body, vocabulary: int, tied: bool, adapter: Adapter, 
     adapters = 0
     if adapter.linears:
         adapters += body.layers * adapter.rank * sum(i + o for i, o in layer)
-    if adapter.pair:
-        adapters += 2 * adapter.rank * (vocabulary + body.hidden)
+    adapters += ENDS_WITH_ADAPTERS[adapter.rows] * adapter.rank * (vocabulary + body.hidden) * adapter.pair
+    rows = trained_rows(adapter, vocabulary, new) * body.hidden * (1 if tied else 2)
     return Parameters(
         linears=linears,
         pair=pair,
         norms=norms,
         adapters=adapters,
-        trainable=adapters if adapter.present else linears + pair + norms,
+        trainable=adapters + rows if adapter.present else linears + pair + norms,
         quantized=quantization == "nf4",
+        rows=rows,
     )
+
+
+def trained_rows(adapter: Adapter, vocabulary: int, new: int) -> int:
+    """How many rows of a matrix are parameters themselves."""
+    return {"trainable_new": new, "full": vocabulary}.get(adapter.rows, 0) if adapter.pair else 0
 
 
 # --- FLOPs -------------------------------------------------------------------------------------------
@@ -114,12 +126,13 @@ class Flops:
 
 
 def flops_per_token(
-    body: Body, vocabulary: int, adapter: Adapter, context: int, gradient_checkpointing: bool = False
+    body: Body, vocabulary: int, adapter: Adapter, context: int, gradient_checkpointing: bool = False, new: int = 0
 ) -> Flops:
     """FLOPs per token of a training step.
 
     Full training is the familiar 6N: backward = 2 x forward. Under LoRA a frozen weight needs only dX, so
-    with adapters everywhere forward + backward = 4P + 4Vd + 6(A + A_pair) + 6Lsd, not 6N. A layer with a window that
+    with adapters everywhere forward + backward = 4P + 4Vd + 6(A + A_pair) + 6Lsd, not 6N; rows that are trained
+    themselves need the product of their gradient, 2d each. A layer with a window that
     is shorter than the context attends to fewer tokens.
     """
     layer = body.linears()
@@ -129,11 +142,11 @@ def flops_per_token(
     attention = 4 * body.seen(context) * body.queries
     lora = 2 * layers * r * sum(i + o for i, o in layer) if adapter.linears else 0
     # head: h·Aᵀ and u·Bᵀ; embedding: a lookup in A, then the product with B
-    pair = 2 * r * (vocabulary + d) + 2 * r * d if adapter.pair else 0
+    pair = 2 * r * (vocabulary + d) + 2 * r * d if adapter.pair and ENDS_WITH_ADAPTERS[adapter.rows] else 0
 
     forward = linears + head + lora + pair + attention
     if adapter.present:
-        backward = linears + head + 2 * (lora + pair + attention)
+        backward = linears + head + 2 * (lora + pair + attention) + 2 * d * trained_rows(adapter, vocabulary, new)
         if not adapter.pair and not gradient_checkpointing:
             # nothing below the first layer's adapters asks for a gradient (PEFT makes checkpointed layers ask)
             first = body.first()
@@ -261,12 +274,18 @@ class Budget:
         return self.batch_size * self.context
 
     @property
+    def new(self) -> int:
+        """Rows that no old token names."""
+        return self.vocabulary - self.base_vocabulary
+
+    @property
     def parameters(self) -> Parameters:
-        return count_parameters(self.body, self.vocabulary, self.tied, self.adapter, self.quantization)
+        return count_parameters(self.body, self.vocabulary, self.tied, self.adapter, self.quantization, self.new)
 
     @property
     def flops(self) -> Flops:
-        return flops_per_token(self.body, self.vocabulary, self.adapter, self.context, self.gradient_checkpointing)
+        checkpointing = self.gradient_checkpointing
+        return flops_per_token(self.body, self.vocabulary, self.adapter, self.context, checkpointing, self.new)
 
     @property
     def total_flops(self) -> float | None:
@@ -292,7 +311,11 @@ class Budget:
         # logits and their gradient in the compute dtype beside fp32, and the sums of dB or dW before they are added
         head = min(self.head_chunk, tokens) * self.vocabulary * (4 if compute == 4 else 4 + compute)
         head += min(self.head_chunk, tokens) * self.vocabulary * (4 if self.body.capped else 0)  # the cap's derivative
-        head += self.vocabulary * (4 * adapter.rank if adapter.pair else 0 if adapter.present else 4 * d)
+        if not adapter.present:
+            head += 4 * d * self.vocabulary
+        elif adapter.pair and ENDS_WITH_ADAPTERS[adapter.rows]:
+            head += 4 * adapter.rank * self.vocabulary
+        head += 4 * d * trained_rows(adapter, self.vocabulary, self.new)
 
         name = self.optimizer.name
         if name == "auto":
@@ -301,7 +324,7 @@ class Budget:
         gradients = float(trained * parameters.trainable)
         return Memory(
             base=base,
-            adapters=4.0 * parameters.adapters,
+            adapters=4.0 * (parameters.adapters + parameters.rows),
             gradients=gradients,
             buckets=gradients if self.devices > 1 else 0.0,
             optimizer=ADAM_BYTES[name] * parameters.trainable,

@@ -101,6 +101,10 @@ def identity(settings: Train) -> dict[str, Any]:
         ignored.append("model.storage")
     if not settings.data.bytes_at_ends:
         ignored.append("data.evaluation_bytes_at_ends")
+    if settings.optimizer.rows_lr_ratio == 1:
+        ignored.append("optimizer.rows_lr_ratio")
+    if settings.adapter.rows == "lora":
+        ignored.append("adapter.rows")
     if not settings.adapter.shared_dropout:
         ignored.append("adapter.shared_dropout")
     # those of the initializer that change nothing: runs that were made before there were such have none

@@ -136,7 +136,6 @@ def _opening(train: Train, result: dict[str, Any], spoken: str) -> str:
 
 def _made(train: Train, result: dict[str, Any], sources: list[Source], record: dict[str, Any]) -> list[tuple[str, str]]:
     adapter, model, stage = train.adapter, train.model, train.stage
-    parts = ["linear layers"] * adapter.linears + ["embedding and head"] * adapter.pair
     rows = [
         ("base", f"`{wording.base_name(train) or 'none: random weights'}`"),
         ("made of", None if stage.from_scratch else _converted(Path(str(model.path)))),
@@ -150,7 +149,7 @@ def _made(train: Train, result: dict[str, Any], sources: list[Source], record: d
         ("replayed of them", _count(result.get("replay_tokens"), "tokens")),
         (
             "adapters",
-            f"LoRA on {', '.join(parts)}, rank {adapter.rank}, alpha {adapter.alpha:g}, dropout {adapter.dropout:g}"
+            f"{adapter.told}; alpha {adapter.alpha:g}, dropout {adapter.dropout:g}"
             if adapter.present
             else "none: every parameter was trained",
         ),

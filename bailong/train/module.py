@@ -60,7 +60,8 @@ class Training(pl.LightningModule):
     # --- Lightning's hooks, in the order in which they happen
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return optim.build(self.parameters_by_name.values(), self.settings.optimizer, self.device)
+        pair = adapters.of_pair(self.model)
+        return optim.build(self.parameters_by_name.values(), self.settings.optimizer, self.device, pair)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         return batch  # numpy arrays; its micro-batches move one at a time
@@ -84,7 +85,7 @@ class Training(pl.LightningModule):
         optimizer = self._optimizer()
         rate = schedule.learning_rate(self.settings.optimizer, batch.number, self.total_steps)
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("ratio", 1.0)
         nll = torch.zeros((), dtype=torch.float64, device=self.device)
         for number, micro in enumerate(batch.micro_batches):
             self._seed_dropout(batch.number, number)

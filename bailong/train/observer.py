@@ -43,7 +43,8 @@ class Observer:
         self.settings, self.built, self.texts, self.peaks = settings, built, texts, peaks
         self.counters, self.total, self.reporter = counters, total, reporter
         body = of_config(built.model.config.to_dict())
-        self.flops = budget.flops_per_token(body, body.vocabulary, settings.adapter, settings.stage.context).model
+        new, context = built.grown.added if built.grown else 0, settings.stage.context
+        self.flops = budget.flops_per_token(body, body.vocabulary, settings.adapter, context, new=new).model
         self.seconds, self.tokens = counters.seconds, counters.tokens
         first = rank() == 0
         self.metrics = MetricsWriter(run.folder / "metrics.jsonl" if first else None, counters.metrics_bytes)

@@ -158,19 +158,13 @@ def rows(budget: Budget, trainer: Trainer | None = None) -> list[tuple[str, str,
 
 
 def _parameters(budget: Budget) -> list[tuple[str, str, str]]:
-    p, new = budget.parameters, budget.vocabulary - budget.base_vocabulary
-    trained = (("linear layers", budget.adapter.linears), ("embedding and head, separately", budget.adapter.pair))
-    where = " + ".join(what for what, here in trained if here)
+    p, new = budget.parameters, budget.new
     return [
         ("Parameters", "", ""),
         ("vocabulary", f"{budget.vocabulary:,}", f"{budget.base_vocabulary:,} and {new:,} new"),
         ("in all", f"{p.true:,}", "embedding and head " + ("tied, counted once" if budget.tied else "untied")),
         ("in all, packed", f"{p.packed:,}", "4-bit weights two per byte, as the paper counts"),
-        (
-            "trainable",
-            f"{p.trainable:,}",
-            f"LoRA rank {budget.adapter.rank}: {where}" if budget.adapter.present else "every parameter",
-        ),
+        ("trainable", f"{p.trainable:,}", budget.adapter.told),
         ("trainable share, packed", _percent(p.share_packed), "as the paper counts"),
         ("trainable share, true", _percent(p.share_true), ""),
     ]

@@ -35,11 +35,13 @@ class Optimizer(Knobs, group="optimizer"):
     linearly over `warmup_steps` (or `warmup_ratio` of all steps, if that is more). Then `cosine` follows a cosine
     to `final_lr_ratio` of the peak at the last step (paper, section 3.4); `constant` stays; `wsd` (warm-up, stable,
     decay: arXiv 2404.06395, 2405.18392) stays, and over the last `decay_ratio` of the steps falls in a line to
-    `final_lr_ratio`. A run under the last two can be made longer later: `extend_run`.
+    `final_lr_ratio`. A run under the last two can be made longer later: `extend_run`. Rows of embedding and head, or
+    their adapters, learn at `rows_lr_ratio` times that rate.
     """
 
     name: str = "auto"
     lr: float = 3e-4
+    rows_lr_ratio: float = 1.0
     schedule: str = "cosine"
     decay_ratio: float = 0.2
     final_lr_ratio: float = 0.1
@@ -54,6 +56,7 @@ class Optimizer(Knobs, group="optimizer"):
     def __post_init__(self) -> None:
         self.one_of("name", OPTIMIZERS)
         self.require(0 < self.lr < float("inf"), "lr", "above 0 and finite")
+        self.require(0 <= self.rows_lr_ratio < float("inf"), "rows_lr_ratio", "0 or more, and finite")
         self.one_of("schedule", SCHEDULES)
         self.require(0 <= self.decay_ratio <= 1, "decay_ratio", "in [0, 1]")
         self.require(0 <= self.final_lr_ratio <= 1, "final_lr_ratio", "in [0, 1]")

@@ -16,9 +16,10 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from bailong.model import adapters, backbone
 from bailong.model.body import Body, of_shape
 from bailong.model.dropout import Masks
-from bailong.model.head import head_loss
+from bailong.model.head import head_loss, model_loss
 from bailong.model.lora import fuse
 from bailong.model.settings import Adapter, Shape
 from bailong.run.provenance import root
@@ -113,6 +114,26 @@ def test_parameters_equal_the_real_model(adapter: Adapter, tied: bool) -> None:
     counted = count_parameters(shape, shape.vocabulary, tied, adapter, "none")
     assert counted.true == counted.packed == sum(p.numel() for p in model.parameters())
     assert counted.trainable == sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+@pytest.mark.parametrize("linears", [True, False])
+@pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
+@pytest.mark.parametrize("rows", ["lora", "shared", "trainable_new", "full"])
+def test_trained_rows_are_counted_as_they_are(rows: str, tied: bool, linears: bool) -> None:
+    if rows == "shared" and not tied:
+        pytest.skip("one adapter of two matrices is none")
+    shape, new = tiny(), 7
+    adapter = Adapter(name="x", linears=linears, rows=rows, rank=4, dropout=0.0)
+    model = llama(shape, FULL, tied=tied, attention="eager")
+    real = adapters.add(model, adapter, seed=0, new=range(shape.vocabulary - new, shape.vocabulary))
+    counted = count_parameters(shape, shape.vocabulary, tied, adapter, "none", new)
+    found = backbone.count(real)
+    assert (counted.true, counted.packed, counted.trainable) == (found["true"], found["packed"], found["trainable"])
+    ids = torch.randint(0, shape.vocabulary, (2, 64), generator=torch.Generator().manual_seed(0))
+    with FlopCounterMode(display=False) as counter:
+        model_loss(real, adapters.decoder(real)(input_ids=ids).last_hidden_state, ids, chunk=48).total.backward()
+    flops = flops_per_token(shape, shape.vocabulary, adapter, 64, new=new)
+    assert counter.get_total_flops() / ids.numel() == pytest.approx(flops.model + 3 * flops.attention, rel=0.02)
 
 
 @ADAPTERS

@@ -11,14 +11,17 @@ import yaml
 from safetensors.torch import load_file
 
 from bailong.initializer.base import Calibration
+from bailong.initializer.no_extension import NoExtension
 from bailong.initializer.zip_tie import ZipTie
-from bailong.model.settings import Model
+from bailong.model import adapters
+from bailong.model.settings import Adapter, Model
 from bailong.model.tie import ends, is_tied
-from bailong.train import rows, train
+from bailong.train import checkpoint, rows, train
 from bailong.train.assemble import assemble
 from bailong.train.export import export
 from bailong.train.identity import identity
-from bailong.train.settings import Export, Train, load
+from bailong.train.settings import Export, Optimizer, Train, load
+from bailong.train.stage.cpt import Cpt
 from tests import tiny
 
 FEW = Calibration(text_bytes=2_000)
@@ -112,3 +115,54 @@ def test_an_untied_checkpoint_is_tied_through_what_is_asked_for(bench, tmp_path,
     model = Model(name="u", path=str(bench / "models" / "untied"), dtype="float32", tie=tie)
     built = assemble(tiny.settings(bench, tmp_path, model=model))
     assert is_tied(built.model) == (tie != "none")
+
+
+@pytest.mark.parametrize("how", ["shared", "trainable_new", "full"])
+def test_rows_trained_in_every_way_are_resumed_and_exported(bench, tmp_path, how):
+    adapter = Adapter(name="all", rank=4, alpha=8, dropout=0.1, rows=how)
+    settings, run = tiny.settings(bench, tmp_path, adapter=adapter), tiny.run(tmp_path, "broken")
+    whole = train.train(settings, tiny.run(tmp_path, "whole"))
+    with tiny.dying_after(3):
+        train.train(settings, run)
+    result = train.train(settings, run)
+    assert result["parameters_sha256"] == whole["parameters_sha256"] and result["bpb_final"] < result["bpb_step0"]
+    to = export(Export(run=str(run.folder), to=str(tmp_path / "models/x"), dtype="float32", tokens=300))
+    stored = json.loads((to / "config.json").read_text())
+    assert stored["tie_word_embeddings"] is True
+    again = export(
+        Export(run=str(run.folder), to=str(tmp_path / "models/y"), base="original", tokens=300, max_kl_original=9)
+    )
+    assert json.loads((again / "config.json").read_text())["tie_word_embeddings"] is True
+
+
+def test_a_run_without_new_rows_trains_none(bench, tmp_path):
+    adapter = Adapter(name="all", rank=4, alpha=8, dropout=0.1, rows="trainable_new")
+    built = assemble(tiny.settings(bench, tmp_path, adapter=adapter, initializer=NoExtension()))
+    assert built.grown is None and all("lora" in name for name in adapters.trainable(built.model))
+
+
+def test_rows_learn_at_a_rate_of_their_own(bench, tmp_path):
+    """With AdamW the first step of a parameter is as long as its learning rate."""
+    settings = tiny.settings(
+        bench,
+        tmp_path,
+        adapter=Adapter(name="all", rank=4, alpha=8, dropout=0.0, rows="trainable_new"),
+        optimizer=Optimizer(lr=1e-3, rows_lr_ratio=5.0, weight_decay=0.0, clip=1e9),
+        stage=Cpt(context=48, batch_size=4, max_steps=1, evaluate_every_tokens=10**6),
+    )
+    before = adapters.trainable(assemble(settings).model)
+    run = tiny.run(tmp_path)
+    train.train(settings, run)
+    after = checkpoint.read(run.folder / "checkpoints" / "last.ckpt")["parameters"]
+    moved = {name: float((after[name] - value.detach()).abs().max()) for name, value in before.items()}
+    rows = [move for name, move in moved.items() if "trained" in name]
+    others = [move for name, move in moved.items() if "lora_B" in name]
+    assert rows == pytest.approx([5e-3], rel=1e-3) and max(others) == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_how_rows_are_trained_is_what_a_run_is(bench, tmp_path):
+    plain = identity(tiny.settings(bench, tmp_path))
+    assert "adapter.rows" not in plain and "optimizer.rows_lr_ratio" not in plain
+    adapter = Adapter(name="all", rank=4, alpha=8, dropout=0.1, rows="full")
+    told = identity(tiny.settings(bench, tmp_path, adapter=adapter, optimizer=Optimizer(rows_lr_ratio=2)))
+    assert told["adapter.rows"] == "full" and told["optimizer.rows_lr_ratio"] == 2

@@ -1,0 +1,145 @@
+"""Rows of embedding and head that are trained themselves, or by one adapter for both ends.
+
+PEFT gives each end an adapter of its own, of low rank. New rows begin without having been trained at all, so what is
+learned of them need not be of low rank: here the rows are parameters (float32, whatever the matrix is stored in), one
+set for a tied pair, whose gradient is the sum of what both ends say. `trainable_token_indices` of PEFT does the like
+for given tokens; our loss must know of it (bailong.model.head), and a master in float32 is kept.
+
+The frozen matrix holds the rows too, written before each forward pass: what reads it (the loss, an evaluation, an
+export) reads the rows as they stand.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from peft.tuners.lora import LoraLayer
+from torch import Tensor, nn
+
+from bailong.model.tie import is_tied
+
+
+class Rows(nn.Module):
+    """Some rows of a matrix as a parameter.
+
+    Args:
+        matrix: [V, d], frozen. first, end: the rows from the first to the one before the end.
+    """
+
+    def __init__(self, matrix: nn.Parameter, first: int, end: int) -> None:
+        super().__init__()
+        self.first, self.end = first, end
+        self.trained = nn.Parameter(matrix.detach()[first:end].float().clone())
+        self._matrix = [matrix]  # not a parameter of this module
+
+    def write(self) -> None:
+        """Put them where they belong in the matrix; through `data`: autograd keeps nothing that holds other rows."""
+        self._matrix[0].data[self.first : self.end].copy_(self.trained.data)
+
+
+class RowsEmbedding(nn.Module):
+    """An embedding of which some rows are trained."""
+
+    def __init__(self, base_layer: nn.Embedding, rows: Rows) -> None:
+        super().__init__()
+        self.base_layer, self.rows = base_layer, rows
+
+    @property
+    def weight(self) -> Tensor:
+        return self.base_layer.weight
+
+    def forward(self, ids: Tensor) -> Tensor:
+        self.rows.write()
+        found = self.base_layer(ids)
+        if not torch.is_grad_enabled():
+            return found
+        place = ids - self.rows.first
+        inside = (place >= 0) & (ids < self.rows.end)
+        picked = F.embedding(place.clamp(0, self.rows.end - self.rows.first - 1), self.rows.trained)
+        return torch.where(inside[..., None], _scaled(self.base_layer, picked.to(found.dtype)), found)
+
+
+class RowsHead(nn.Module):
+    """A head of which some rows are trained."""
+
+    def __init__(self, base_layer: nn.Linear, rows: Rows) -> None:
+        super().__init__()
+        self.base_layer, self.rows = base_layer, rows
+
+    @property
+    def weight(self) -> Tensor:
+        return self.base_layer.weight
+
+    def forward(self, states: Tensor) -> Tensor:
+        weight, rows = self.base_layer.weight, self.rows
+        if not torch.is_grad_enabled():
+            rows.write()
+            return F.linear(states, weight)
+        trained = rows.trained.to(weight.dtype)
+        return F.linear(states, torch.cat([weight[: rows.first], trained, weight[rows.end :]]))
+
+
+class SharedEmbedding(nn.Module):
+    """The embedding of a tied pair, with the adapter that its head has: E[id] + s B[id] A."""
+
+    def __init__(self, base_layer: nn.Embedding, head: LoraLayer) -> None:
+        super().__init__()
+        self.base_layer = base_layer
+        self._head = [head]  # whose parameters these are
+
+    @property
+    def weight(self) -> Tensor:
+        return self.base_layer.weight
+
+    def forward(self, ids: Tensor) -> Tensor:
+        found, head = self.base_layer(ids), self._head[0]
+        if head.disable_adapters:
+            return found
+        (name,) = head.active_adapters
+        a: Any = head.lora_A[name]
+        b: Any = head.lora_B[name]
+        low = F.embedding(ids, b.weight) @ a.weight * head.scaling[name]
+        return found + _scaled(self.base_layer, low.to(found.dtype))
+
+
+def _scaled(embedding: nn.Embedding, rows: Tensor) -> Tensor:
+    """As the embedding itself gives them: Gemma's multiplies each row by a factor."""
+    scale = getattr(embedding, "embed_scale", None)
+    return rows if scale is None else rows * scale.to(rows.dtype)
+
+
+def train_rows(model: Any, first: int, end: int) -> None:
+    """Make rows of embedding and head parameters, in place: one set of a tied pair."""
+    embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
+    rows = Rows(embedding.weight, first, end)
+    shared = rows if is_tied(model) else Rows(head.weight, first, end)
+    model.set_input_embeddings(RowsEmbedding(embedding, rows))
+    model.set_output_embeddings(RowsHead(head, shared))
+
+
+def share_adapter(model: Any) -> None:
+    """Let the embedding of a tied pair have the adapter of its head."""
+    head = model.get_output_embeddings()
+    assert is_tied(model) and isinstance(head, LoraLayer)
+    model.set_input_embeddings(SharedEmbedding(model.get_input_embeddings(), head))
+
+
+def unwrap(model: Any, delta: Callable[[Any], Tensor]) -> None:
+    """Give the plain pair back, with what was learned in its matrix: rows where they belong, a shared adapter once.
+
+    Args:
+        model: the base model, taken out of PEFT's, in float32.
+        delta: what an adapter adds to a weight.
+    """
+    embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
+    if isinstance(embedding, RowsEmbedding):
+        embedding.rows.write()
+        head.rows.write()
+        model.set_output_embeddings(head.base_layer)
+    elif isinstance(embedding, SharedEmbedding):
+        embedding.weight.data += delta(head)
+        model.set_output_embeddings(head.get_base_layer())
+    else:
+        return
+    model.set_input_embeddings(embedding.base_layer)
