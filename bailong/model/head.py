@@ -191,13 +191,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                     _accumulate(dr, g[:, where], hc)
 
         _scale(scale, dh, du, dw, db, dr)  # these are smaller than the logits: cheaper here than a pass over those
-        ctx.gradients = (
-            dh,
-            du,
-            dw.to(weight.dtype) if dw is not None else None,
-            db.to(b.dtype) if db is not None and b is not None else None,
-            dr.to(rows.dtype) if dr is not None and rows is not None else None,
-        )
+        ctx.gradients = (dh, du, _cast(dw, weight), _cast(db, b), _cast(dr, rows))
         ctx.mark_non_differentiable(nll)
         return nll.sum(), nll
 
@@ -208,6 +202,10 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         gradients, ctx.gradients = ctx.gradients, None
         d_total = grad_outputs[0]
         return *(g.mul_(d_total) if g is not None else None for g in gradients), *[None] * 6
+
+
+def _cast(gradient: Tensor | None, like: Tensor | None) -> Tensor | None:
+    return gradient if gradient is None or like is None else gradient.to(like.dtype)
 
 
 def _cap(z: Tensor, cap: float, slope: Tensor | None) -> None:
