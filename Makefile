@@ -56,7 +56,7 @@ smollm2: models/smollm2.gguf  ## fetch SmolLM2-135M (93 MB, Apache-2.0) and make
 	$(BIN)/python -m bailong.model.gguf $<
 
 test: $(READY)  ## run the tests, the slowest listed with their seconds
-	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=40 --durations-min=3
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=40 --durations-min=3
 
 # each prints its own table and exits with 1 where a goal is missed; the others must not be kept from running by that
 BENCHES := "step.py --pairs 3" memory.py "fused_head.py --steps 5 --repeats 3" initializer_rows.py \

@@ -4,6 +4,7 @@ import gc
 import os
 import shutil
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,26 @@ def pytest_collection() -> Iterator[Any]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+#: files of few tests that take long: begun last, one of them would run alone while other workers are idle
+LONG = (
+    "app/test_forked.py",
+    "app/test_guest.py",
+    "test_gpu_step.py",
+    "app/test_launcher.py",
+    "train/test_devices.py",
+    "app/test_own.py",
+    "test_packaging.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files in the order in which workers are to begin them (pytest -n 2 --dist loadfile --no-loadscope-reorder): those
+    in `LONG`, then those of many tests before those of few."""
+    place = {ROOT / "tests" / name: i for i, name in enumerate(LONG)}
+    sizes = Counter(item.path for item in items)
+    items.sort(key=lambda item: (place.get(item.path, len(LONG)), -sizes[item.path], item.path))
 
 
 @pytest.fixture(scope="session")
