@@ -8,11 +8,14 @@ import pytest
 from bailong.data.settings import Source
 from bailong.data.sources import digest
 from bailong.data.turns import paragraph_digest
+from bailong.prepare.dialogue import aligned
 from bailong.prepare.dialogue.aligned import sided
 from bailong.prepare.dialogue.instruct import Instruct
 from bailong.prepare.dialogue.pairs import Pairs, folded, weight
 from bailong.prepare.dialogue.shapes import SentencePair
 from bailong.prepare.dialogues import DialogueRecipe
+from bailong.reader import stream
+from bailong.reader.record import Bad
 from bailong.run.progress import Reporter
 from bailong.text.translation import instruction
 from tests.prepare.dialogue.making import documents, ledger, settings
@@ -230,6 +233,38 @@ def test_a_language_that_no_record_has_is_an_error_that_says_so(tmp_path):
     (tmp_path / "a.jsonl").write_text(jsonl({"en": e, "tr": t} for e, t in WANTED))
     with pytest.raises(ValueError, match="comes to no dialogue at all: .*not_in_both"):
         prepared(tmp_path, tmp_path / "a.jsonl", language="hi")
+
+
+@pytest.mark.parametrize("between", ["", "\n", " \n\ufeff"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-be"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_tmx_files_joined_end_to_end_are_all_read(tmp_path, monkeypatch, between, encoding, packed):
+    """In blocks that are cut anywhere, with units that are longer than one."""
+    monkeypatch.setattr(stream, "BLOCK", 100)
+    monkeypatch.setattr(aligned, "LONGEST_JOINT", 64)
+    unit = '<tu><tuv xml:lang="en"><seg>{} &lt;/tmx&gt;</seg></tuv><tuv xml:lang="tr"><seg>{}</seg></tuv></tu>'
+    pairs = [(f"Lamp {n} " * n, f"Lamba {n} " * n) for n in range(1, 13)]
+    heads = ['<?xml version="1.0"?>\n<!DOCTYPE tmx>', "<!DOCTYPE tmx>", "", '<?xml version="1.0"?>']
+    parts = []
+    for n, top in enumerate(heads):
+        body = "".join(unit.format(*each) for each in pairs[3 * n : 3 * n + 3])
+        text = f'{between if n else ""}{top}<tmx version="1.4"><body>{body}</body></tmx\n>'
+        parts.append(text.encode(encoding))
+    whole = b"".join(gzip.compress(part) for part in parts) if packed else b"".join(parts)
+    (place := tmp_path / f"a.tmx{'.gz' * packed}").write_bytes(whole)
+    found = list(aligned.tmx(place))
+    assert [(one.row, one.value) for one in found] == [
+        (n, {"en": f"{e.strip()} </tmx>", "tr": t.strip()}) for n, (e, t) in enumerate(pairs, 1)
+    ]
+
+
+def test_a_fault_in_one_of_several_tmx_files_costs_the_others_nothing(tmp_path):
+    whole = TMX.format(ENGLISH[0], *TURKISH)
+    (tmp_path / "a.tmx").write_text(whole + TMX.format("Fish & chips.", "Balık.", "x") + "\n" + whole)
+    found = list(aligned.tmx(tmp_path / "a.tmx"))
+    assert [(one.reason, one.head[:17]) for one in found if isinstance(one, Bad)] == [("bad_xml", b"document 2, line ")]
+    units = [one.value for one in found if not isinstance(one, Bad)]
+    assert len(units) == 9 and units[6:] == units[:3] and units[3]["tr"] == "Balık." and units[6]["tr"] == TURKISH[0]
 
 
 def test_a_damaged_tmx_keeps_what_stands_before_the_damage(tmp_path):
