@@ -1,5 +1,6 @@
 """Translations: read in every form, judged pair by pair, and made into instructions."""
 
+import gc
 import gzip
 import json
 
@@ -8,7 +9,7 @@ import pytest
 from bailong.data.settings import Source
 from bailong.data.sources import digest
 from bailong.data.turns import paragraph_digest
-from bailong.prepare.dialogue import aligned
+from bailong.prepare.dialogue import aligned, pairs
 from bailong.prepare.dialogue.aligned import sided
 from bailong.prepare.dialogue.instruct import Instruct
 from bailong.prepare.dialogue.pairs import Pairs, folded, weight
@@ -372,6 +373,23 @@ def test_no_side_may_be_a_sentence_of_a_test(tmp_path):
     assert kept(step, *pairs) == ([3], {"test_sentence": 3})
     assert step.facts() != Pairs(unseen=[str(tmp_path / "test.tr")]).facts()
     assert Pairs().facts() == {"unseen": None}
+
+
+def test_tests_that_several_sources_name_are_read_once_and_no_longer_held_than_they(tmp_path, monkeypatch):
+    read = []
+    texts = pairs._texts
+    monkeypatch.setattr(pairs, "_texts", lambda path: read.append(path.name) or texts(path))
+    (tmp_path / "a.txt").write_text("One.\n")
+    (tmp_path / "b.txt").write_text("Two.\n")
+    named = ([str(tmp_path / "*.txt")], [str(tmp_path / "b.txt"), str(tmp_path / "a.txt")])
+    steps = [Pairs(unseen=unseen) for unseen in named]
+    assert len({step.facts()["unseen"] for step in steps}) == 1 and read == ["a.txt", "b.txt"]
+    assert Pairs(unseen=named[1][:1]).facts() != steps[0].facts() and read == ["a.txt", "b.txt", "b.txt"]
+    (tmp_path / "b.txt").write_text("Twelve.\n")
+    assert Pairs(unseen=named[0]).facts() != steps[0].facts() and read[3:] == ["a.txt", "b.txt"]
+    steps.clear()
+    gc.collect()
+    assert not pairs._READ
 
 
 def test_a_file_of_tests_that_is_not_there_is_an_error(tmp_path):
