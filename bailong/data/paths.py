@@ -8,6 +8,25 @@ from pathlib import Path
 
 #: two files in one path, of text in two languages; glob knows no braces
 _TWO = re.compile(r"\{([^{},]*),([^{},]*)\}")
+#: what a file is, by the end of its name (without .gz, .zst, .bz2, .xz)
+KINDS = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "text",
+    ".parquet": "parquet",
+    ".xml": "wiki",
+    ".html": "html",
+    ".htm": "html",
+    ".xhtml": "html",
+    ".warc": "warc",
+    ".wet": "warc",
+    ".epub": "epub",
+}
+#: ends of names of compressed files
+PACKED = (".gz", ".zst", ".bz2", ".xz")
 #: what lies in a folder beside its data
 BESIDE = (".md", ".rst", ".md5", ".sha1", ".sha256", ".sha512", ".crc", ".yaml", ".yml")
 #: and under these names without a suffix
@@ -55,6 +74,18 @@ def two_files(path: str) -> tuple[Path, Path] | None:
         return None
     first, second = (path[: found.start()] + side + path[found.end() :] for side in found.groups())
     return Path(first), Path(second)
+
+
+def name_of(path: str) -> str:
+    """What a source without a name of its own is called: the last part of its path that says something."""
+    place = path.removeprefix("sample:").removeprefix("hub:").partition("#")[0]
+    for part in reversed(place.split("/")):
+        bare = re.sub(r"\[[^]]*\]|[*?]", "", part)
+        while (suffix := Path(bare).suffix) in KINDS or suffix in PACKED:
+            bare = bare.removesuffix(suffix)
+        if word := re.sub(r"[^\w-]+", "_", bare if not bare.startswith(".") else "").strip("_-"):
+            return word
+    return "source"
 
 
 def root(path: str) -> Path:

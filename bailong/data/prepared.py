@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from bailong.data import paths
 from bailong.data.settings import Data, Source
 
 
@@ -38,8 +39,8 @@ def sources_of(data: Data) -> list[Source]:
 
 
 def names_of(bodies: list[Source]) -> list[str]:
-    """What the sources of a run are called by: their names, or those of their files."""
-    return [body.name or body.path.rpartition("/")[2].split(".")[0] for body in bodies]
+    """What the sources of a run are called by, prepared or not: their names, or what their paths suggest."""
+    return [body.name or paths.name_of(body.path) for body in bodies]
 
 
 def kinds_of(data: Data) -> list[str]:

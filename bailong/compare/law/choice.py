@@ -67,13 +67,15 @@ def setting(points: Points, direction: str, ceiling: float | str | None, huber: 
     """How these scores are read.
 
     Raises:
-        ValueError: nothing says which are better, or scores lie outside what the direction allows.
+        ValueError: nothing says which are better, scores lie outside what the direction allows, or it knows no ceiling.
     """
     scores = [point.score for point in points.points]
     because = "given"
     if direction == "auto":
         direction, because = _direction(points)
     if direction == "down":
+        if ceiling is not None:
+            raise ValueError(f"ceiling={ceiling} is not accepted: it must be null for scores that go down ({because})")
         if min(scores) <= 0:
             raise ValueError(
                 f"a score of {min(scores):g} is not accepted: what goes down must be above 0 (direction=up?)"

@@ -102,6 +102,9 @@ def _fit(settings: Law, finding: Finding) -> None:
         finding.notes.append(f"inside is of power_ceiling alone, and {finding.verdict.chosen.name} has no g")
     fits, scale = finding.verdict.chosen.fits, finding.how.scale
     finding.fits = fits if settings.pool is None else pooled(fits, found, scale, settings.pool)
+    if settings.pool is not None and finding.fits is fits:
+        why = "there is one language" if len(fits) == 1 else f"{finding.verdict.chosen.name} has no exponent to draw"
+        finding.notes.append(f"pool does nothing: {why}")
     finding.draws = draw(finding.fits, found, scale, settings.resamples, settings.seed, settings.pool)
     single = [name for name, drawn in zip(finding.names, finding.draws, strict=True) if drawn.how == "residuals"]
     if single:

@@ -1,6 +1,6 @@
 """Settings of `bailong-law`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from bailong.run.checks import one_of, require
@@ -33,6 +33,8 @@ class Law:
     `available` (dialogues that differ) are numbers, or numbers by language; of fractions whole dialogues within them
     count. `repetition` is the rate at which repeating what is available saturates (null: it is not repeated). `force`
     predicts beyond three times the largest size measured, and below a third of the smallest.
+
+    What is set and would do nothing beside the others is refused (`_conditions`).
     """
 
     points: str | None = None
@@ -80,8 +82,6 @@ class Law:
         one_of("learner", self.learner, ("ridge", "lightgbm"))
         number = isinstance(self.ceiling, int | float) and not isinstance(self.ceiling, bool) and self.ceiling > 0
         require(self.ceiling in (None, "fit") or number, "ceiling", self.ceiling, "a number above 0, fit, or null")
-        require(self.inside is None or (self.method == "law" and self.law in ("auto", "power_ceiling")), "inside",
-                self.inside, "null but with law=power_ceiling, which alone has a g")  # fmt: skip
         for key in ("huber", "pool", "repetition"):
             value = getattr(self, key)
             require(value is None or 0 < value < float("inf"), key, value, "above 0, or null")
@@ -102,12 +102,34 @@ class Law:
         require(self.method == "law" or self.objective in ("mean", "weighted"), "objective", self.objective,
                 "mean or weighted with method=regmix")  # fmt: skip
         require(self.objective != "weighted" or self.weights, "weights", self.weights, "given with objective=weighted")
-        require(self.objective == "weighted" or self.weights is None, "weights", self.weights,
-                f"null with objective={self.objective}: it is of objective=weighted")  # fmt: skip
-        require(self.method == "law" or self.repetition is None, "repetition", self.repetition,
-                "null with method=regmix, which knows no repetition")  # fmt: skip
         require(self.objective != "gap" or self.level is not None, "level", None, "given with objective=gap")
         require(self.repetition is None or self.available is not None, "available", None, "given with repetition")
+        usual = {each.name: each.default for each in fields(self)}
+        for keys, acts, beside in self._conditions():
+            for key in keys:
+                value, default = getattr(self, key), usual[key]
+                told = "null" if default is None else str(default).lower()
+                require(acts or value == default, key, value, f"{told}: it does nothing without {beside}")
+
+    def _conditions(self) -> list[tuple[tuple[str, ...], bool, str]]:
+        """Keys that act beside some others alone: whether those are there, and how they are given."""
+        by_law, shared, powers = self.method == "law", self.budget is not None, ("auto", "power_ceiling")
+        near = self.similarity == "urielplus"
+        return [
+            (("law", "similarity", "inside", "huber", "pool", "starts", "repetition"), by_law, "method=law"),
+            (("learner", "simulated"), not by_law, "method=regmix"),
+            (("resamples",), by_law or self.learner == "ridge", "learner=ridge"),
+            (("objective", "floors", "caps", "available", "repetition"), shared or not by_law, "a budget"),
+            (("force",), shared, "a budget"),
+            (("pivot",), bool(self.runs) or (by_law and (shared or near)), "runs, similarity=urielplus, or a budget"),
+            (("weights",), self.objective == "weighted", "objective=weighted"),
+            (("level",), self.objective == "gap", "objective=gap"),
+            (("inside",), self.law in powers, "law=power_ceiling, which alone has a g"),
+            # as a number it is also what the scores are out of, whatever they are fitted by
+            (("ceiling",), self.law not in ("data_power", "rectified"), "scores that go up"),
+            (("ceiling",), self.ceiling != "fit" or (by_law and self.law in powers), "law=power_ceiling to be fitted"),
+            (("pool",), self.law not in ("log_metric", "log_linear"), "a law that has an exponent"),
+        ]
 
     def _places(self, told: list[str]) -> tuple[str, str]:
         """The key to complain of, and what was given: several places as they were written."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from bailong.data.sources import lines
 from bailong.data.turns import paragraph_digest
 from bailong.evaluate.benchmark import rows
 from bailong.evaluate.benchmark.columns import Columns
@@ -9,7 +10,6 @@ from bailong.evaluate.benchmark.item import Item, item_of
 from bailong.evaluate.benchmark.preface import Preface
 from bailong.evaluate.benchmark.rows import Row
 from bailong.evaluate.benchmark.settings import ANY, Benchmark
-from bailong.reader.stream import Damaged, Input
 from bailong.text import translation
 
 
@@ -61,8 +61,10 @@ def _lines(name: str, key: str) -> list[str]:
     if not path.is_file():
         raise ValueError(f"{key}={name} is not there: it must be a file of one sentence a line, plain or .gz or .zst")
     try:
-        text = b"".join(Input(path).blocks()).decode("utf-8-sig")
-    except (Damaged, UnicodeDecodeError) as error:
+        # at line feeds: other signs that end a line somewhere may stand in a sentence
+        found = list(lines(path))
+    except ValueError as error:
         raise ValueError(f"{key}={name} cannot be read: {error}") from None
-    # at line feeds alone: other signs that end a line somewhere may stand in a sentence
-    return text.removesuffix("\n").split("\n")
+    if not found:
+        raise ValueError(f"{key}={name} is empty: it must be a file of one sentence a line")
+    return found

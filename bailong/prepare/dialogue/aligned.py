@@ -9,6 +9,7 @@ tables, JSON  a record a pair: `columns: {source: en, target: tr}`, numbers for 
 """
 
 import itertools
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +18,9 @@ from typing import Any
 from bailong.data.settings import PAIR_SIDES, Source
 from bailong.prepare.dialogue import rows
 from bailong.prepare.dialogue.rows import FoundRecord
+from bailong.reader.charset import marked
 from bailong.reader.record import HEAD, Bad
-from bailong.reader.stream import Damaged, Input, Line, in_utf8
+from bailong.reader.stream import Damaged, Input, Line, head, in_utf8
 from bailong.reader.stream import lines as lines_of
 from bailong.text.language import language, own_code, said_script, same, written
 
@@ -28,6 +30,10 @@ SOURCE, TARGET = PAIR_SIDES
 SPOKEN = "source_language"
 #: inline elements of TMX that hold text; what is in others are codes of another program
 _INLINE = ("hi", "sub", "mrk")
+#: the byte-order mark of a text
+BEFORE = "\ufeff"
+#: bytes that the end of one document, the beginning of the next, and what stands between them may take
+LONGEST_JOINT = 4096
 
 
 def records(path: Path, named: bool = True) -> Iterator[FoundRecord | Bad]:
@@ -68,30 +74,21 @@ def _couple(number: int, one: Line, other: Line) -> FoundRecord | Bad:
 def tmx(path: Path) -> Iterator[FoundRecord | Bad]:
     """The units of a TMX file: label of a language -> its first text, inline markup left out.
 
-    What is no XML (a bare `&`) is mended by the parser and counted as one bad record, with its place.
+    Files that were joined end to end are read one after the other. What is no XML in one of them (a bare `&`) is mended
+    by the parser and counted as one bad record, with its place.
     """
-    from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]
-
     number = 0
-    parser = etree.XMLPullParser(
-        events=("end",), recover=True, resolve_entities=False, load_dtd=False, no_network=True, remove_comments=True
-    )
     try:
-        for element in _ended(parser, path):
-            if _bare(element) == "tu":
-                number += 1
-                yield FoundRecord(number, -1, _variants(element))
-                element.clear()  # a file may be larger than the memory
-                while element.getprevious() is not None:
-                    del element.getparent()[0]
+        for document, blocks in itertools.groupby(_documents(path), lambda part: part[0]):
+            for found in _units(block for _, block in blocks):
+                if isinstance(found, dict):
+                    number += 1
+                    yield FoundRecord(number, -1, found)
+                else:
+                    told = f"document {document}, {found}" if document > 1 else found
+                    yield Bad(number + 1, -1, "bad_xml", told.encode()[:HEAD], path.stat().st_size)
     except Damaged as damage:
         yield Bad(number + 1, damage.start, damage.reason, damage.tail[:HEAD], len(damage.tail))
-    except (etree.XMLSyntaxError, LookupError, ValueError) as error:
-        yield Bad(number + 1, -1, "bad_xml", str(error).encode()[:HEAD], path.stat().st_size)
-        return
-    if wrong := [each for each in parser.feed_error_log if each.level_name != "WARNING"]:
-        told = f"line {wrong[0].line}: {wrong[0].message}"
-        yield Bad(number + 1, -1, "bad_xml", told.encode()[:HEAD], path.stat().st_size)
 
 
 def sided(value: Any, source: Source) -> dict[str, Any]:
@@ -130,8 +127,69 @@ def _column(fields: dict[str, Any], label: str) -> str | None:
     return max(alike, key=nearness, default=None)
 
 
-def _ended(parser: Any, path: Path) -> Iterator[Any]:
-    for block in Input(path).blocks():
+def _documents(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The bytes of a file of XML, each with the number of the document that it is of, from 1."""
+    source = Input(path)
+    codec = marked(head(source)) or "utf-8"  # of other charsets too: the signs of XML are ASCII in them
+    joint, mark = _joint(codec), b"" if codec == "utf-8" else BEFORE.encode(codec)
+    document, held, lead = 1, b"", b""
+    for block in source.blocks():
+        held, begin = held + block, 0
+        for joined in joint.finditer(held):
+            yield document, lead + held[begin : joined.end(1)]
+            # without its mark a second document in UTF-16 would be taken for one in UTF-8
+            document, begin, lead = document + 1, joined.end(), mark
+        kept = len(held) - LONGEST_JOINT
+        if kept > begin + 4:  # a parser tells the charset by the first four bytes
+            yield document, lead + held[begin:kept]
+            begin, lead = kept, b""
+        held = held[begin:]
+    yield document, lead + held
+
+
+def _joint(codec: str) -> re.Pattern[bytes]:
+    """Where one document ends (group 1) and another follows."""
+
+    def plain(*words: str) -> bytes:
+        return b"(?:" + b"|".join(re.escape(word.encode(codec)) for word in words) + b")"
+
+    between = plain(BEFORE, " ", "\t", "\r", "\n") + b"*"
+    end = b"(" + plain("</tmx") + between + plain(">") + b")"
+    return re.compile(end + between + b"(?=" + plain("<?xml", "<!DOCTYPE", "<tmx") + b")")
+
+
+def _units(blocks: Iterator[bytes]) -> Iterator[dict[str, str] | str]:
+    """The units of one document; last, as a text, what is wrong with it.
+
+    Raises:
+        Damaged: the file breaks off in it.
+    """
+    from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]
+
+    parser = etree.XMLPullParser(
+        events=("end",), recover=True, resolve_entities=False, load_dtd=False, no_network=True, remove_comments=True
+    )
+    damage = None
+    try:
+        for element in _ended(parser, blocks):
+            if _bare(element) == "tu":
+                yield _variants(element)
+                element.clear()  # a file may be larger than the memory
+                while element.getprevious() is not None:
+                    del element.getparent()[0]
+    except Damaged as error:
+        damage = error
+    except (etree.XMLSyntaxError, LookupError, ValueError) as error:
+        yield str(error)
+        return
+    if wrong := [each for each in parser.feed_error_log if each.level_name != "WARNING"]:
+        yield f"line {wrong[0].line}: {wrong[0].message}"
+    if damage is not None:
+        raise damage
+
+
+def _ended(parser: Any, blocks: Iterator[bytes]) -> Iterator[Any]:
+    for block in blocks:
         parser.feed(block)
         yield from (element for _, element in parser.read_events())
     parser.close()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
+from weakref import WeakValueDictionary
 
 from bailong.data import paths
 from bailong.data.sources import lines
@@ -22,6 +23,8 @@ from bailong.text.spoken.identify import EXPECTED, is_in, language_of
 HAN_LETTERS, KANA_LETTERS, HANGUL_LETTERS = 3.0, 1.5, 2.0
 #: letters beside which a side is never too long: of short texts a ratio says nothing
 FEW = 12
+#: what files of tests hold, by their names, sizes and times, as long as a step of the run has it
+_READ: WeakValueDictionary[tuple[tuple[str, int, int], ...], frozenset[str]] = WeakValueDictionary()
 
 
 @dataclass
@@ -103,15 +106,22 @@ class Pairs(DialogueStep):
 
     @cached_property
     def _tests(self) -> frozenset[str]:
-        """Digests of every text of the files of tests."""
-        found: set[str] = set()
-        for pattern in self.unseen:
-            try:
-                for path in paths.find(pattern):
-                    found.update(digest(folded(text)) for text in _texts(path) if folded(text))
-            except ValueError as error:
-                raise ValueError(f"dialogue.pairs.unseen={pattern} is not accepted: {error}") from None
-        return frozenset(found)
+        """Digests of every text of the files of tests: one set for all sources that name the same files."""
+        files: dict[Path, str] = {}
+        try:
+            for pattern in self.unseen:
+                files |= dict.fromkeys(paths.find(pattern), pattern)
+            stats = {str(path.resolve()): path.stat() for path in files}
+            known = tuple(sorted((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats.items()))
+            if (before := _READ.get(known)) is not None:
+                return before
+            found: set[str] = set()
+            for path in files:
+                pattern = files[path]
+                found.update(digest(folded(text)) for text in _texts(path) if folded(text))
+        except ValueError as error:
+            raise ValueError(f"dialogue.pairs.unseen={pattern} is not accepted: {error}") from None
+        return _READ.setdefault(known, frozenset(found))
 
 
 def _texts(path: Path) -> Iterator[str]:

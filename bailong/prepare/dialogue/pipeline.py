@@ -43,6 +43,7 @@ VERSIONS = {
     "moss": 3,
     "dialogue": 2,
     "gsm8k": 2,
+    "pairs": 2,
 }  # what stands beside a text, and how it is joined
 #: shapes without outputs -> the step that gives them some, and those that take them as they are
 BEFORE_OUTPUTS = {

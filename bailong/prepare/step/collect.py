@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from bailong.data import paths
+from bailong.data.paths import KINDS, PACKED
 from bailong.prepare.step.base import CorpusStep
 from bailong.prepare.work.task import Task
 from bailong.run.checks import require
@@ -16,23 +18,6 @@ from bailong.run.provenance import version
 if TYPE_CHECKING:
     from bailong.data.settings import Source
 
-#: what a file is, by the end of its name (without .gz, .zst, .bz2, .xz)
-KINDS = {
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "jsonl",
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".txt": "text",
-    ".parquet": "parquet",
-    ".xml": "wiki",
-    ".html": "html",
-    ".htm": "html",
-    ".xhtml": "html",
-    ".warc": "warc",
-    ".wet": "warc",
-    ".epub": "epub",
-}
 #: charsets of text files in which a newline is one byte that is no part of another character
 ENCODINGS = (
     *("auto", "utf-8", "big5", "big5hkscs", "cp950", "gbk", "gb18030"),
@@ -140,14 +125,7 @@ def source_name(source: Source) -> str:
         good = re.fullmatch(r"\w[\w.-]*", source.name) is not None
         require(good, "data.sources[].name", source.name, "letters, digits, '_', '-' and '.'")
         return source.name
-    path = source.path.removeprefix("sample:").removeprefix("hub:").partition("#")[0]
-    for part in reversed(path.split("/")):
-        bare = re.sub(r"\[[^]]*\]|[*?]", "", part)
-        while (suffix := Path(bare).suffix) in KINDS or suffix in (".gz", ".zst", ".bz2", ".xz"):
-            bare = bare.removesuffix(suffix)
-        if word := re.sub(r"[^\w-]+", "_", bare if not bare.startswith(".") else "").strip("_-"):
-            return word
-    return "source"
+    return paths.name_of(source.path)
 
 
 def kind_of(source: Source, path: Path) -> str:
@@ -162,7 +140,7 @@ def kind_of(source: Source, path: Path) -> str:
         refuse_packed(path)
     if source.kind != "auto":
         return source.kind
-    suffixes = [s.lower() for s in path.suffixes if s.lower() not in (".gz", ".zst", ".bz2", ".xz")]
+    suffixes = [s.lower() for s in path.suffixes if s.lower() not in PACKED]
     if path.is_dir() or not suffixes or suffixes[-1] not in KINDS:
         known = ", ".join(KINDS)
         raise ValueError(

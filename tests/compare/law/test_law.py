@@ -245,7 +245,14 @@ MISTAKES = {
         [*WORDS, "objective=weighted", "weights={tr: 1, vi: 2}"],
         "weights says nothing of zh-Hant: give a number for each",
     ),
-    "weights for nothing": ([*WORDS, "weights={tr: 1, vi: 2, zh-Hant: 1}"], "must be null with objective=mean"),
+    "weights for nothing": (
+        [*WORDS, "weights={tr: 1, vi: 2, zh-Hant: 1}"],
+        "it must be null: it does nothing without objective=weighted",
+    ),
+    "a ceiling of losses": (
+        ["points=scores.csv", "score=loss", "ceiling=90"],
+        "ceiling=90 is not accepted: it must be null for scores that go down (by the name of the score, loss)",
+    ),
     "half of a dialogue": (["points=scores.csv", "budget=6000.5"], "budget=6000.5 is not accepted: it must be a whole"),
     "a small budget": (
         ["points=scores.csv", "budget=9", "resamples=20"],
@@ -268,12 +275,12 @@ MISTAKES = {
     "half of the similarities": (["points=scores.csv", "inside={tr: 0.5}"], "inside says nothing of vi"),
     "a law without g": (
         ["points=scores.csv", "law=log_metric", "inside={tr: 0.5}"],
-        "it must be null but with law=power_ceiling",
+        "it must be null: it does nothing without law=power_ceiling",
     ),
     "two numbers for one": ([*WORDS, "caps={tr: 3, tur: 4}"], "caps says two numbers for tr: 3 and 4"),
     "repetition of mixtures": (
         ["points=scores.csv", "method=regmix", "available=9", "repetition=2"],
-        "repetition=2.0 is not accepted: it must be null with method=regmix",
+        "repetition=2.0 is not accepted: it must be null: it does nothing without method=law",
     ),
     "a bare path": (["scores.csv"], "a path is given as points=scores.csv"),
 }
@@ -296,6 +303,62 @@ def test_a_mistake_is_one_line(
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1 and lines[0].startswith("error: ") and said in lines[0], lines
     assert not (tmp_path / "outputs").exists()
+
+
+#: what is set, beside what it does nothing, and what the line names
+IDLE = {
+    "level": ({"level": 40, "budget": 9}, "null: it does nothing without objective=gap"),
+    "weights": ({"weights": {"tr": 1}, "budget": 9, "objective": "gap", "level": 9}, "null: .* objective=weighted"),
+    "objective": ({"objective": "maxmin"}, "mean: it does nothing without a budget"),
+    "floors": ({"floors": 5}, "a budget"),
+    "caps": ({"caps": {"tr": 5}}, "a budget"),
+    "available": ({"available": 5, "repetition": 2}, "a budget"),
+    "repetition": ({"method": "regmix", "available": 5, "repetition": 2}, "method=law"),
+    "force": ({"method": "regmix", "force": True}, "false: it does nothing without a budget"),
+    "pivot": ({"pivot": "de"}, "en: it does nothing without runs, similarity=urielplus, or a budget"),
+    "law": ({"method": "regmix", "law": "rectified"}, "auto: it does nothing without method=law"),
+    "huber": ({"method": "regmix", "huber": 0.1}, "method=law"),
+    "starts": ({"method": "regmix", "starts": 8}, "64: it does nothing without method=law"),
+    "similarity": ({"method": "regmix", "similarity": "sim"}, "method=law"),
+    "inside": ({"method": "regmix", "inside": {"tr": 0.4}}, "method=law"),
+    "learner": ({"learner": "lightgbm"}, "ridge: it does nothing without method=regmix"),
+    "simulated": ({"simulated": 2000}, "100000: it does nothing without method=regmix"),
+    "resamples": ({"method": "regmix", "learner": "lightgbm", "resamples": 50}, "1000: .* learner=ridge"),
+    "ceiling": ({"law": "data_power", "ceiling": 90}, "scores that go up"),
+    "pool": ({"law": "log_metric", "pool": 0.3}, "a law that has an exponent"),
+}
+
+
+@pytest.mark.parametrize("key", IDLE)
+def test_what_does_nothing_is_refused(key: str) -> None:
+    given, said = IDLE[key]
+    with pytest.raises(ValueError, match=rf"^{key}=.* is not accepted: it must be .*{said}"):
+        Law(points="scores.csv", **given)  # type: ignore[arg-type]
+
+
+def test_what_acts_is_taken() -> None:
+    """Neighbours of the refused ones: a ceiling that scores are out of, bounds and weights of a mixture."""
+    for given in (
+        {"ceiling": 10, "law": "log_metric"},
+        {"ceiling": 120, "method": "regmix"},
+        {"ceiling": "fit", "law": "power_ceiling", "pool": 0.3},
+        {"method": "regmix", "floors": 5, "caps": 9, "available": 9, "objective": "weighted", "weights": {"tr": 1}},
+        {"method": "regmix", "budget": 9, "force": True, "resamples": 50},
+        {"pivot": "de", "similarity": "urielplus"},
+        {"pivot": "de", "budget": 9, "force": True, "objective": "robust"},
+    ):
+        Law(points="scores.csv", **given)  # type: ignore[arg-type]
+    Law(runs="a", score="eval/bpb", pivot="de", method="regmix")
+    with pytest.raises(ValueError, match="ceiling=fit is not accepted: .* without law=power_ceiling to be fitted"):
+        Law(points="scores.csv", ceiling="fit", law="log_metric")
+
+
+def test_pooling_that_does_nothing_is_told(tmp_path: Path) -> None:
+    (tmp_path / "one.csv").write_text(table(powers([90.0], [-0.35], 0.05, 3, 0, SIZES)))
+    found = find(made := settings(tmp_path / "one.csv", pool=0.3), read(made))
+    assert "pool does nothing: there is one language" in found.notes
+    found = find(made := settings(scores(tmp_path), pool=0.3), read(made))
+    assert not any("pool" in note for note in found.notes)
 
 
 def test_too_few_sizes_are_told_and_the_other_language_goes_on(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from scipy.optimize import approx_fprime, curve_fit, minimize
+from scipy.optimize import curve_fit, minimize
 
 from bailong.compare.law import choice, laws
 from bailong.compare.law.bootstrap import draw
@@ -40,7 +40,7 @@ def test_a_slope_is_the_derivative(name: str) -> None:
     law, scale, truth, formula = PLANTED[name]
     p = fit(law, Series("l", SIZES, formula(SIZES, *truth), np.zeros(6)), scale).p
     for x in (12e3, 300e3):
-        by_hand = approx_fprime(np.array([x]), lambda at: float(formula(at[0], *truth)), 1.0)[0]
+        by_hand = float(formula(x + 1, *truth) - formula(x - 1, *truth)) / 2
         assert law.slope(np.array(x), p) == pytest.approx(by_hand, rel=1e-4)
         if (steep := law.steep(p)) is not None:
             assert np.exp(steep[0]) * x ** -(steep[1] + 1) == pytest.approx(abs(by_hand), rel=1e-4)

@@ -54,8 +54,13 @@ def test_two_plain_files_go_line_by_line(tmp_path):
         load(pair)
     with pytest.raises(ValueError, match=r"evaluation\.b\.other=.*none is not there"):
         load(benchmark(tmp_path / "eng.devtest", other=str(tmp_path / "none")))
-    (tmp_path / "eng.devtest").write_bytes(b"\xff\xfe")
-    with pytest.raises(ValueError, match=r"evaluation\.b\.path=.* cannot be read"):
+    (tmp_path / "eng.devtest").write_bytes(b"One.\nTwo\xff.\n")
+    with pytest.raises(ValueError, match=r"evaluation\.b\.path=.* cannot be read: .*not UTF-8 at byte 8"):
+        load(pair)
+    (tmp_path / "eng.devtest").write_bytes("One.\nTwo.\n".encode("utf-16"))
+    assert [item.meta["source"] for item in load(pair)] == ["One.", "Two."]
+    (tmp_path / "eng.devtest").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"evaluation\.b\.path=.*eng\.devtest is empty"):
         load(pair)
 
 

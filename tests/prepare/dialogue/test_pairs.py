@@ -1,5 +1,6 @@
 """Translations: read in every form, judged pair by pair, and made into instructions."""
 
+import gc
 import gzip
 import json
 
@@ -8,11 +9,14 @@ import pytest
 from bailong.data.settings import Source
 from bailong.data.sources import digest
 from bailong.data.turns import paragraph_digest
+from bailong.prepare.dialogue import aligned, pairs
 from bailong.prepare.dialogue.aligned import sided
 from bailong.prepare.dialogue.instruct import Instruct
 from bailong.prepare.dialogue.pairs import Pairs, folded, weight
 from bailong.prepare.dialogue.shapes import SentencePair
 from bailong.prepare.dialogues import DialogueRecipe
+from bailong.reader import stream
+from bailong.reader.record import Bad
 from bailong.run.progress import Reporter
 from bailong.text.translation import instruction
 from tests.prepare.dialogue.making import documents, ledger, settings
@@ -232,6 +236,38 @@ def test_a_language_that_no_record_has_is_an_error_that_says_so(tmp_path):
         prepared(tmp_path, tmp_path / "a.jsonl", language="hi")
 
 
+@pytest.mark.parametrize("between", ["", "\n", " \n\ufeff"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-be"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_tmx_files_joined_end_to_end_are_all_read(tmp_path, monkeypatch, between, encoding, packed):
+    """In blocks that are cut anywhere, with units that are longer than one."""
+    monkeypatch.setattr(stream, "BLOCK", 100)
+    monkeypatch.setattr(aligned, "LONGEST_JOINT", 64)
+    unit = '<tu><tuv xml:lang="en"><seg>{} &lt;/tmx&gt;</seg></tuv><tuv xml:lang="tr"><seg>{}</seg></tuv></tu>'
+    pairs = [(f"Lamp {n} " * n, f"Lamba {n} " * n) for n in range(1, 13)]
+    heads = ['<?xml version="1.0"?>\n<!DOCTYPE tmx>', "<!DOCTYPE tmx>", "", '<?xml version="1.0"?>']
+    parts = []
+    for n, top in enumerate(heads):
+        body = "".join(unit.format(*each) for each in pairs[3 * n : 3 * n + 3])
+        text = f'{between if n else ""}{top}<tmx version="1.4"><body>{body}</body></tmx\n>'
+        parts.append(text.encode(encoding))
+    whole = b"".join(gzip.compress(part) for part in parts) if packed else b"".join(parts)
+    (place := tmp_path / f"a.tmx{'.gz' * packed}").write_bytes(whole)
+    found = list(aligned.tmx(place))
+    assert [(one.row, one.value) for one in found] == [
+        (n, {"en": f"{e.strip()} </tmx>", "tr": t.strip()}) for n, (e, t) in enumerate(pairs, 1)
+    ]
+
+
+def test_a_fault_in_one_of_several_tmx_files_costs_the_others_nothing(tmp_path):
+    whole = TMX.format(ENGLISH[0], *TURKISH)
+    (tmp_path / "a.tmx").write_text(whole + TMX.format("Fish & chips.", "Balık.", "x") + "\n" + whole)
+    found = list(aligned.tmx(tmp_path / "a.tmx"))
+    assert [(one.reason, one.head[:17]) for one in found if isinstance(one, Bad)] == [("bad_xml", b"document 2, line ")]
+    units = [one.value for one in found if not isinstance(one, Bad)]
+    assert len(units) == 9 and units[6:] == units[:3] and units[3]["tr"] == "Balık." and units[6]["tr"] == TURKISH[0]
+
+
 def test_a_damaged_tmx_keeps_what_stands_before_the_damage(tmp_path):
     whole = TMX.format(ENGLISH[0], *TURKISH)
     (tmp_path / "a.tmx").write_text(whole[: whole.index('<tu><tuv xml:lang="EN"')] + "<tu><broken</body>")
@@ -337,6 +373,23 @@ def test_no_side_may_be_a_sentence_of_a_test(tmp_path):
     assert kept(step, *pairs) == ([3], {"test_sentence": 3})
     assert step.facts() != Pairs(unseen=[str(tmp_path / "test.tr")]).facts()
     assert Pairs().facts() == {"unseen": None}
+
+
+def test_tests_that_several_sources_name_are_read_once_and_no_longer_held_than_they(tmp_path, monkeypatch):
+    read = []
+    texts = pairs._texts
+    monkeypatch.setattr(pairs, "_texts", lambda path: read.append(path.name) or texts(path))
+    (tmp_path / "a.txt").write_text("One.\n")
+    (tmp_path / "b.txt").write_text("Two.\n")
+    named = ([str(tmp_path / "*.txt")], [str(tmp_path / "b.txt"), str(tmp_path / "a.txt")])
+    steps = [Pairs(unseen=unseen) for unseen in named]
+    assert len({step.facts()["unseen"] for step in steps}) == 1 and read == ["a.txt", "b.txt"]
+    assert Pairs(unseen=named[1][:1]).facts() != steps[0].facts() and read == ["a.txt", "b.txt", "b.txt"]
+    (tmp_path / "b.txt").write_text("Twelve.\n")
+    assert Pairs(unseen=named[0]).facts() != steps[0].facts() and read[3:] == ["a.txt", "b.txt"]
+    steps.clear()
+    gc.collect()
+    assert not pairs._READ
 
 
 def test_a_file_of_tests_that_is_not_there_is_an_error(tmp_path):

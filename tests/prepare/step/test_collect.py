@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from bailong.data.prepared import names_of
 from bailong.data.settings import Source
 from bailong.data.sources import documents
 from bailong.prepare.step.collect import Collect, Unit, expected_bytes, source_name, tasks, units
@@ -236,7 +237,7 @@ def test_kinds_and_refusals(tmp_path):
     ],
 )
 def test_names_of_sources(path, name):
-    assert source_name(Source(path=path)) == name
+    assert source_name(Source(path=path)) == name == names_of([Source(path=path)])[0], "prepared or not"
     assert source_name(Source(path=path, name="given")) == "given"
     with pytest.raises(ValueError, match=r"data\.sources\[\]\.name=a/b"):
         source_name(Source(path=path, name="a/b"))
