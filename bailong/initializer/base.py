@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 #: what `embed` and `head` cannot change: it is said of the pair
 OF_THE_PAIR = ("name", "embed", "head", "calibrate", "calibration")
-CALIBRATIONS = ("none", "mass", "shrink", "continuation", "continuation+mass", "chain_ridge")
 #: those that a tied pair can have, whose one matrix serves both ends
-OF_A_TIED_PAIR = ("none", "mass", "shrink")
+OF_A_TIED_PAIR = ("none", "mass", "shrink", "ntp_rows", "token_distill")
+CALIBRATIONS = (*OF_A_TIED_PAIR, "continuation", "continuation+mass", "chain_ridge")
 
 
 @dataclass
@@ -32,15 +32,18 @@ class Calibration(Knobs, group="initializer.calibration"):
 
     `text_bytes` of what is trained on are read. `ridge` is the share of the mean diagonal that is added to a matrix
     before it is inverted. `chain_ridge` looks at so many `occurrences` of a token, and `negatives` of others.
+    `ntp_rows` and `token_distill` read the text so many `epochs`, at the learning rate `lr`.
     """
 
     text_bytes: int = 10_000
     ridge: float = 0.01
     occurrences: int = 32
     negatives: int = 8
+    lr: float = 1e-3
+    epochs: int = 1
 
     def __post_init__(self) -> None:
-        self.positive("text_bytes", "ridge", "occurrences")
+        self.positive("text_bytes", "ridge", "occurrences", "lr", "epochs")
         self.require(self.negatives >= 0, "negatives", "0 or more")
 
 

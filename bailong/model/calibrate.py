@@ -1,4 +1,5 @@
-"""New rows set right by what the grown model says of a text: no training, a few forward passes.
+"""New rows set right by what the grown model says of a text: a few forward passes, or (`ntp_rows`, `token_distill`)
+some steps that learn nothing else.
 
 A softmax over old and new rows gives new tokens some share of all probability, their mass, and only by chance that with
 which they stand in text. `mass` adds one vector to every new row of the head and `shrink` moves them all towards the
@@ -26,6 +27,7 @@ from torch import Tensor
 
 from bailong.model import adapters
 from bailong.model.architecture import Logits, logits_of
+from bailong.model.learn_rows import learn
 from bailong.model.score import pad
 from bailong.model.tie import ends, is_tied
 
@@ -39,6 +41,8 @@ BATCH, CHUNK = 4, 256
 CLOSE = 0.005
 #: tries of the one number that mass depends on
 TRIES = 16
+#: kinds that learn the rows (bailong.model.learn_rows)
+LEARNED = ("ntp_rows", "token_distill")
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,8 @@ class Calibrated:
 def calibrate(
     model: Any, pieces: list[list[int]], initializer: Initializer, context: Context, named: int
 ) -> Calibrated | None:
-    """Set right the new rows of a grown model, in place; those of the embedding only where the pair is tied.
+    """Set right the new rows of a grown model, in place; those of the embedding only where the pair is tied or the rows
+    are learned.
 
     Args:
         pieces: as of `bailong.model.grow.grow`. named: old tokens, and the id of the first new one.
@@ -93,6 +98,8 @@ def calibrate(
     before = head.mass(hidden)
     along = _constant(hidden, knobs.ridge)
     number = None
+    if kind in LEARNED:
+        learn(model, pieces, sequences, named, knobs, distill=kind == "token_distill")
     if kind in ("continuation", "continuation+mass", "chain_ridge"):
         assert not tied
         chain = _chain(model, pieces, context, named, knobs)
@@ -108,7 +115,7 @@ def calibrate(
 
         start, step = (1.0, -0.1) if kind == "shrink" else (0.0, 1.0)
         number = _solve(at, rate, start, step, lowest=0.05 if kind == "shrink" else -math.inf)
-    after = head.mass(_states(model, sequences)[0] if tied else hidden)
+    after = head.mass(_states(model, sequences)[0] if tied or kind in LEARNED else hidden)
     spread = float((hidden @ along).std())
     return Calibrated(kind, len(targets), rate, before, after, number, spread, seconds=time.perf_counter() - begun)
 

@@ -197,3 +197,54 @@ def test_mass_after_continuation() -> None:
 def test_twice_the_same(scale: float) -> None:
     one, other = (grown(llama(True, scale), "mass")[0] for _ in range(2))
     assert torch.equal(ends(one)[0].weight, ends(other)[0].weight)
+
+
+def loss(model: Any) -> float:
+    found = []
+    for ids in DOCUMENTS:
+        row = torch.tensor([[BEGIN, *ids][:24]])
+        with torch.no_grad():
+            found.append(float(model(input_ids=row, labels=row).loss))
+    return sum(found) / len(found)
+
+
+@pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
+@pytest.mark.parametrize("kind", ["ntp_rows", "token_distill"])
+def test_learned_rows_lower_the_loss_and_nothing_else_moves(kind: str, tied: bool) -> None:
+    plain = llama(tied, 5.0)
+    grow(plain, PIECES, ZipTie(), seed=0)
+    model, found = grown(llama(tied, 5.0), kind, epochs=20, lr=1e-2)
+    assert loss(model) < loss(plain) - 0.05 and found.number is None
+    assert found.mass == pytest.approx(mass(model), abs=1e-4) and found.mass_before == pytest.approx(
+        mass(plain), abs=1e-4
+    )
+    names = dict(model.named_parameters())
+    assert names.keys() == dict(plain.named_parameters()).keys() and all(p.requires_grad for p in names.values())
+    for name, parameter in plain.named_parameters():
+        rows = slice(0, V) if len(parameter) == V + len(PIECES) else slice(None)
+        assert torch.equal(names[name][rows], parameter[rows]), name
+    for end, before in zip(ends(model), ends(plain), strict=True):
+        assert not torch.equal(end.weight[V:], before.weight[V:])
+
+
+def test_distilled_rows_bring_the_states_of_their_pieces() -> None:
+    """Against the control, which reads the same text as often: the states of the old model over the pieces."""
+
+    def apart(model: Any) -> float:
+        total = 0.0
+        for ids in DOCUMENTS:
+            row = [BEGIN, *ids][:24]
+            spelled = [PIECES[i - V] if i >= V else [i] for i in row]
+            places = torch.tensor([len(split) for split in spelled]).cumsum(0) - 1
+            with torch.no_grad():
+                new = model.model(input_ids=torch.tensor([row])).last_hidden_state[0]
+                old = model.model(input_ids=torch.tensor([[i for split in spelled for i in split]])).last_hidden_state[
+                    0
+                ]
+            total += float((new - old[places]).square().mean())
+        return total
+
+    distilled, control = (grown(llama(False), kind, epochs=30, lr=1e-2)[0] for kind in ("token_distill", "ntp_rows"))
+    plain = llama(False)
+    grow(plain, PIECES, ZipTie(), seed=0)
+    assert apart(distilled) < 0.9 * apart(plain) and apart(distilled) < apart(control)
