@@ -1,10 +1,10 @@
 """New rows learned before training proper, everything else frozen: the expensive way to set them right.
 
 `ntp_rows` lowers the loss of the next token over a text. `token_distill` (Token Distillation, arXiv 2505.20133) lets
-the grown model, reading new tokens, come to the states that the old model has when it reads their pieces: the mean squared
-difference of the last states, wherever a new token stands or stood before, relative to the mean square of the old ones;
-the loss of the next token is added, for states say nothing of the head. Both read the same text as often, so that one
-is the other's control.
+the grown model, reading new tokens, come to the states that the old model has when it reads their pieces: the mean
+squared difference of the last states, wherever a new token stands or stood before, relative to the mean square of the
+old ones; the loss of the next token is added, for states say nothing of the head. Both read the same text as often, so
+that one is the other's control.
 """
 
 from __future__ import annotations
