@@ -1,5 +1,6 @@
 """What initializers may know of a run: its tokens, and the text that it learns."""
 
+import json
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -8,6 +9,7 @@ from bailong.data import prepared, sources
 from bailong.data.turns import turns_of
 from bailong.initializer.context import Context
 from bailong.tokenizer.folder import TokenizerFolder, encode_documents, token_bytes
+from bailong.tokenizer.halves import halves
 from bailong.train.belonging import own_tokenizer
 from bailong.train.settings import Train
 
@@ -37,6 +39,7 @@ def context_of(settings: Train, folder: TokenizerFolder, tokenizer: Any) -> Cont
         documents=lambda: _documents(settings),
         encode_old=lambda texts: encode_documents(base(), texts),
         encode=lambda texts: encode_documents(tokenizer, texts),
+        halves=cache(lambda: halves(json.loads(tokenizer.backend_tokenizer.to_str()), folder.base_vocabulary)),
     )
 
 
