@@ -44,7 +44,7 @@ class NewRows:
 class GrowReport:
     """What `grow` did; `head` is null when the pair is tied, for then the rows of `embedding` serve both ends.
 
-    `seconds` is what making the rows took.
+    `seconds` is what making the rows took, `notes` what the rule tells of them.
     """
 
     added: int
@@ -53,6 +53,7 @@ class GrowReport:
     embedding: NewRows
     head: NewRows | None
     seconds: float = field(default=0.0, compare=False)
+    notes: tuple[str, ...] = ()
 
     @property
     def rows_sha256(self) -> str:
@@ -120,6 +121,7 @@ def grow(
         embedding=_describe(new["embedding"], old["embedding"]),
         head=None if tied else _describe(new["head"], old["head"]),
         seconds=time.perf_counter() - begun,
+        notes=tuple(context.notes),
     )
 
     grown = {side: _placed(weight, new[side], named) for side, weight in matrices.items()}

@@ -200,6 +200,8 @@ def _describe(settings: Train, built: Assembled, corpus: Corpus, reporter: Repor
             f"({'tied' if built.grown.tied else 'untied'}), norm ratio {built.grown.embedding.norm_ratio:.3f}, "
             f"{built.grown.embedding.duplicates} duplicates, sha256 {built.grown.rows_sha256[:12]}"
         )
+        for note in built.grown.notes:
+            reporter.say(f"initializer {settings.initializer.name}: {note}")
     elif why := identity.nothing_new(settings):
         reporter.say(f"no new rows: {why}; the initializer ({settings.initializer.name}) has nothing to do")
     if built.base["bpb_untouched"] is not None:
