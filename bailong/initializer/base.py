@@ -111,6 +111,10 @@ class Initializer(Knobs, group="initializer"):
         usual = {"rule": None, "norm": "none", "shuffle": type(self).shuffle}
         return [knob for knob, value in usual.items() if getattr(self, knob) == value]
 
+    def digest(self) -> str | None:
+        """The sha256 of what the rule reads beside its knobs, for a run's identity; None for nothing."""
+        return None
+
     @property
     def sided(self) -> bool:
         """Whether embedding and head are made in different ways, as no tied pair can be."""
@@ -122,7 +126,7 @@ class Initializer(Knobs, group="initializer"):
         """The rows of one matrix (`embed` or `head`) as they are to stand in it."""
         import torch
 
-        rule = self.side(side)
+        rule, context = self.side(side), dataclasses.replace(context, side=side)
         scales = rule.norm != "none"
         made = rule.informed(old.float() if scales else old, pieces, generator, context)  # cast once, at the end
         if scales:

@@ -23,6 +23,7 @@ class Context:
     """Tokens and text, as an initializer may read them; nothing is read before it is asked for.
 
     Attributes:
+        side: the matrix whose rows are made, `embed` or `head`; a rule sees that one alone.
         old, new: UTF-8 of each old token, in the order of its rows, and of each new one; a special token has none.
         documents: the documents that are trained on, those held out left aside.
         encode_old, encode: text by the old tokenizer, and by the extended one, whose ids go on behind the old.
@@ -40,6 +41,7 @@ class Context:
     encode: Encode | None = None
     halves: Callable[[], dict[int, tuple[int, int]]] = dict
     respelled: Callable[[float], dict[int, list[int]]] = _unspelled
+    side: str = "embed"
     notes: list[str] = field(default_factory=list)
     memory: dict[Any, Any] = field(default_factory=dict)
     shares: dict[int, dict[int, float]] = field(default_factory=dict)
