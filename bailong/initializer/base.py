@@ -8,6 +8,7 @@ is one call.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from bailong.initializer.context import Context
 
+#: old tokens, and the weight of each in the row of a new one, in sum 1
+Parts = list[tuple[int, float]]
 #: what `embed` and `head` cannot change: it is said of the pair
 OF_THE_PAIR = ("name", "embed", "head", "calibrate", "calibration")
 #: those that a tied pair can have, whose one matrix serves both ends
@@ -90,8 +93,13 @@ class Initializer(Knobs, group="initializer"):
         return self.rows(old, pieces, generator)
 
     def weights(self, pieces: list[list[int]], context: Context) -> list[list[float]]:
-        """The weight of every piece in the row of its token, for each token in sum 1 (`norm=parts`)."""
+        """The weight of every piece in the row of its token, for each token in sum 1."""
         return [[1 / len(ids)] * len(ids) for ids in pieces]
+
+    def parts(self, pieces: list[list[int]], context: Context) -> list[Parts]:
+        """The old tokens that each row is made of (`norm=parts`): the pieces, unless a rule takes others."""
+        weights = self.weights(pieces, context)
+        return [[*zip(ids, given, strict=True)] for ids, given in zip(pieces, weights, strict=True)]
 
     def side(self, side: str) -> Initializer:
         """The rule of one matrix, `embed` or `head`: what is said of it alone in the place of what is said of both.
@@ -143,13 +151,17 @@ class Initializer(Knobs, group="initializer"):
 
     @property
     def reads_text(self) -> bool:
-        """Whether its rows depend on text."""
+        """Whether its rows depend on text, or on a file."""
         return False
 
     @property
     def learns(self) -> bool:
         """Whether its rows follow from more than old rows, pieces and seed."""
         return self.calibrate != "none" or any(self.side(side).reads_text for side in ("embed", "head"))
+
+    def digest(self) -> str | None:
+        """The sha256 of what the rule reads beside its knobs, for a run's identity; None for nothing."""
+        return None
 
     @property
     def sided(self) -> bool:
@@ -162,14 +174,33 @@ class Initializer(Knobs, group="initializer"):
         """The rows of one matrix (`embed` or `head`) as they are to stand in it."""
         import torch
 
-        rule = self.side(side)
+        rule, context = self.side(side), dataclasses.replace(context, side=side)
         scales = rule.norm != "none"
         made = rule.informed(old.float() if scales else old, pieces, generator, context)  # cast once, at the end
         if scales:
-            made = norm.scaled(made, old, pieces, rule.norm, rule.weights(pieces, context), context)
+            made = norm.scaled(made, old, rule.norm, rule.parts(pieces, context), context)
         if rule.shuffle:
             made = made[torch.randperm(len(made), generator=generator, device=generator.device).to(made.device)]
         return made.to(old.dtype)
+
+
+def weighted(old: torch.Tensor, parts: list[Parts], equal: bool = False) -> torch.Tensor:
+    """For each token the sum of its parts by their weights, [len(parts), d] in float32 on the device of `old`.
+
+    `equal` says that all weights of a token are the same; their mean is taken, which is one rounding less.
+    """
+    import torch
+    from torch.nn.functional import embedding_bag
+
+    # Sorted, because float addition is not: else the rows of two anagrams would differ in their last bits,
+    # and a count of equal rows would miss them.
+    bags = [sorted(bag) for bag in parts]
+    ids = torch.tensor([i for bag in bags for i, _ in bag], device=old.device)
+    starts = torch.tensor([0, *itertools.accumulate(map(len, bags))][:-1], device=old.device)
+    if equal:
+        return embedding_bag(ids, old.float(), starts, mode="mean")
+    shares = torch.tensor([weight for bag in bags for _, weight in bag], device=old.device)
+    return embedding_bag(ids, old.float(), starts, mode="sum", per_sample_weights=shares)
 
 
 def standard_normal(count: int, old: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

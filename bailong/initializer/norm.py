@@ -15,6 +15,7 @@ from bailong.run.checks import one_of
 if TYPE_CHECKING:
     import torch
 
+    from bailong.initializer.base import Parts
     from bailong.initializer.context import Context
 
 #: `global`: every row as long as the median of the old ones. `script`: as the median of the old rows of the new tokens'
@@ -32,27 +33,26 @@ def require_known(norm: str, key: str) -> None:
 def scaled(
     rows: torch.Tensor,
     old: torch.Tensor,
-    pieces: list[list[int]],
     norm: str,
-    weights: list[list[float]],
+    parts: list[Parts],
     context: Context,
 ) -> torch.Tensor:
     """Rows of another length and the same direction.
 
     Args:
         rows: [k, d]. old: [V, d], the rows that they were made of.
-        pieces, weights: for each new token its old tokens, and their weights.
+        parts: for each new token the old ones that it is made of, and their weights.
         context: what the tokens are.
     """
     lengths = old.float().norm(dim=1)
     if norm == "parts":
-        flat = lengths.new_tensor([weight for bag in weights for weight in bag])
-        ids = [i for bag in pieces for i in bag]
-        starts = [token for token, bag in enumerate(pieces) for _ in bag]
-        wanted = lengths.new_zeros(len(pieces)).index_add_(0, lengths.new_tensor(starts).long(), flat * lengths[ids])
+        flat = lengths.new_tensor([weight for bag in parts for _, weight in bag])
+        ids = [i for bag in parts for i, _ in bag]
+        starts = [token for token, bag in enumerate(parts) for _ in bag]
+        wanted = lengths.new_zeros(len(parts)).index_add_(0, lengths.new_tensor(starts).long(), flat * lengths[ids])
     else:
         of_script = script_ids(context) if norm == "script" else []
-        wanted = lengths[of_script if len(of_script) >= FEWEST else slice(None)].median().expand(len(pieces))
+        wanted = lengths[of_script if len(of_script) >= FEWEST else slice(None)].median().expand(len(parts))
     made = rows.float()
     return (made * (wanted / made.norm(dim=1).clamp_min(1e-30))[:, None]).to(rows.dtype)
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bailong.initializer import alpha
-from bailong.initializer.base import Initializer
+from bailong.initializer.base import Initializer, Parts, weighted
 
 if TYPE_CHECKING:
     import torch
@@ -55,30 +54,18 @@ class ZipTie(Initializer):
 
     def rows(self, old: torch.Tensor, pieces: list[list[int]], generator: torch.Generator) -> torch.Tensor:
         """The mean of the pieces, with `alpha=uniform`."""
-        return self._sum(old, pieces, [[1 / len(ids)] * len(ids) for ids in pieces])
+        return self._made(old, [[(i, 1 / len(ids)) for i in ids] for ids in pieces])
 
     def informed(
         self, old: torch.Tensor, pieces: list[list[int]], generator: torch.Generator, context: Context
     ) -> torch.Tensor:
-        return self._sum(old, pieces, self.weights(pieces, context))
+        return self._made(old, self.parts(pieces, context))
 
     def weights(self, pieces: list[list[int]], context: Context) -> list[list[float]]:
         return alpha.of_tokens(self, pieces, context)
 
-    def _sum(self, old: torch.Tensor, pieces: list[list[int]], weights: list[list[float]]) -> torch.Tensor:
-        import torch
-        from torch.nn.functional import embedding_bag
-
-        # Sorted, because float addition is not: else the rows of two anagrams would differ in their last bits,
-        # and a count of equal rows would miss them.
-        bags = [sorted(zip(ids, given, strict=True)) for ids, given in zip(pieces, weights, strict=True)]
-        ids = torch.tensor([i for bag in bags for i, _ in bag], device=old.device)
-        shares = torch.tensor([weight for bag in bags for _, weight in bag], device=old.device)
-        starts = torch.tensor([0, *itertools.accumulate(map(len, bags))][:-1], device=old.device)
-        if self.alpha == "uniform" and not self.by_character:  # one rounding less
-            rows = embedding_bag(ids, old.float(), starts, mode="mean")
-        else:
-            rows = embedding_bag(ids, old.float(), starts, mode="sum", per_sample_weights=shares)
+    def _made(self, old: torch.Tensor, parts: list[Parts]) -> torch.Tensor:
+        rows = weighted(old, parts, equal=self.alpha == "uniform" and not self.by_character)
         if self.shrink != 1:
             centre = old.float().mean(0)
             rows = centre + self.shrink * (rows - centre)

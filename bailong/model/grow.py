@@ -45,7 +45,7 @@ class NewRows:
 class GrowReport:
     """What `grow` did; `head` is null when the pair is tied, for then the rows of `embedding` serve both ends.
 
-    `seconds` is what making the rows took.
+    `seconds` is what making the rows took, `notes` what the rule tells of them.
     """
 
     added: int
@@ -54,6 +54,7 @@ class GrowReport:
     embedding: NewRows
     head: NewRows | None
     seconds: float = field(default=0.0, compare=False)
+    notes: tuple[str, ...] = ()
 
     @property
     def rows_sha256(self) -> str:
@@ -134,10 +135,10 @@ def grow(
         assert _same_bits(grown[side][named:end], new[side].to(weight.device)), f"new rows of the {side} are elsewhere"
         assert _same_bits(grown[side][end:], weight[end:]), f"padding of the {side} changed"
     assert is_tied(model) == tied and (head.weight is embedding.weight) == tied
-    return report_of(model, named, len(pieces), seconds)
+    return report_of(model, named, len(pieces), seconds, tuple(context.notes))
 
 
-def report_of(model: Any, named: int, added: int, seconds: float) -> GrowReport:
+def report_of(model: Any, named: int, added: int, seconds: float, notes: tuple[str, ...] = ()) -> GrowReport:
     """What `added` new rows behind `named` old ones are, as they stand in a model."""
     embedding, head = (end.weight.detach() for end in ends(model))
     tied, end = is_tied(model), named + added
@@ -148,6 +149,7 @@ def report_of(model: Any, named: int, added: int, seconds: float) -> GrowReport:
         embedding=_describe(embedding[named:end].cpu(), embedding[:named]),
         head=None if tied else _describe(head[named:end].cpu(), head[:named]),
         seconds=seconds,
+        notes=notes,
     )
 
 

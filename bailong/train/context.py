@@ -1,5 +1,6 @@
 """What initializers may know of a run: its tokens, and the text that it learns."""
 
+import json
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -7,7 +8,9 @@ from typing import Any
 from bailong.data import prepared, sources
 from bailong.data.turns import turns_of
 from bailong.initializer.context import Context
+from bailong.tokenizer import smaller
 from bailong.tokenizer.folder import TokenizerFolder, encode_documents, token_bytes
+from bailong.tokenizer.halves import halves
 from bailong.train.belonging import own_tokenizer
 from bailong.train.settings import Train
 
@@ -26,10 +29,14 @@ def context_of(settings: Train, folder: TokenizerFolder, tokenizer: Any) -> Cont
         own = own_tokenizer(settings)
         if own is None:
             raise ValueError(
-                f"initializer={settings.initializer.name} is not accepted: it reads text by the tokenizer of the base, "
-                f"and model.path={settings.model.path} has none"
+                f"initializer={settings.initializer.name} is not accepted: it needs the tokenizer of the base, and "
+                f"model.path={settings.model.path} has none"
             )
         return own
+
+    def respelled(share: float) -> dict[int, list[int]]:
+        data = json.loads(base().backend_tokenizer.to_str())
+        return smaller.respelled(data, smaller.late(data, share))
 
     return Context(
         old,
@@ -39,6 +46,8 @@ def context_of(settings: Train, folder: TokenizerFolder, tokenizer: Any) -> Cont
         encode=lambda texts: encode_documents(tokenizer, texts),
         begin=tokenizer.bos_token_id,
         longest=settings.stage.context,
+        halves=cache(lambda: halves(json.loads(tokenizer.backend_tokenizer.to_str()), folder.base_vocabulary)),
+        respelled=respelled,
     )
 
 

@@ -209,6 +209,8 @@ def _describe(settings: Train, built: Assembled, corpus: Corpus, reporter: Repor
                 f"{found.mass:.3f} after, and are {found.rate:.3f} of {found.positions:,} tokens{solved} "
                 f"({found.seconds:.1f} s)"
             )
+        for note in built.grown.notes:
+            reporter.say(f"initializer {settings.initializer.name}: {note}")
     elif why := identity.nothing_new(settings):
         reporter.say(f"no new rows: {why}; the initializer ({settings.initializer.name}) has nothing to do")
     if built.base["bpb_untouched"] is not None:

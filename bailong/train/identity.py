@@ -119,6 +119,9 @@ def identity(settings: Train) -> dict[str, Any]:
     }
     if "initializer" not in ignored and (code := own_code(settings.initializer)):
         flat["initializer.code"] = code
+    if "initializer" not in ignored:
+        read = {side: settings.initializer.side(side).digest() for side in ("embed", "head")}
+        flat |= {f"initializer.{side}.file": digest for side, digest in read.items() if digest}
     if stream := settings.adapter.stream:
         flat["adapter.dropout_stream"] = stream
     if replay.share:  # left out: runs that were made before there was any have none

@@ -78,7 +78,7 @@ def _made(
     report = grow(model, pieces, initializer, seed, named=named, context=context)
     calibrated = calibrate(model, pieces, initializer, context, named)
     if calibrated is not None:
-        report = report_of(model, named, len(pieces), report.seconds + calibrated.seconds)
+        report = report_of(model, named, len(pieces), report.seconds + calibrated.seconds, report.notes)
     return report, calibrated
 
 
@@ -88,7 +88,11 @@ def _write(file: Path, model: Any, named: int, added: int, report: GrowReport, c
         side: end.weight.detach()[named : named + added].cpu().contiguous()
         for side, end in zip(sides, ends(model), strict=False)
     }
-    told = {"seconds": report.seconds, "calibrated": calibrated and dataclasses.asdict(calibrated)}
+    told = {
+        "seconds": report.seconds,
+        "notes": report.notes,
+        "calibrated": calibrated and dataclasses.asdict(calibrated),
+    }
     with replaced(file, alone=True) as partial:
         save_file(rows, partial, {"made": json.dumps(told)})
 
@@ -100,4 +104,4 @@ def _read(file: Path, model: Any, pieces: list[list[int]], named: int) -> tuple[
         kept.made = {side: stream.get_tensor(side) for side in stream.keys()}  # noqa: SIM118
     report = grow(model, pieces, kept, 0, named=named)
     calibrated = Calibrated(**told["calibrated"]) if told["calibrated"] else None
-    return dataclasses.replace(report, seconds=told["seconds"]), calibrated
+    return dataclasses.replace(report, seconds=told["seconds"], notes=tuple(told["notes"])), calibrated

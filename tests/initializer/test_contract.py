@@ -16,8 +16,8 @@ from omegaconf import OmegaConf
 import bailong.initializer
 from bailong.app.schema import register
 from bailong.initializer.base import Initializer
-from bailong.initializer.context import Context
 from bailong.run.parse import choices, parse
+from tests.initializer.arms import V, armed, known
 
 CONF = Path(__file__).parents[2] / "conf"
 RULES = {name: cls for name, cls in choices(bailong.initializer).items() if cls.extends}
@@ -26,12 +26,8 @@ NAMES = sorted(path.stem for path in (CONF / "initializer").glob("*.yaml") if pa
 #: knobs that every initializer has
 COMMON = {f.name for f in dataclasses.fields(Initializer)}
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
-V, D = 300, 32
+D = 32
 PIECES = [[7], [3, 4, 5], [250, 9], [9, 250, 9, 9], [299], [0, 1, 2, 3, 4, 5, 6], [11, 12], [200, 100, 50]]
-
-
-#: UTF-8 of the old tokens: bytes first, then words of one to five letters, Han among them
-OLD = [bytes([i]) for i in range(V // 2)] + [("漢" if i % 3 else "b").encode() * (1 + i % 5) for i in range(V - V // 2)]
 
 
 @cache
@@ -39,14 +35,6 @@ def make(name: str) -> Any:
     register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return parse(compose(overrides=[f"+initializer={name}"]).initializer)
-
-
-def known(pieces: list[list[int]], vocabulary: int = V) -> Context:
-    def encode(texts: list[str]) -> list[list[int]]:
-        return [[byte % vocabulary for byte in text.encode()] for text in texts]
-
-    new = [b"".join(OLD[i] for i in ids) for ids in pieces]
-    return Context(OLD[:vocabulary], new, lambda: iter(["some text to count", "漢字"]), encode, encode)
 
 
 def old_rows(dtype: torch.dtype = torch.float32, seed: int = 0, vocabulary: int = V) -> torch.Tensor:
@@ -60,7 +48,8 @@ def old_rows(dtype: torch.dtype = torch.float32, seed: int = 0, vocabulary: int 
 def rows(
     name: str, old: torch.Tensor, pieces: list[list[int]] = PIECES, seed: int = 0, side: str = "embed"
 ) -> torch.Tensor:
-    return make(name).new_rows(side, old, pieces, torch.Generator().manual_seed(seed), known(pieces, len(old)))
+    rule = armed(make(name), pieces, old.shape[1])
+    return rule.new_rows(side, old, pieces, torch.Generator().manual_seed(seed), known(pieces, len(old)))
 
 
 def test_the_issue_asks_for_these() -> None:

@@ -13,18 +13,22 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 import bailong.initializer
 from bailong.initializer.base import Initializer
-from bailong.initializer.context import Context
 from bailong.initializer.mean import Mean
 from bailong.initializer.random import Random
 from bailong.initializer.zip_tie import ZipTie
 from bailong.model.grow import SIDES, grow, stream
 from bailong.model.tie import ends, is_tied, tie_input
 from bailong.run.parse import choices
+from tests.initializer.arms import armed, known
 
 V, D = 97, 32
 PIECES = [[5], [6, 7], [7, 6], [10, 11, 12], [96], [11, 12, 10], [3, 3, 4], [0, 1, 2, 3, 4, 5]]
 NAMES = sorted(name for name, choice in choices(bailong.initializer).items() if choice.extends)
 DRAWING = ("random", "random_matched", "mean", "multivariate")
+
+
+def rule(name: str, pieces: list[list[int]] = PIECES) -> Any:
+    return armed(choices(bailong.initializer)[name](), pieces, D)
 
 
 def llama(tied: bool, dtype: torch.dtype = torch.float32, padding: int | None = None) -> Any:
@@ -71,7 +75,7 @@ class Recorder(Initializer):
 def test_every_initializer_grows_every_model(name: str, dtype: torch.dtype, tied: bool) -> None:
     model = llama(tied, dtype)
     before = weights(model)
-    report = grow(model, PIECES, choices(bailong.initializer)[name](), seed=0)
+    report = grow(model, PIECES, rule(name), seed=0, context=known(PIECES, V))
     for old, new in zip(before, weights(model), strict=True):
         assert new.shape == (V + len(PIECES), D) and new.dtype == dtype
         assert torch.equal(new[:V], old), "old rows are bit-identical"
@@ -90,7 +94,7 @@ def test_the_grown_model_runs_trains_and_reloads(name: str, tmp_path: Path) -> N
     ids = torch.tensor([[1, V, V + 3, 5, V + 7, 2]])
     with torch.no_grad():
         before = model(input_ids=torch.tensor([[1, 5, 2]])).logits
-    grow(model, PIECES, choices(bailong.initializer)[name](), seed=0)
+    grow(model, PIECES, rule(name), seed=0, context=known(PIECES, V))
     with torch.no_grad():
         after = model(input_ids=torch.tensor([[1, 5, 2]])).logits
     torch.testing.assert_close(after[..., :V], before)  # old text, old targets: as before
@@ -124,7 +128,7 @@ def test_no_side_reads_the_other(name: str, poisoned: int) -> None:
     with torch.no_grad():
         ends(poison)[poisoned].weight.mul_(-1e6)
     for model in (clean, poison):
-        grow(model, PIECES, choices(bailong.initializer)[name](), seed=0)
+        grow(model, PIECES, rule(name), seed=0, context=known(PIECES, V))
     assert torch.equal(weights(clean)[1 - poisoned], weights(poison)[1 - poisoned])
 
 
@@ -199,16 +203,16 @@ def test_rows_are_made_by_one_thread_whatever_the_machine_has() -> None:
 @pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
 @pytest.mark.parametrize("name", NAMES)
 def test_same_seed_same_hash(name: str, tied: bool) -> None:
-    initializer = choices(bailong.initializer)[name]()
+    initializer = rule(name)
     torch.manual_seed(1)
-    first = grow(llama(tied), PIECES, initializer, seed=3)
+    first = grow(llama(tied), PIECES, initializer, seed=3, context=known(PIECES, V))
     torch.manual_seed(2)
     torch.randn(100)
     state = torch.get_rng_state()
-    second = grow(llama(tied), PIECES, initializer, seed=3)
+    second = grow(llama(tied), PIECES, initializer, seed=3, context=known(PIECES, V))
     assert first == second and len(first.rows_sha256) == 64
     assert torch.equal(state, torch.get_rng_state()), "the global generator is not touched"
-    other = grow(llama(tied), PIECES, initializer, seed=4)
+    other = grow(llama(tied), PIECES, initializer, seed=4, context=known(PIECES, V))
     if name in DRAWING:
         assert other.rows_sha256 != first.rows_sha256
 
@@ -304,14 +308,15 @@ def test_ends_of_different_length_are_refused() -> None:
 def test_new_rows_follow_the_named_ones_of_a_padded_matrix(name: str, named: int, tied: bool) -> None:
     """The row of each new id is the initializer's, in embedding and head, as if there were no padding."""
     pieces = [[i % named for i in ids] for ids in PIECES]
-    model, initializer = llama(tied), choices(bailong.initializer)[name]()
+    model, initializer = llama(tied), rule(name, pieces)
     before = weights(model)
-    report = grow(model, pieces, initializer, seed=3, named=named)
+    report = grow(model, pieces, initializer, seed=3, named=named, context=known(pieces, named))
     end = named + len(pieces)
     assert report.vocabulary == model.config.vocab_size == model.model.vocab_size == max(V, end)
     for side, old, new in zip(("embedding", "head"), before, weights(model), strict=True):
         which = "embedding" if tied else side
-        expected = initializer.new_rows(SIDES[which], old[:named].clone(), pieces, stream(3, which), Context([], []))
+        generator = stream(3, which)
+        expected = initializer.new_rows(SIDES[which], old[:named].clone(), pieces, generator, known(pieces, named))
         assert len(new) == max(V, end)
         assert torch.equal(new[:named], old[:named]), "named rows are bit-identical"
         assert torch.equal(new[named:end], expected)
@@ -345,9 +350,9 @@ def test_padding_counts_for_no_initializer() -> None:
 @pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
 @pytest.mark.parametrize("name", NAMES)
 def test_cuda_gives_the_rows_of_the_cpu(name: str, tied: bool) -> None:
-    initializer = choices(bailong.initializer)[name]()
+    initializer = rule(name)
     here, there = llama(tied, torch.bfloat16), llama(tied, torch.bfloat16).cuda()
-    on_cpu, on_cuda = grow(here, PIECES, initializer, seed=0), grow(there, PIECES, initializer, seed=0)
+    on_cpu, on_cuda = (grow(model, PIECES, initializer, seed=0, context=known(PIECES, V)) for model in (here, there))
     assert on_cpu.rows_sha256 == on_cuda.rows_sha256
     assert ends(there)[0].weight.is_cuda and is_tied(there) == tied
     assert torch.equal(weights(there)[1].cpu(), weights(here)[1])
