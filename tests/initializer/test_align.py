@@ -13,6 +13,7 @@ from bailong.initializer.zip_tie import ZipTie
 from bailong.tokenizer.folder import TokenizerFolder
 from bailong.train.context import context_of
 from tests import tiny
+from tests.initializer import checks
 
 SURFACES = [b"a", b"b", b"c", b"ab", b"bc", b"", b"abc", b"cab"]
 OLD = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
@@ -46,6 +47,10 @@ def test_shares_are_of_all_occurrences() -> None:
     assert segmentations(here, 10_000_000) == {ABC: {(AB, C): 3, (A, BC): 1}}
     assert torch.equal(made(here)[1:], ZipTie().rows(OLD, PIECES[1:], torch.Generator()))
     assert here.notes == ["1 of 2 new tokens do not occur in the text: their rows are zip-tie's"]
+
+
+def test_every_occurrence_counts() -> None:
+    checks.every_occurrence_counts(Align())
 
 
 def test_repeated_pieces_count_each_time() -> None:

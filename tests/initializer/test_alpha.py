@@ -8,6 +8,7 @@ import torch
 from bailong.initializer import alpha
 from bailong.initializer.context import Context
 from bailong.initializer.zip_tie import ZipTie
+from tests.initializer import checks
 
 #: a byte, a byte of three, a whole Han character, two of them, a word of four letters, and a special token
 OLD = [b"a", b"\xe9", b"\x81", b"\x8e", "通".encode(), "通過".encode(), b" the", b""]
@@ -73,6 +74,10 @@ def test_weights_sum_to_one_and_a_single_piece_is_a_copy(name: str, by_character
         assert len(found) == len(ids) and sum(found) == pytest.approx(1) and min(found) >= 0
     old = torch.randn(8, 5, generator=torch.Generator().manual_seed(0))
     assert torch.equal(rule.informed(old, [[i] for i in range(8)], GENERATOR, context()), old)
+
+
+def test_the_bytes_of_a_character_weigh_one_each() -> None:
+    checks.bytes_of_a_character_weigh_one(lambda ids, here: ZipTie(alpha="char_len").weights([ids], here)[0])
 
 
 def test_rows_are_sums_by_these_weights() -> None:

@@ -17,12 +17,15 @@ import bailong.initializer
 from bailong.app.schema import register
 from bailong.initializer.base import Initializer
 from bailong.run.parse import choices, parse
+from tests.initializer import checks
 from tests.initializer.arms import V, armed, known
 
 CONF = Path(__file__).parents[2] / "conf"
 RULES = {name: cls for name, cls in choices(bailong.initializer).items() if cls.extends}
 #: every preset, rules and what is put together of them; `no_extension` makes no rows
 NAMES = sorted(path.stem for path in (CONF / "initializer").glob("*.yaml") if path.stem != "no_extension")
+#: presets that sum old rows and leave the length as it comes out
+COPYING = ("zip_tie", "positional", "eeve", "merge_tree", "align", "alpha_ls")
 #: knobs that every initializer has
 COMMON = {f.name for f in dataclasses.fields(Initializer)}
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
@@ -114,9 +117,18 @@ def test_global_generators_are_not_touched(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_rows_differ_unless_their_pieces_are_the_same_multiset(name: str) -> None:
-    """No generator reseeded in a loop, no collapse into one row."""
-    new = rows(name, old_rows(torch.bfloat16), [[i, i + 1, i + 5] for i in range(250)])
-    assert len({row.float().numpy().tobytes() for row in new}) == 250
+    checks.rows_differ(rows(name, old_rows(torch.bfloat16), [[i, i + 1, i + 5] for i in range(250)]))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_matrix_reads_the_other(name: str) -> None:
+    checks.one_matrix_is_read(armed(make(name), PIECES, D), old_rows(), PIECES, known(PIECES))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("name", COPYING)
+def test_a_single_piece_is_copied(name: str, dtype: torch.dtype) -> None:
+    checks.one_piece_is_copied(make(name), old_rows(dtype), known([[i] for i in range(V)]))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -181,9 +193,7 @@ def test_yaml_composes_to_a_rule_by_its_name(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_another_side_differs_only_where_it_is_said(name: str) -> None:
-    old = old_rows()
-    same = torch.equal(rows(name, old), rows(name, old, side="head"))
-    assert same != make(name).sided
+    checks.both_sides_are_alike(armed(make(name), PIECES, D), old_rows(), PIECES, known(PIECES))
 
 
 @pytest.mark.parametrize(

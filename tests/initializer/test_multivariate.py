@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 
 from bailong.initializer.multivariate import Multivariate, deviations
+from tests.initializer import checks
 
 
 def correlated(vocabulary: int, d: int) -> torch.Tensor:
@@ -16,15 +15,9 @@ def correlated(vocabulary: int, d: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("vocabulary", [500, 17, 8], ids=["full rank", "V = d + 1", "V < d"])
 def test_moments_are_those_of_the_old_rows(vocabulary: int) -> None:
-    d, count = 16, 100_000
-    old = correlated(vocabulary, d)
-    new = Multivariate().rows(old, [[0]] * count, torch.Generator().manual_seed(1)).double()
-    sigma, mean = torch.cov(old.double().T), old.double().mean(0)
-    scale = sigma.diagonal().sqrt()
-    assert ((new.mean(0) - mean).abs() < 5 * scale / math.sqrt(count)).all()
-    # An entry of a sample covariance errs by sqrt((s_ij² + s_ii s_jj) / n), at most sqrt(2 s_ii s_jj / n).
-    error = (torch.cov(new.T) - sigma).abs() / scale.outer(scale)
-    assert error.max() < 5 * math.sqrt(2 / count)
+    old = correlated(vocabulary, 16)
+    new = Multivariate().rows(old, [[0]] * 100_000, torch.Generator().manual_seed(1))
+    checks.moments_are(new, old, share=1.0)
 
 
 def test_the_factor_is_exactly_the_sample_covariance() -> None:
