@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: old tokens, and the weight of each in the row of a new one, in sum 1
 Parts = list[tuple[int, float]]
 #: what `embed` and `head` cannot change: it is said of the pair
-OF_THE_PAIR = ("name", "embed", "head", "calibrate", "calibration")
+OF_THE_PAIR = ("name", "embed", "head", "calibrate", "calibration", "left_out")
 #: those that a tied pair can have, whose one matrix serves both ends
 OF_A_TIED_PAIR = ("none", "mass", "shrink", "ntp_rows", "token_distill")
 CALIBRATIONS = (*OF_A_TIED_PAIR, "continuation", "continuation+mass", "chain_ridge")
@@ -59,7 +59,8 @@ class Initializer(Knobs, group="initializer"):
     is what the whole is called, and `rule` the rule whose knobs stand here where that is not the name. `norm` scales
     the rows that came out (bailong.initializer.norm), and `shuffle` gives each of them to another new token: what a
     rule gains over that is what it knows of a token, and the rest is where its rows lie. `calibrate` sets right what
-    stands in the head, or in a tied pair, by a text (bailong.model.calibrate).
+    stands in the head, or in a tied pair, by a text (bailong.model.calibrate). `left_out` is a share of the old
+    vocabulary that is taken as new, to see what the rule makes of it (bailong.train.left_out); it changes no run.
     `extends` is false for the control that keeps the base's own tokenizer.
     """
 
@@ -71,6 +72,7 @@ class Initializer(Knobs, group="initializer"):
     shuffle: bool = False
     calibrate: str = "none"
     calibration: Calibration = field(default_factory=Calibration)
+    left_out: float = 0.0
     extends: ClassVar[bool] = True
 
     def rows(self, old: torch.Tensor, pieces: list[list[int]], generator: torch.Generator) -> torch.Tensor:
@@ -137,7 +139,7 @@ class Initializer(Knobs, group="initializer"):
         """Knobs that change nothing as they stand, and so belong to no run's identity."""
         usual = {"rule": None, "norm": "none", "shuffle": type(self).shuffle, "calibrate": "none"}
         idle = [knob for knob, value in usual.items() if getattr(self, knob) == value]
-        return [*idle, *["calibration"] * ("calibrate" in idle)]
+        return [*idle, "left_out", *["calibration"] * ("calibrate" in idle)]
 
     def check(self) -> None:
         """Refuse what no initializer can be, before anything is read.
@@ -148,6 +150,7 @@ class Initializer(Knobs, group="initializer"):
         for side in ("embed", "head"):
             self.side(side)
         self.one_of("calibrate", CALIBRATIONS)
+        self.require(0 <= self.left_out < 1, "left_out", "0 or more and below 1, a share of the old vocabulary")
 
     @property
     def reads_text(self) -> bool:

@@ -69,6 +69,7 @@ def start(settings: Any, run: Run, facts: dict[str, Any], fingerprint: str) -> N
             "machine.json",
             "train.log",
             "audit.json",
+            "left_out.json",
         ):
             (run.folder / stale).unlink(missing_ok=True)
         for kept in (run.folder / "checkpoints").glob("step-*.ckpt"):

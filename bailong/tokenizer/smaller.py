@@ -26,12 +26,17 @@ def respelled(data: dict[str, Any], left_out: Collection[int]) -> dict[int, list
     whole = MergeList(data, {})
     if data["model"].get("type") != "BPE":
         raise ValueError(f"a vocabulary of {data['model'].get('type')} cannot be made smaller; accepted: BPE")
-    alone = sorted(i for i in left_out if not 0 <= i < whole.named or not _spelled_otherwise(whole, i))
-    if alone:
+    if alone := sorted(set(left_out) - set(spelled_otherwise(data, left_out))):
         raise ValueError(f"id {alone[0]} cannot be left out: it is a byte, an added token or none at all")
     ids = sorted(set(left_out))
     surfaces = [whole.surfaces[i] for i in ids]
     return dict(zip(ids, MergeList(without(data, ids), {}).ids_of(surfaces), strict=True))
+
+
+def spelled_otherwise(data: dict[str, Any], ids: Collection[int]) -> list[int]:
+    """Those of some ids that other tokens can spell."""
+    whole = MergeList(data, {})
+    return [i for i in ids if 0 <= i < whole.named and _spelled_otherwise(whole, i)]
 
 
 def without(data: dict[str, Any], left_out: Collection[int]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from bailong.initializer.context import Context
 from bailong.model import adapters, backbone
 from bailong.model.architecture import positions
 from bailong.model.calibrate import Calibrated
@@ -84,11 +85,13 @@ def assemble(
     measure: Callable[[Any], dict[str, float]] | None = None,
     place: Path | None = None,
     keep: bool = False,
+    probe: Callable[[Any, Context], None] | None = None,
 ) -> Assembled:
     """Build the model of a run.
 
     Args:
         place, keep: as of `bailong.train.rows.stand`.
+        probe: called before new rows are made.
         measure: bits per byte of the base under its own tokenizer, by evaluation text (that of the held-out text under
             the empty name); called before tying and, when tying changes
             the model, after it, so that the damage of tying is never credited to an initializer.
@@ -128,6 +131,8 @@ def assemble(
             base |= scores.pop("") | ({"texts": scores} if scores else {})
         if folder is not None and (pieces := folder.pieces()):
             context = partial(context_of, settings, folder, tokenizer)
+            if probe:
+                probe(model, context())
             grown, calibrated = rows.stand(settings, model, pieces, new_from, context, place, keep)
     known, key = positions(model.config)
     if settings.stage.context > known:

@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from bailong.run.folder import Run
 from bailong.run.process import rank
 from bailong.run.progress import Reporter
 from bailong.tokenizer.folder import byte_lengths
-from bailong.train import checkpoint, dialogues, extension, identity, machine, optim, reading, starts, texts
+from bailong.train import checkpoint, dialogues, extension, identity, left_out, machine, optim, reading, starts, texts
 from bailong.train.assemble import Assembled, assemble, open_tokenizer
 from bailong.train.checkpoint import Counters
 from bailong.train.corpus import prepare, replayed, shown
@@ -111,7 +112,10 @@ def make(settings: Train, reporter: Reporter, folder: Path | None = None, keep: 
         reading.require_readable(settings, open_tokenizer(settings)[0], outline.config)
     corpus = prepare(settings, reporter.say)
     beside = texts.read(settings, identity.cache(settings), identity.data_digest(settings))
-    built = assemble(settings, lambda model: base_scores(settings, corpus, beside, model), folder, keep)
+    probe = partial(left_out.keep, settings, corpus, beside, folder) if keep and settings.initializer.left_out else None
+    built = assemble(settings, lambda model: base_scores(settings, corpus, beside, model), folder, keep, probe)
+    for said in left_out.lines(left_out.told(folder) or {}) if probe and folder else []:
+        reporter.say(said)
     _describe(settings, built, corpus, reporter)
     _describe_texts(settings, built, corpus, beside, reporter)
     what, text = f"model.path={settings.model.path}", windows(settings, corpus.evaluation, built.tokenizer.bos_token_id)
@@ -362,6 +366,7 @@ def result_of(
         "new_rows": built.grown.added if built.grown else 0,
         "rows_seconds": round(built.grown.seconds, 3) if built.grown else None,
         "calibrated": dataclasses.asdict(built.calibrated) if built.calibrated else None,
+        "left_out": left_out.told(run.folder),
         "tokenizer_sha256": known["tokenizer"],
         "data_sha256": known["data"],
         "sources": _sources(made),

@@ -110,7 +110,7 @@ def test_the_knobs_of_an_initializer_of_ones_own(tmp_path):
     shown = call(
         "train", "initializer=my_rows", "initializer.scale=2", "--cfg", "job", "-p", "initializer", cwd=tmp_path
     )
-    common = {"rule": None, "embed": {}, "head": {}, "norm": "none", "shuffle": False}
+    common = {"rule": None, "embed": {}, "head": {}, "norm": "none", "shuffle": False, "left_out": 0.0}
     found = yaml.safe_load(shown.stdout)
     assert found.pop("calibration")["text_bytes"] == 10_000 and found.pop("calibrate") == "none", shown.stderr
     assert found == {"name": "my_rows", "scale": 2.0} | common
