@@ -15,6 +15,7 @@ The last one is what counts: rows can be far from true ones and serve, and near 
 import json
 import time
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,8 @@ def measure(
     found: dict[str, Any] = {}
     for kind, ids in (("late", smaller.late(data, share)), ("native", native)):
         if ids:
-            found[kind] = _left_out(model, base, data, initializer, context, sorted(ids), seed, lambda: score(kind))  # noqa: B023
+            scored = partial(score, kind)
+            found[kind] = _left_out(model, base, data, initializer, context, sorted(ids), seed, scored)
     return found
 
 
