@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bailong.initializer.context import Context
 
 #: what `embed` and `head` cannot change: it is said of the pair
-OF_THE_PAIR = ("name", "embed", "head", "calibrate", "calibration")
+OF_THE_PAIR = ("name", "embed", "head", "calibrate", "calibration", "card_bytes")
 CALIBRATIONS = ("none", "mass", "shrink", "continuation", "continuation+mass", "chain_ridge")
 #: those that a tied pair can have, whose one matrix serves both ends
 OF_A_TIED_PAIR = ("none", "mass", "shrink")
@@ -54,6 +54,7 @@ class Initializer(Knobs, group="initializer"):
     the rows that came out (bailong.initializer.norm), and `shuffle` gives each of them to another new token: what a
     rule gains over that is what it knows of a token, and the rest is where its rows lie. `calibrate` sets right what
     stands in the head, or in a tied pair, by a text (bailong.model.calibrate).
+    `card_bytes` of what is trained on are read to say what the rows are (bailong.model.row_card; 0: nothing is said).
     `extends` is false for the control that keeps the base's own tokenizer.
     """
 
@@ -65,6 +66,7 @@ class Initializer(Knobs, group="initializer"):
     shuffle: bool = False
     calibrate: str = "none"
     calibration: Calibration = field(default_factory=Calibration)
+    card_bytes: int = 4_000
     extends: ClassVar[bool] = True
 
     def rows(self, old: torch.Tensor, pieces: list[list[int]], generator: torch.Generator) -> torch.Tensor:
@@ -137,6 +139,7 @@ class Initializer(Knobs, group="initializer"):
         for side in ("embed", "head"):
             self.side(side)
         self.one_of("calibrate", CALIBRATIONS)
+        self.require(self.card_bytes >= 0, "card_bytes", "0 (no card) or more")
 
     @property
     def reads_text(self) -> bool:

@@ -69,6 +69,7 @@ def start(settings: Any, run: Run, facts: dict[str, Any], fingerprint: str) -> N
             "machine.json",
             "train.log",
             "audit.json",
+            "rows.json",
         ):
             (run.folder / stale).unlink(missing_ok=True)
         for kept in (run.folder / "checkpoints").glob("step-*.ckpt"):
@@ -192,6 +193,7 @@ IGNORED = (
     "evaluation_texts",
     "evaluation_text_bytes",
     "evaluation_text_bytes_at_ends",
+    "initializer.card_bytes",
     "trainer.name",
     "trainer.accelerator",
     "trainer.devices",
