@@ -24,7 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bailong.model.states import ROWS, Softmax, chain_of, passes, sequences_of
+from bailong.model.states import ROWS, TIED, Softmax, chain_of, passes, sequences_of
 from bailong.model.tie import ends, is_tied
 from bailong.tokenizer.folder import readable
 
@@ -316,7 +316,7 @@ def _predicted(
     for hidden, targets in passes(model, sequences, precision):
         found = head.totals(hidden, targets)
         total = torch.logaddexp(found["old"], found["new"])
-        is_likeliest, is_new = found["best_new"] > found["best_old"], targets >= head.named
+        is_likeliest, is_new = _ahead(found), targets >= head.named
         masses += head.masses(hidden, total, groups.to(hidden.device)).cpu()
         positions, likeliest = positions + len(targets), likeliest + int(is_likeliest.sum())
         old += int((~is_new).sum())
@@ -341,6 +341,11 @@ def _predicted(
         {name: made[name] for name in FREQUENCIES if made[name].tokens},
     )
     return predicted, OldText("old tokens of the text", old, lost / old) if old else None
+
+
+def _ahead(found: dict[str, Tensor]) -> Tensor:
+    """Where the likeliest token is new; a copy of the likeliest old row is not ahead of it."""
+    return (found["best_new"] - found["best_old"]) / (1 + found["best_old"].abs()) > TIED
 
 
 def _labels(pieces: list[list[int]], counts: np.ndarray) -> dict[str, np.ndarray]:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: windows a forward pass, positions whose logits are held at once, and rows of a matrix in float32
 BATCH, CHUNK, ROWS = 4, 256, 8192
+#: logits nearer than this part of their size are as large: a product's last bits depend on where a row stands
+TIED = 1e-5
 
 
 class Head:
@@ -102,8 +104,9 @@ class Softmax(Head):
         above, same = (torch.zeros(len(hidden), dtype=torch.float64, device=hidden.device) for _ in range(2))
         for _, _, rows in self._blocks():
             for part, logits in self._logits(hidden, rows):
-                above[part] += (logits > logit[part, None]).sum(1)
-                same[part] += (logits == logit[part, None]).sum(1)
+                apart = (logits - logit[part, None]) / (1 + logit[part, None].abs())
+                above[part] += (apart > TIED).sum(1)
+                same[part] += (apart.abs() <= TIED).sum(1)
         return 1 + above + (same - 1).clamp_min(0) / 2
 
 

@@ -15,7 +15,7 @@ from tests import tiny
 
 
 def test_a_run_keeps_the_card_that_it_began_with_and_learns_the_same_without_one(bench, tmp_path, monkeypatch):
-    settings, run = tiny.settings(bench, tmp_path), tiny.run(tmp_path)
+    settings, run = tiny.settings(bench, tmp_path, old_language=tiny.ENGLISH), tiny.run(tmp_path)
     bare = replace(settings, initializer=ZipTie(card_bytes=0))
     assert identity(settings) == identity(bare)
     without = tiny.run(tmp_path, "bare")
