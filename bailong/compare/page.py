@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from bailong.compare import curves, factors, facts, forest, reproduce, statements, table
+from bailong.compare import curves, factors, facts, forest, reproduce, row_cards, statements, table
 from bailong.compare.comparison import METRICS, Choice, Comparison
 from bailong.compare.curves import Panel, Style
 from bailong.compare.runs import RunRecord
@@ -33,6 +33,7 @@ def page(comparison: Comparison, settings: Compare, to: Path) -> str:
         _intervals(comparison),
         *figures,
         facts.rows_table(comparison),
+        *row_cards.sections(comparison),
         _runs(comparison, to),
         _checks(comparison),
         _reproduce(comparison, settings),

@@ -33,7 +33,8 @@ class RunRecord:
 
     `config` is flat (`optimizer.lr: 0.0003`). `rows` holds one merged row per optimizer step, ascending;
     `speed` the last line of `speed.jsonl`. `reason` says in a sentence why a run is not finished. `unit` is what curves
-    are over: tokens, or bytes of text where runs of several tokenizers are compared.
+    are over: tokens, or bytes of text where runs of several tokenizers are compared. `card`: of its new rows, where it
+    has one.
     """
 
     folder: Path
@@ -46,6 +47,7 @@ class RunRecord:
     status: str
     reason: str = ""
     unit: str = "tokens"
+    card: dict[str, Any] = field(default_factory=dict)
     _curves: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, repr=False)
 
     @property
@@ -194,6 +196,7 @@ def read_run(folder: Path, problems: list[str]) -> RunRecord:
         result=_bearable(folder / "result.json", problems),
         provenance=_bearable(folder / "provenance.json", problems),
         status="",
+        card=_bearable(folder / "rows.json", problems),
     )
     run.status, run.reason = _status(folder, run.result)
     if run.config.get("adapter.dropout") and (run.config.get("adapter.linears") or run.config.get("adapter.pair")):

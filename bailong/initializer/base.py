@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: old tokens, and the weight of each in the row of a new one, in sum 1
 Parts = list[tuple[int, float]]
 #: what `embed` and `head` cannot change: it is said of the pair
-OF_THE_PAIR = ("name", "embed", "head", "calibrate", "calibration", "left_out")
+OF_THE_PAIR = ("name", "embed", "head", "calibrate", "calibration", "left_out", "card_bytes")
 #: those that a tied pair can have, whose one matrix serves both ends
 OF_A_TIED_PAIR = ("none", "mass", "shrink", "ntp_rows", "token_distill")
 CALIBRATIONS = (*OF_A_TIED_PAIR, "continuation", "continuation+mass", "chain_ridge")
@@ -61,6 +61,7 @@ class Initializer(Knobs, group="initializer"):
     rule gains over that is what it knows of a token, and the rest is where its rows lie. `calibrate` sets right what
     stands in the head, or in a tied pair, by a text (bailong.model.calibrate). `left_out` is a share of the old
     vocabulary that is taken as new, to see what the rule makes of it (bailong.train.left_out); it changes no run.
+    `card_bytes` of what is trained on are read to say what the rows are (bailong.model.row_card; 0: nothing is said).
     `extends` is false for the control that keeps the base's own tokenizer.
     """
 
@@ -73,6 +74,7 @@ class Initializer(Knobs, group="initializer"):
     calibrate: str = "none"
     calibration: Calibration = field(default_factory=Calibration)
     left_out: float = 0.0
+    card_bytes: int = 4_000
     extends: ClassVar[bool] = True
 
     def rows(self, old: torch.Tensor, pieces: list[list[int]], generator: torch.Generator) -> torch.Tensor:
@@ -151,6 +153,7 @@ class Initializer(Knobs, group="initializer"):
             self.side(side)
         self.one_of("calibrate", CALIBRATIONS)
         self.require(0 <= self.left_out < 1, "left_out", "0 or more and below 1, a share of the old vocabulary")
+        self.require(self.card_bytes >= 0, "card_bytes", "0 (no card) or more")
 
     @property
     def reads_text(self) -> bool:

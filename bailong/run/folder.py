@@ -70,6 +70,7 @@ def start(settings: Any, run: Run, facts: dict[str, Any], fingerprint: str) -> N
             "train.log",
             "audit.json",
             "left_out.json",
+            "rows.json",
         ):
             (run.folder / stale).unlink(missing_ok=True)
         for kept in (run.folder / "checkpoints").glob("step-*.ckpt"):
@@ -193,6 +194,7 @@ IGNORED = (
     "evaluation_texts",
     "evaluation_text_bytes",
     "evaluation_text_bytes_at_ends",
+    "initializer.card_bytes",
     "trainer.name",
     "trainer.accelerator",
     "trainer.devices",

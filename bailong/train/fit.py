@@ -26,7 +26,19 @@ from bailong.run.folder import Run
 from bailong.run.process import rank
 from bailong.run.progress import Reporter
 from bailong.tokenizer.folder import byte_lengths
-from bailong.train import checkpoint, dialogues, extension, identity, left_out, machine, optim, reading, starts, texts
+from bailong.train import (
+    checkpoint,
+    dialogues,
+    extension,
+    identity,
+    left_out,
+    machine,
+    optim,
+    reading,
+    row_card,
+    starts,
+    texts,
+)
 from bailong.train.assemble import Assembled, assemble, open_tokenizer
 from bailong.train.checkpoint import Counters
 from bailong.train.corpus import prepare, replayed, shown
@@ -146,6 +158,9 @@ def fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) ->
     peaks = Peaks.of(settings)  # before the model takes the memory
     made = make(settings, reporter, run.folder, keep=True)
     path = run.folder / "checkpoints" / "last.ckpt"
+    card = row_card.keep(settings, run.folder, made.built, made.beside) if rank() == 0 else None
+    if card:
+        reporter.say(row_card.said(card))
     if settings.extend_run is not None and not path.exists():
         extension.begin(settings, run.folder, known, made.total)
     content, counters = checkpoint.resume(path, made.facts())
@@ -156,6 +171,7 @@ def fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) ->
         dialogues.keep(settings, run.folder)
         _write_provenance(run, settings, made, counters.step)
     with made.observer(run, counters, reporter, peaks) as observer:
+        observer.wandb.summary(row_card.summary(card) if card else {})
         module = Training(settings, made.built, counters, made.total, observer, path, content)
         reporter.begin(made.total, counters.step)
         loop(settings, run, made.built, module, made.steps(counters, made.total))

@@ -113,6 +113,7 @@ def test_the_knobs_of_an_initializer_of_ones_own(tmp_path):
     common = {"rule": None, "embed": {}, "head": {}, "norm": "none", "shuffle": False, "left_out": 0.0}
     found = yaml.safe_load(shown.stdout)
     assert found.pop("calibration")["text_bytes"] == 10_000 and found.pop("calibrate") == "none", shown.stderr
+    assert found.pop("card_bytes") == 4_000
     assert found == {"name": "my_rows", "scale": 2.0} | common
     assert "my_rows" in call("train", "--help", cwd=tmp_path).stdout
     assert "did you mean my_rows?" in call("train", "initializer=myrows", cwd=tmp_path).stderr
