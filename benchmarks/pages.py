@@ -27,7 +27,8 @@ from typing import Any
 import yaml
 
 from bailong.compare import facts, statements, table, texts
-from bailong.compare.comparison import METRICS, Choice, Comparison, Reach, choice_of, compare_runs, measure
+from bailong.compare.comparison import METRICS, Choice, Comparison, choice_of, compare_runs, measure
+from bailong.compare.reach import Reach
 from bailong.compare.runs import RunRecord, Runs, read
 from bailong.compare.statistics import Estimate, estimate
 from bailong.report.units import short
@@ -298,7 +299,7 @@ def _table(comparison: Comparison) -> str:
         reach = choice.reach
         assert reach is not None
         values = [" ".join(statements.number(choice.metrics[metric])) for metric in METRICS]
-        lines.append(f"| `{choice.name}` | {reach.of} | {' | '.join(values)} | {table.reach(choice)[0]} |")
+        lines.append(f"| `{choice.name}` | {reach.of} | {' | '.join(values)} | {table.reach(choice.reach)[0]} |")
     for choice in comparison.choices:
         if found := statements.differences(choice):
             pairs = found["bpb_final"].estimate.n

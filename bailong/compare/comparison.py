@@ -5,15 +5,15 @@ every setting that varies within a choice, so the difference between them is wha
 """
 
 import math
-import statistics
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from bailong.compare import texts
+from bailong.compare.reach import Pair, Reach, along_curve, to_baseline
 from bailong.compare.runs import DROPOUT, RunRecord, Runs
-from bailong.compare.statistics import Estimate, area, estimate, first_reach
+from bailong.compare.statistics import Estimate, area, estimate
 from bailong.compare.texts import TextFigures
 from bailong.report.units import plural
 from bailong.run.checks import did_you_mean
@@ -21,23 +21,8 @@ from bailong.run.folder import IGNORED
 
 #: what choices are compared in, all in bits per byte: comparable across tokenizers, unlike the loss
 METRICS = ("bpb_step0", "auc", "bpb_final")
-#: what two runs must agree in to be set against each other
-Pair = Callable[[RunRecord], tuple]
 #: settings that are nobody's business in a comparison
 HIDDEN = ("tracking", "outputs", "plan", "rerun")
-
-
-@dataclass
-class Reach:
-    """Tokens to the baseline's final loss. `tokens`, `saved` (fewer than the baseline's, pair by pair) and `base` (the
-    baseline's own mean over these pairs) only where every run reached it: a mean over those that did would
-    flatter the choice."""
-
-    reached: int
-    of: int
-    tokens: Estimate | None = None
-    saved: Estimate | None = None
-    base: float | None = None
 
 
 @dataclass
@@ -200,7 +185,6 @@ def _fill(comparison: Comparison, pair: Pair) -> None:
     """Means, paired differences and tokens to the baseline."""
     horizon, baseline = comparison.horizon, comparison.baseline
     partners = {pair(run): run for run in baseline.finished} if baseline else {}
-    targets = [t for run in partners.values() if (t := run.at_end("eval/bpb")) is not None]
     for choice in comparison.choices:
         own = {pair(run): run for run in choice.finished}  # of several runs of one seed one is paired
         pairs = [(run, partners[key]) for key, run in own.items() if key in partners]
@@ -211,41 +195,8 @@ def _fill(comparison: Comparison, pair: Pair) -> None:
             values = [(measure(a, metric, horizon), measure(b, metric, horizon)) for a, b in pairs]
             apart = [a - b for a, b in values if a is not None and b is not None]
             choice.paired[metric] = None if choice.baseline else estimate(apart)
-        if not targets:
-            continue
-        tokens: list[float | None] = []
-        base_tokens: list[float | None] = []
-        for run in choice.finished:
-            partner = run if choice.baseline else partners.get(pair(run))
-            # An unpaired run is set against the baseline's mean, which is the same text and so the same target.
-            target = partner.at_end("eval/bpb") if partner else math.fsum(targets) / len(targets)
-            if target is None:
-                continue
-            reached = first_reach(*run.curve("eval/bpb"), target)
-            comparison.tokens_to_baseline[str(run.folder)] = reached
-            tokens.append(reached)
-            base_tokens.append(_tokens_to(partner, target) if partner and run is own[pair(run)] else None)
-        choice.reach = _reach(tokens, base_tokens)
-
-
-def _tokens_to(run: RunRecord, target: float) -> float:
-    """Tokens to `target`, or all of the run's tokens where it stayed above."""
-    reached = first_reach(*run.curve("eval/bpb"), target)
-    return float(run.curve("eval/bpb")[0][-1]) if reached is None else reached
-
-
-def _reach(tokens: Sequence[float | None], base: Sequence[float | None]) -> Reach | None:
-    """Args: the choice's tokens (None: not reached) and those of each run's partner (None: it has none)."""
-    reached = [t for t in tokens if t is not None]
-    if not tokens:
-        return None
-    if len(reached) < len(tokens):
-        return Reach(len(reached), len(tokens))
-    pairs = [(b, t) for b, t in zip(base, reached, strict=True) if b is not None]
-    saved = estimate([b - t for b, t in pairs])
-    return Reach(
-        len(reached), len(tokens), estimate(reached), saved, statistics.fmean(b for b, _ in pairs) if pairs else None
-    )
+        found, choice.reach = to_baseline(choice.finished, partners, pair, choice.baseline, along_curve)
+        comparison.tokens_to_baseline |= found
 
 
 def _differing(choices: list[Choice]) -> dict[str, list[list[Any]]]:

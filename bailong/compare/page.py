@@ -5,6 +5,7 @@ The page is complete without its script, which only adds values under the pointe
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,8 +21,8 @@ from bailong.report.elements import Cell, Row, cell, section, th
 from bailong.report.markup import Html, visible
 
 
-def page(comparison: Comparison, settings: Compare, to: Path) -> str:
-    """The whole page; `to` is the folder it will stand in, for the links to the runs."""
+def page(comparison: Comparison, settings: Compare, to: Path, verdicts: Sequence[str] = ()) -> str:
+    """The whole page; `to` is the folder it will stand in, for the links to the runs, `verdicts` further sections."""
     figures, places = _figures(comparison)
     sections = [
         _findings(comparison),
@@ -29,6 +30,7 @@ def page(comparison: Comparison, settings: Compare, to: Path) -> str:
         headline(comparison),
         differences(comparison),
         *(_text(comparison, name) for name in comparison.texts),
+        *verdicts,
         _base(comparison),
         _intervals(comparison),
         *figures,
@@ -62,7 +64,7 @@ def headline(comparison: Comparison) -> str:
             cells += _pair(*statements.number(choice.metrics[metric]))
         if base:
             speed = _contrast(statements.speed_up(choice))
-            cells += [*_pair(*table.reach(choice)), speed[0], cell("", "half") if choice.baseline else speed[1]]
+            cells += [*_pair(*table.reach(choice.reach)), speed[0], cell("", "half") if choice.baseline else speed[1]]
         rows.append(Row(cells, "reference" if choice.baseline else ""))
     numbers = ["seeds", *(th(name, "n", 2) for name in table.NAMES.values())]
     numbers += [th(f"{comparison.unit} to {base.name}’s final loss", "n", 2), th("speed-up", "n", 2)] if base else []

@@ -108,13 +108,14 @@ class RunRecord:
         git = self.provenance.get("git")
         return git.get(key) if isinstance(git, dict) else self.provenance.get(f"git_{key}")
 
-    def curve(self, key: str) -> tuple[np.ndarray, np.ndarray]:
-        """Tokens (or bytes: `unit`) and the values of `key` there, both [points]; none that is not finite."""
-        if (self.unit, key) not in self._curves:
-            points = [(r[self.unit], r[key]) for r in self.rows if _finite(r.get(key)) and _finite(r.get(self.unit))]
+    def curve(self, key: str, over: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Tokens or bytes (`over`, else `unit`) and the finite values of `key` there, both [points]."""
+        unit = over or self.unit
+        if (unit, key) not in self._curves:
+            points = [(r[unit], r[key]) for r in self.rows if _finite(r.get(key)) and _finite(r.get(unit))]
             pair = np.array(points, dtype=float).reshape(-1, 2)
-            self._curves[self.unit, key] = pair[:, 0], pair[:, 1]
-        return self._curves[self.unit, key]
+            self._curves[unit, key] = pair[:, 0], pair[:, 1]
+        return self._curves[unit, key]
 
     def at_start(self, key: str) -> float | None:
         """The evaluation before the first step."""

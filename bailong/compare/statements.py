@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from bailong.compare.comparison import METRICS, Choice, Comparison
+from bailong.compare.reach import Reach
 from bailong.compare.statistics import Estimate
 from bailong.report.units import NONE
 
@@ -139,7 +140,11 @@ def forgotten(choice: Choice) -> dict[str, Difference]:
 
 def speed_up(choice: Choice) -> SpeedUp | None:
     """Only where every run reached the baseline's final loss, and a pair is there to tell it from."""
-    found = choice.reach
+    return speed_up_of(choice.reach)
+
+
+def speed_up_of(found: Reach | None) -> SpeedUp | None:
+    """The same of anything that is spent to the baseline's final loss."""
     if found is None or found.saved is None or not found.base:
         return None
     return SpeedUp(found.saved, found.base)

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -11,6 +11,7 @@ from rich.text import Text
 
 from bailong.compare import factors, statements, texts
 from bailong.compare.comparison import METRICS, Choice, Comparison, choice_of, measure
+from bailong.compare.reach import Reach
 from bailong.compare.runs import STATUSES, RunRecord
 from bailong.compare.statements import Contrast
 from bailong.report.units import NONE, plural, short
@@ -27,16 +28,15 @@ def seeds(choice: Choice) -> str:
     return str(len(done)) if len(done) == len(choice.seeds) else f"{len(done)} of {len(choice.seeds)}"
 
 
-def reach(choice: Choice) -> tuple[str, str]:
+def reach(found: Reach | None, show: Callable[[float], str] = short) -> tuple[str, str]:
     """Tokens to the baseline's final loss, and their interval."""
-    found = choice.reach
     if found is None:
         return NONE, ""
     if found.tokens is None:
         return "not reached" if found.reached == 0 else f"{found.reached} of {found.of} runs", ""
     if found.tokens.mean == 0:
         return "0 (at step 0)", ""
-    return short(found.tokens.mean), f"± {short(found.tokens.half)}" if found.tokens.half is not None else f"± {NONE}"
+    return show(found.tokens.mean), f"± {show(found.tokens.half)}" if found.tokens.half is not None else f"± {NONE}"
 
 
 def counts(comparison: Comparison) -> str:
@@ -138,12 +138,14 @@ def csv_columns(comparison: Comparison) -> dict[str, Callable[[RunRecord, Compar
     return {named.get(key, key): column for key, column in CSV_COLUMNS.items()}
 
 
-def csv_text(comparison: Comparison) -> str:
-    """`runs.csv`: a row a run, choices in the report's order."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, csv_columns(comparison), lineterminator="\n")
+def csv_text(comparison: Comparison, more: Mapping[str, Mapping[str, Any]] | None = None) -> str:
+    """`runs.csv`: a row a run, choices in the report's order; `more` columns of a run by its folder."""
+    out, more = io.StringIO(), more or {}
+    columns = dict.fromkeys([*csv_columns(comparison), *(key for row in more.values() for key in row)])
+    writer = csv.DictWriter(out, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(csv_row(run, comparison) for choice in comparison.choices for run in choice.runs)
+    runs = [run for choice in comparison.choices for run in choice.runs]
+    writer.writerows({**csv_row(run, comparison), **more.get(str(run.folder), {})} for run in runs)
     return out.getvalue()
 
 
@@ -190,7 +192,7 @@ def _headline(comparison: Comparison) -> Table:
         cells = [choice.name, seeds(choice)]
         cells += [_joined(statements.number(choice.metrics[metric])) for metric in METRICS]
         if comparison.baseline:
-            cells += [reach(choice)[0], _marked(statements.speed_up(choice), interval=False)]
+            cells += [reach(choice.reach)[0], _marked(statements.speed_up(choice), interval=False)]
         table.add_row(*cells)
         if found := statements.differences(choice):
             differences = [_marked(found.get(metric)) for metric in METRICS]

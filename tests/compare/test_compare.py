@@ -42,6 +42,9 @@ def test_writes_everything_beside_the_runs(tmp_path: Path) -> None:
         "runs.csv",
         "curves.svg",
         "curves.png",
+        "verdict.tex",
+        "verdict.svg",
+        "verdict.pdf",
     }
     assert (sweep / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert f"Report: {report}" in out.getvalue()

@@ -11,8 +11,9 @@ import pytest
 from rich.console import Console
 
 from bailong.compare import statements, table
-from bailong.compare.comparison import Choice, Comparison, Reach, compare_runs
+from bailong.compare.comparison import Choice, Comparison, compare_runs
 from bailong.compare.page import page
+from bailong.compare.reach import Reach
 from bailong.compare.runs import read
 from bailong.compare.settings import Compare
 from bailong.compare.statements import Difference, SpeedUp, findings
