@@ -107,6 +107,7 @@ def test_the_log_is_what_training_writes(tmp_path: Path) -> None:
         model=None,
         grown=GrowReport(27_271, 59_271, False, made, made),
         base={"bpb_untouched": None},
+        calibrated=None,
     )
     settings = SimpleNamespace(
         model=SimpleNamespace(name="tiny"),

@@ -33,7 +33,8 @@ def on_page(found: Verdict) -> str:
         body,
         "Bits per byte on held-out text at shares of the budget that every finished run reached, by straight lines "
         "over log-steps between evaluations (none before the first one behind step 0); AUC is the mean over "
-        "log<sub>2</sub>(1 + step). Bytes and seconds to the baseline’s final loss count what making the new rows took. "
+        "log<sub>2</sub>(1 + step). Bytes and seconds to the baseline’s final loss count what making the new rows "
+        "took. "
         "<b>Bold</b>: told from the baseline by its 95&thinsp;% interval.",
     )
 

@@ -97,7 +97,7 @@ def test_three_choices_have_no_order(tmp_path: Path) -> None:
 
 
 def test_what_survives_looking_at_three(tmp_path: Path) -> None:
-    """Differences d, d + 2w: mean d + w, half of the interval t(1 − 0.025 / m, 1) · w; 12.7 w alone, 38.2 w for three."""
+    """Differences d, d + 2w: mean d + w, half the interval t(1 − 0.025 / m, 1) · w; 12.7 w alone, 38.2 w for three."""
     curves = {"random": [[4.0, 3.0], [4.0, 3.0]]}
     for name, mean in (("mean", 0.5), ("zip_tie", 0.3), ("other", 0.1)):
         curves[name] = [[4.0, 3.0 - mean + 0.01], [4.0, 3.0 - mean - 0.01]]
