@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
+from typing import Any
 
 import numpy as np
 
@@ -83,7 +84,8 @@ def _tau(values: np.ndarray, weights: np.ndarray) -> float:
     from scipy.stats import kendalltau  # its import takes longer than a report without it
 
     early, final = ((values[..., i] * weights).sum(1) for i in (0, 1))
-    return float(kendalltau(early, final, variant="b", method="asymptotic").statistic)
+    found: Any = kendalltau(early, final, variant="b", method="asymptotic")
+    return float(found[0])
 
 
 def shortest(taus: Sequence[Tau]) -> Tau | None:
