@@ -6,6 +6,7 @@ Runs whose embedding and head are one matrix and runs with two are judged apart:
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from bailong.compare import texts
 from bailong.compare.comparison import Choice, Comparison, measure
@@ -63,7 +64,7 @@ class Verdict:
     steps: int
     arms: list[Arm] = field(default_factory=list)
     taus: list[Tau] = field(default_factory=list)
-    values: dict[str, dict[str, object]] = field(default_factory=dict)
+    values: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def others(self) -> list[Arm]:
