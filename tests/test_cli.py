@@ -105,6 +105,7 @@ MISTAKES = {
     ),
     "corpus not made": (["data.held_out=0.2"], "data.folder=data/sample holds no prepared corpus", "bailong-prepare"),
     "unreadable override": (["data.sources={a"], "cannot read", "quote"),
+    "an axis of two keys": (["data.take.tr,data.take.hi=1:0,0:1"], "are several keys", "the file of a sweep"),
     "old language that is not there": (
         ["data.folder=null", "model.path=nowhere", "tokenizer=none", "old_language.path=gone.txt"],
         "data source not found: gone.txt",

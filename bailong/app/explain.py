@@ -196,6 +196,12 @@ def _unread(override: str, command: str) -> str:
     if not equals:
         given = GIVEN[command] + override + ("}]" if command == "prepare" else "")
         return f"cannot read {override}: every argument is key=value; a path is given as {given}"
+    if "," in key:
+        return (
+            f"cannot read {override}: {key} are several keys; given here, each takes one value, as in "
+            f"{key.split(',')[0]}=.., and an axis that moves them together stands in the file of a sweep "
+            "(sweeps/rank_alpha.yaml has one)"
+        )
     if value[:1] in ("[", "{"):
         return f"cannot read {override}: quote what holds = or letters beyond ASCII, as in '{key}=[\"a=b\"]'"
     return f"cannot read {override}: quote the value twice, as in '{key}=\"{value}\"'"
