@@ -93,10 +93,12 @@ def _of_run(run: RunRecord, sources: Sources, key: str, labels: Labels, pivot: s
         return Point(labels.of(scored), value, size, seed, run.name, loss, sizes=sizes) if size or none else None
     tags = [one["language"] for one in sources.values() if one["language"] and not alike(one["language"], pivot)]
     taught = list(dict.fromkeys(map(labels.of, tags)))
-    if not taught and (own := run.result.get("language")):  # what it was evaluated on, and learned nothing of
-        taught = [labels.of(str(own))]
-    # with several, the score is of none of them alone: such a run serves regmix, by source
-    size = documents(sources, taught[0]) if len(taught) == 1 else None
+    own = str(run.result.get("language") or "")  # what it was evaluated on
+    if not taught and own:
+        taught = [labels.of(own)]
+    # of several, or of one that the text is not in, the score says nothing alone: such a run serves regmix, by source
+    alone = len(taught) == 1 and (key != LOSS or not own or alike(own, taught[0]))
+    size = documents(sources, taught[0]) if alone else None
     return Point("+".join(taught) or pivot, value, size, seed, run.name, loss, sizes=sizes)
 
 

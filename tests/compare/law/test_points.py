@@ -193,6 +193,11 @@ def test_each_source_of_a_run_may_have_a_score_of_its_own(tmp_path: Path) -> Non
     (run / "result.json").write_text(json.dumps(result))
     whole = from_runs([str(run)], "eval/bpb", "en").points
     assert [(p.language, p.size, p.sizes) for p in whole] == [("tr", 300, {"tr": 300})]
+    (run / "result.json").write_text(json.dumps(result | {"language": "tr-TR"}))
+    assert from_runs([str(run)], "eval/bpb", "en").points[0].size == 300
+    (run / "result.json").write_text(json.dumps(result | {"language": "zh-Hant"}))
+    [elsewhere] = from_runs([str(run)], "eval/bpb", "en").points
+    assert elsewhere.size is None and elsewhere.sizes == {"tr": 300}, "a score in Chinese is none of Turkish"
 
 
 def evaluation(
