@@ -86,14 +86,14 @@ def calibrate(
     end = named + len(pieces)
     tied = is_tied(model)
     sequences = _sequences(context, context.encode_all(knobs.text_bytes))
-    hidden, targets = _states(model, sequences)
-    rate = float((targets >= named).double().mean())
-    if rate == 0:
+    if not any(i >= named for row in sequences for i in row[1:]):
         raise ValueError(
             f"initializer.calibrate={kind} is not accepted: no new token stands in the "
             f"{knobs.text_bytes:,} bytes of text that it reads; accepted: a larger initializer.calibration.text_bytes, "
             "or none"
         )
+    hidden, targets = _states(model, sequences)
+    rate = float((targets >= named).double().mean())
     head = _Head(model, named, end)
     before = head.mass(hidden)
     along = _constant(hidden, knobs.ridge)
@@ -159,10 +159,10 @@ def _unshaped(logits: Tensor, made: Logits) -> Tensor:
 
 
 def _sequences(context: Context, documents: list[list[int]]) -> list[list[int]]:
-    """Documents behind the begin marker, cut to what the model is trained on at a time."""
+    """Documents behind the begin marker, cut to what the model is trained on at a time; none that predicts nothing."""
     begin = [] if context.begin is None else [context.begin]
     whole = [[*begin, *ids] for ids in documents]
-    return [ids[i : i + context.longest] for ids in whole for i in range(0, max(1, len(ids) - 1), context.longest)]
+    return [ids[i : i + context.longest] for ids in whole for i in range(0, len(ids) - 1, context.longest)]
 
 
 @torch.no_grad()
