@@ -23,6 +23,8 @@ from bailong.app.workspace import GROUPS, bundled, has_option, own_conf
 
 #: groups whose files speak of other groups, after those and before the command line
 SPEAKING = (*GROUPS, "local")
+#: what holds any knobs: a dictionary that is typed is all of them
+WHOLE = ("initializer.embed", "initializer.head")
 
 
 class Loader(ConfigLoaderImpl):
@@ -31,6 +33,7 @@ class Loader(ConfigLoaderImpl):
     def __init__(self, config_search_path: ConfigSearchPath) -> None:
         super().__init__(config_search_path)
         self.typed: dict[str, str] = {}
+        self.whole: list[str] = []
         self.options: dict[str, dict[str, Any]] = {}
         self.read: dict[tuple[tuple[str, str], ...], dict[str, ConfigResult | None]] = {}
         self.composed: dict[str, DictConfig] = {}
@@ -40,6 +43,7 @@ class Loader(ConfigLoaderImpl):
         places = tuple((source.provider, source.path) for source in repo.get_sources())
         repo.cache = self.read.setdefault(places, repo.cache)  # the jobs of a sweep are composed of the same files
         self.typed = {o.key_or_group: str(o.value()) for o in parsed if _chooses(o, repo)}
+        self.whole = [o.key_or_group for o in parsed if o.key_or_group in WHOLE and isinstance(o.value(), dict)]
         return parsed, repo
 
     def _compose_config_from_defaults_list(self, defaults: list[ResultDefault], repo: IConfigRepository) -> DictConfig:
@@ -47,7 +51,11 @@ class Loader(ConfigLoaderImpl):
         key = repr((defaults, self.typed))
         if key not in self.composed:
             self.composed[key] = super()._compose_config_from_defaults_list(defaults, repo)
-        return copy.deepcopy(self.composed[key])
+        composed = copy.deepcopy(self.composed[key])
+        for place in self.whole:  # Hydra would add what is typed to what the option has, and `{}` would be nothing
+            if isinstance(node := OmegaConf.select(composed, place), DictConfig):
+                node.clear()
+        return composed
 
     def _load_single_config(self, default: ResultDefault, repo: IConfigRepository) -> ConfigResult:
         group, _, name = str(default.config_path).partition("/")

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -86,10 +85,6 @@ def split(data: Data) -> tuple[Iterator[tuple[int, str]], list[str], list[str]]:
     if not chosen:
         raise ValueError(f"data.held_out={data.held_out} leaves no evaluation text in source {data.evaluate_on}")
 
-    def kept(position: int) -> Iterator[str]:
-        texts = sources.documents(bodies[position])
-        return (text for text in texts if sources.share(text, "held_out") >= below[position])
-
     names, taken = prepared.names_of(bodies), data.taken
     if unknown := next((name for name in taken if name != OTHERS and names.count(name) != 1), None):
         raise ValueError(
@@ -98,12 +93,27 @@ def split(data: Data) -> tuple[Iterator[tuple[int, str]], list[str], list[str]]:
         )
 
     def training() -> Iterator[tuple[int, str]]:
-        for position, name in enumerate(names):
-            count = taken.get(name, taken.get(OTHERS))
-            texts = kept(position) if count is None else _lowest(partial(kept, position), count, f"data.take.{name}")
-            yield from ((position, text) for text in texts)
+        for position in range(len(bodies)):
+            yield from ((position, text) for text in training_texts(data, position))
 
     return training(), chosen, longer
+
+
+def training_texts(data: Data, position: int) -> Iterator[str]:
+    """What is trained on of one source: of its documents that are not held out all, or as many as `take` says.
+
+    Raises:
+        ValueError: `take` asks for what there is not.
+    """
+    bodies = prepared.sources_of(data)
+    source, name = bodies[position], prepared.names_of(bodies)[position]
+    below = data.held_out if source.held_out is None else source.held_out
+
+    def kept() -> Iterator[str]:
+        return (text for text in sources.documents(source) if sources.share(text, "held_out") >= below)
+
+    count = data.taken.get(name, data.taken.get(OTHERS))
+    return kept() if count is None else _lowest(kept, count, f"data.take.{name}")
 
 
 def _lowest(texts: Callable[[], Iterator[str]], count: int, key: str) -> Iterator[str]:

@@ -138,10 +138,24 @@ class Initializer(Knobs, group="initializer"):
         return made
 
     def idle(self) -> list[str]:
-        """Knobs that change nothing as they stand, and so belong to no run's identity."""
+        """Knobs that change nothing in a matrix of which nothing is said alone."""
         usual = {"rule": None, "norm": "none", "shuffle": type(self).shuffle, "calibrate": "none"}
         idle = [knob for knob, value in usual.items() if getattr(self, knob) == value]
         return [*idle, "left_out", *["calibration"] * ("calibrate" in idle)]
+
+    def unheard(self) -> list[str]:
+        """Knobs that change neither matrix, and so belong to no run's identity.
+
+        `base` is idle with `alpha=uniform`, and heard by `head: {alpha: exp}`, which takes it from both.
+        """
+        idle = {*self.idle()}
+        for side in ("embed", "head"):
+            own, rule = getattr(self, side), self.side(side)
+            if own in ("same", None):
+                idle.add(side)
+            elif type(rule) is type(self):
+                idle &= {*rule.idle(), *own}
+        return sorted(idle)
 
     def check(self) -> None:
         """Refuse what no initializer can be, before anything is read.
@@ -172,7 +186,8 @@ class Initializer(Knobs, group="initializer"):
     @property
     def sided(self) -> bool:
         """Whether embedding and head are made in different ways, as no tied pair can be."""
-        return self.side("embed") != self.side("head")
+        rules = [dataclasses.replace(self.side(side), embed={}, head={}) for side in ("embed", "head")]
+        return rules[0] != rules[1]
 
     def new_rows(
         self, side: str, old: torch.Tensor, pieces: list[list[int]], generator: torch.Generator, context: Context

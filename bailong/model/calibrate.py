@@ -82,14 +82,14 @@ def calibrate(
     end = named + len(pieces)
     tied = is_tied(model)
     sequences = sequences_of(context, context.encode_all(knobs.text_bytes))
-    hidden, targets = states_of(model, sequences)
-    rate = float((targets >= named).double().mean())
-    if rate == 0:
+    if not any(i >= named for row in sequences for i in row[1:]):
         raise ValueError(
             f"initializer.calibrate={kind} is not accepted: no new token stands in the "
             f"{knobs.text_bytes:,} bytes of text that it reads; accepted: a larger initializer.calibration.text_bytes, "
             "or none"
         )
+    hidden, targets = states_of(model, sequences)
+    rate = float((targets >= named).double().mean())
     head = Head(model, named, end)
     before = head.mass(hidden)
     along = _constant(hidden, knobs.ridge)

@@ -123,10 +123,10 @@ def unshaped(logits: Tensor, made: Logits) -> Tensor:
 
 
 def sequences_of(context: Context, documents: list[list[int]]) -> list[list[int]]:
-    """Documents behind the begin marker, cut to what the model is trained on at a time."""
+    """Documents behind the begin marker, cut to what the model is trained on at a time; none that predicts nothing."""
     begin = [] if context.begin is None else [context.begin]
     whole = [[*begin, *ids] for ids in documents]
-    return [ids[i : i + context.longest] for ids in whole for i in range(0, max(1, len(ids) - 1), context.longest)]
+    return [ids[i : i + context.longest] for ids in whole for i in range(0, len(ids) - 1, context.longest)]
 
 
 def passes(model: Any, sequences: list[list[int]], precision: str = "32-true") -> Iterator[tuple[Tensor, Tensor]]:

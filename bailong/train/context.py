@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from bailong.data import prepared, sources
+from bailong.data.tokens import training_texts
 from bailong.data.turns import turns_of
 from bailong.initializer.context import Context
 from bailong.tokenizer import smaller
@@ -54,8 +54,5 @@ def context_of(settings: Train, folder: TokenizerFolder, tokenizer: Any) -> Cont
 def _documents(settings: Train) -> Iterator[str]:
     """What is trained on of the source that is evaluated: nothing held out; of dialogues all that is said."""
     data = settings.data
-    source = prepared.sources_of(data)[data.evaluate_on]
-    below = data.held_out if source.held_out is None else source.held_out
-    for text in sources.documents(source):
-        if sources.share(text, "held_out") >= below:
-            yield text if data.kind != "dialogue" else "\n".join(said for turn in turns_of(text) for said in turn)
+    for text in training_texts(data, data.evaluate_on):
+        yield text if data.kind != "dialogue" else "\n".join(said for turn in turns_of(text) for said in turn)

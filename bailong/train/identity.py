@@ -108,7 +108,7 @@ def identity(settings: Train) -> dict[str, Any]:
     if not settings.adapter.shared_dropout:
         ignored.append("adapter.shared_dropout")
     # those of the initializer that change nothing: runs that were made before there were such have none
-    ignored += [f"initializer.{knob}" for knob in settings.initializer.idle()]
+    ignored += [f"initializer.{knob}" for knob in settings.initializer.unheard()]
     form = dialogues.digest(settings)
     if form is None:  # left out: runs that were made before there was another have none
         ignored.append("stage.template")
@@ -120,8 +120,10 @@ def identity(settings: Train) -> dict[str, Any]:
     if "initializer" not in ignored and (code := own_code(settings.initializer)):
         flat["initializer.code"] = code
     if "initializer" not in ignored:
-        read = {side: settings.initializer.side(side).digest() for side in ("embed", "head")}
-        flat |= {f"initializer.{side}.file": digest for side, digest in read.items() if digest}
+        rules = {side: settings.initializer.side(side) for side in ("embed", "head")}
+        flat |= {f"initializer.{side}.file": digest for side, rule in rules.items() if (digest := rule.digest())}
+        others = {side: rule for side, rule in rules.items() if type(rule) is not type(settings.initializer)}
+        flat |= {f"initializer.{side}.code": code for side, rule in others.items() if (code := own_code(rule))}
     if stream := settings.adapter.stream:
         flat["adapter.dropout_stream"] = stream
     if replay.share:  # left out: runs that were made before there was any have none

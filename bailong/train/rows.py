@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from bailong.initializer.base import Initializer
@@ -56,7 +56,7 @@ def stand(
             neither need be there when the run is exported, nor says the same on another machine.
 
     Raises:
-        ValueError: as `grow` and `calibrate`.
+        ValueError: as `grow` and `calibrate`; or the rows that were kept cannot be read.
     """
     initializer, seed = settings.initializer, settings.seed
     file = place / KEPT if place else None
@@ -64,11 +64,12 @@ def stand(
         return grow(model, pieces, initializer, seed, named=named, context=context()), None
     if file is None or not (keep or file.exists()):
         return _made(model, pieces, initializer, seed, named, context())
-    with folder.shared(file):
-        if not file.exists():
-            found = _made(model, pieces, initializer, seed, named, context())
-            _write(file, model, named, len(pieces), *found)
-            return found
+    if not file.exists():  # what is there is whole: it is read without the lock, of a folder too that is read-only
+        with folder.shared(file):
+            if not file.exists():
+                found = _made(model, pieces, initializer, seed, named, context())
+                _write(file, model, named, len(pieces), *found)
+                return found
     return _read(file, model, pieces, named)
 
 
@@ -99,9 +100,12 @@ def _write(file: Path, model: Any, named: int, added: int, report: GrowReport, c
 
 def _read(file: Path, model: Any, pieces: list[list[int]], named: int) -> tuple[GrowReport, Calibrated | None]:
     kept = Kept()
-    with safe_open(file, "pt") as stream:
-        told = json.loads(stream.metadata()["made"])
-        kept.made = {side: stream.get_tensor(side) for side in stream.keys()}  # noqa: SIM118
+    try:
+        with safe_open(file, "pt") as stream:
+            told = json.loads(stream.metadata()["made"])
+            kept.made = {side: stream.get_tensor(side) for side in stream.keys()}  # noqa: SIM118
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:  # cut short, or another program's
+        raise ValueError(f"{file} is damaged ({error}); add rerun=true to start over") from None
     report = grow(model, pieces, kept, 0, named=named)
     calibrated = Calibrated(**told["calibrated"]) if told["calibrated"] else None
     return dataclasses.replace(report, seconds=told["seconds"], notes=tuple(told["notes"])), calibrated

@@ -102,3 +102,16 @@ def test_a_misspelt_knob_of_an_experiment_is_still_refused(tmp_path):
     (tmp_path / "experiments" / "mine.yaml").write_text(MINE.replace("covariance", "covarience"))
     done = call("train", "experiments=mine", "initializer=random", "plan=true", cwd=tmp_path)
     assert done.returncode == 2 and "unknown key initializer.covarience" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "head"),
+    [
+        ("initializer.head={}", {}),
+        ("initializer.head={rule: random, std: 0.05}", {"rule": "random", "std": 0.05}),
+        ("initializer.head.shrink=0.5", {"alpha": "first", "shrink": 0.5}),
+        ("initializer.head=same", "same"),
+    ],
+)
+def test_a_dictionary_that_is_typed_is_all_that_differs_in_a_matrix(typed, head):
+    assert groups("initializer=eeve", typed)["initializer"]["head"] == head

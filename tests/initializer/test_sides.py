@@ -93,6 +93,20 @@ def test_what_changes_nothing_is_told_apart_from_what_does() -> None:
     assert Random(calibrate="mass").idle() == ["rule", "norm", "shuffle", "left_out"]
 
 
+def test_what_one_matrix_hears_is_told_apart_too() -> None:
+    assert not {"base", "heavier"} & set(ZipTie(head={"alpha": "exp"}).unheard())
+    assert not {"sif", "text_bytes"} & set(ZipTie(embed={"alpha": "sif"}).unheard())
+    assert {"base", "sif", "alpha"} <= set(ZipTie(head={"alpha": "exp", "base": 3.0}).unheard())
+    assert {"alpha", "base"} <= set(ZipTie(head={"rule": "random"}).unheard())
+    assert set(ZipTie().unheard()) == set(ZipTie().idle())
+    assert set(ZipTie(head="same", embed=None).unheard()) == {*ZipTie().idle(), "embed", "head"}
+
+
+def test_what_is_said_of_one_matrix_alone_and_changes_nothing_makes_no_two_rules() -> None:
+    assert not ZipTie(head={"alpha": "uniform"}).sided and not ZipTie(head={"alpha": "uniform"}, embed={}).sided
+    assert ZipTie(head={"alpha": "first"}).sided
+
+
 def test_words_of_calibration_are_known() -> None:
     Random(calibrate="mass").check()
     with pytest.raises(ValueError, match=r"^initializer\.calibrate=mas is not accepted: .*\(did you mean mass\?\)"):

@@ -248,3 +248,27 @@ def test_distilled_rows_bring_the_states_of_their_pieces() -> None:
     plain = llama(False)
     grow(plain, PIECES, ZipTie(), seed=0)
     assert apart(distilled) < 0.9 * apart(plain) and apart(distilled) < apart(control)
+
+
+@pytest.mark.parametrize("kind", ["mass", "ntp_rows", "token_distill"])
+def test_documents_of_one_token_without_a_begin_predict_nothing(kind: str) -> None:
+    told = []
+    for documents in ([*DOCUMENTS[:2]], [*DOCUMENTS[:2], [V], [7]]):
+        text = context(documents)
+        text.begin = None
+        initializer = ZipTie(calibrate=kind, calibration=Calibration())
+        model = llama(True)
+        grow(model, PIECES, initializer, seed=0)
+        found = calibrate(model, PIECES, initializer, text, V)
+        told.append((ends(model)[0].weight.detach().clone(), found and found.rate))
+    assert torch.equal(told[0][0], told[1][0]) and bool(told[0][0].isfinite().all()) and told[0][1] == told[1][1]
+
+
+def test_a_text_of_nothing_but_such_documents_is_refused() -> None:
+    text = context([[V], [V + 1]])
+    text.begin = None
+    initializer = ZipTie(calibrate="mass")
+    model = llama(True)
+    grow(model, PIECES, initializer, seed=0)
+    with pytest.raises(ValueError, match=r"^initializer\.calibrate=mass is not accepted: no new token stands"):
+        calibrate(model, PIECES, initializer, text, V)

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from bailong.data.settings import Data
+from bailong.data.tokens import split
 from bailong.model.settings import Model
 from bailong.tokenizer.folder import TokenizerFolder
-from bailong.train.context import context_of
+from bailong.train.context import _documents, context_of
 from tests import tiny
 from tests.initializer import checks
 
@@ -37,3 +39,13 @@ def test_a_base_without_a_tokenizer_is_told_when_it_is_needed(bench: Path, tmp_p
     for ask in (lambda: context.respelled(0.5), lambda: context.encode_old(["x"])):  # type: ignore[misc]
         with pytest.raises(ValueError, match=r"needs the tokenizer of the base, and model\.path=.*bare has none$"):
             ask()
+
+
+def test_the_text_is_what_is_trained_on_and_no_more(tmp_path: Path) -> None:
+    """Neither what is held out nor documents that `data.take` leaves out."""
+    for take in (None, {"others": 3}):
+        data = Data(name="sample", sources=[tiny.ENGLISH, tiny.CHINESE], held_out=0.1, evaluate_on=1, take=take)
+        trained, held_out, _ = split(data)
+        wanted = [text for position, text in trained if position == 1]
+        found = [*_documents(tiny.settings(tmp_path, tmp_path, data=data))]
+        assert found == wanted and not {*found} & {*held_out} and (take is None or len(found) == 3)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 import yaml
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 
 from bailong.initializer.base import Calibration
 from bailong.initializer.no_extension import NoExtension
@@ -166,3 +166,25 @@ def test_how_rows_are_trained_is_what_a_run_is(bench, tmp_path):
     adapter = Adapter(name="all", rank=4, alpha=8, dropout=0.1, rows="full")
     told = identity(tiny.settings(bench, tmp_path, adapter=adapter, optimizer=Optimizer(rows_lr_ratio=2)))
     assert told["adapter.rows"] == "full" and told["optimizer.rows_lr_ratio"] == 2
+
+
+def test_rows_that_cannot_be_read_are_told_in_one_sentence_and_no_lock_is_left_beside_them(bench, tmp_path):
+    settings = tiny.settings(bench, tmp_path, initializer=ZipTie(calibrate="mass"))
+    file = tmp_path / rows.KEPT
+    file.parent.mkdir()
+    for content in (b"", b"cut short", save({"embed": torch.ones(1, 2)})):
+        file.write_bytes(content)
+        with pytest.raises(ValueError, match=r"rows\.safetensors is damaged \(.*\); add rerun=true to start over$"):
+            rows.stand(settings, None, [], 0, lambda: pytest.fail("made"), tmp_path, keep=False)
+    assert [*file.parent.iterdir()] == [file]
+
+
+def test_what_one_matrix_alone_hears_belongs_to_what_a_run_is(bench, tmp_path, monkeypatch):
+    one, other = (
+        identity(tiny.settings(bench, tmp_path, initializer=ZipTie(base=base, head={"alpha": "exp"})))
+        for base in (2.0, 3.0)
+    )
+    assert {key for key in one if one[key] != other[key]} == {"initializer.base"}
+    monkeypatch.setattr("bailong.train.identity.own_code", lambda rule: rule.name if rule.name == "random" else None)
+    told = identity(tiny.settings(bench, tmp_path, initializer=ZipTie(head={"rule": "random"})))
+    assert told["initializer.head.code"] == "random" and "initializer.code" not in told
