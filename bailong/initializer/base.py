@@ -130,7 +130,8 @@ class Initializer(Knobs, group="initializer"):
             if rule not in rules:
                 near = did_you_mean(str(rule), rules)
                 raise ValueError(f"{key}.rule={rule} is not accepted: it must be one of {', '.join(rules)}{near}")
-            base = rules[rule](norm=self.norm)
+            base = rules[rule]()
+            base = dataclasses.replace(base, norm=self.norm, shuffle=self.shuffle or base.shuffle)
         own = {knob: value for knob, value in own.items() if knob != "rule"}
         hidden = {knob: getattr(base, knob) for knob in ("name", "rule")}
         made = dataclasses.replace(overridden(base, own, key), **hidden)

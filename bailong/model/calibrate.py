@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from bailong.model.architecture import positions
 from bailong.model.learn_rows import learn
 from bailong.model.states import Chain, Head, chain_of, sequences_of, states_of, unshaped
 from bailong.model.tie import is_tied
@@ -81,7 +82,7 @@ def calibrate(
     begun = time.perf_counter()
     end = named + len(pieces)
     tied = is_tied(model)
-    sequences = sequences_of(context, context.encode_all(knobs.text_bytes))
+    sequences = sequences_of(context, context.encode_all(knobs.text_bytes), pieces, positions(model.config)[0])
     if not any(i >= named for row in sequences for i in row[1:]):
         raise ValueError(
             f"initializer.calibrate={kind} is not accepted: no new token stands in the "
@@ -112,7 +113,7 @@ def calibrate(
         start, step = (1.0, -0.1) if kind == "shrink" else (0.0, 1.0)
         number = _solve(at, rate, start, step, lowest=0.05 if kind == "shrink" else -math.inf)
     after = head.mass(states_of(model, sequences)[0] if tied or kind in LEARNED else hidden)
-    spread = float((hidden @ along).std())
+    spread = float((hidden @ along).std(unbiased=False))
     return Calibrated(kind, len(targets), rate, before, after, number, spread, seconds=time.perf_counter() - begun)
 
 

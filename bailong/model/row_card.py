@@ -24,6 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bailong.model.architecture import positions
 from bailong.model.states import ROWS, TIED, Softmax, chain_of, passes, sequences_of
 from bailong.model.tie import ends, is_tied
 from bailong.tokenizer.folder import readable
@@ -175,7 +176,7 @@ def row_card(
         counts = np.zeros(len(pieces), dtype=np.int64)
         for token, times in Counter(i - named for ids in documents for i in ids if i >= named).items():
             counts[token] = times
-        sequences = [ids for ids in sequences_of(context, documents) if len(ids) > 1]
+        sequences = sequences_of(context, documents, pieces, positions(model.config)[0])
         sides = [end.weight.detach() for end in ends(model)][: 1 if is_tied(model) else 2]
         matrices = [_matrix(weight, named, counts, context) for weight in sides]
         head = Softmax(model, named, named + len(pieces))

@@ -122,11 +122,29 @@ def unshaped(logits: Tensor, made: Logits) -> Tensor:
     return logits / made.scale
 
 
-def sequences_of(context: Context, documents: list[list[int]]) -> list[list[int]]:
-    """Documents behind the begin marker, cut to what the model is trained on at a time; none that predicts nothing."""
+def sequences_of(
+    context: Context, documents: list[list[int]], pieces: list[list[int]] | None = None, most: int | None = None
+) -> list[list[int]]:
+    """Documents behind the begin marker, cut to what the model is trained on at a time; none that predicts nothing.
+
+    Args:
+        pieces, most: the old tokens of each new one, and how many positions a sequence that is spelled by them may
+            take: those that the model knows.
+    """
     begin = [] if context.begin is None else [context.begin]
-    whole = [[*begin, *ids] for ids in documents]
-    return [ids[i : i + context.longest] for ids in whole for i in range(0, len(ids) - 1, context.longest)]
+    first, found = len(context.old), []
+    for ids in documents:
+        row: list[int] = []
+        spelled = 0
+        for i in [*begin, *ids]:
+            size = len(pieces[i - first]) if pieces and i >= first else 1
+            if row and (len(row) == context.longest or (most is not None and spelled + size > most)):
+                found.append(row)
+                row, spelled = [], 0
+            row.append(i)
+            spelled += size
+        found.append(row)
+    return [row for row in found if len(row) > 1]
 
 
 def passes(model: Any, sequences: list[list[int]], precision: str = "32-true") -> Iterator[tuple[Tensor, Tensor]]:

@@ -89,6 +89,17 @@ def begin(settings: Train, folder: Path, known: dict[str, Any], total: int) -> N
             shutil.copyfile(path, partial)
 
 
+def take_rows(settings: Train, folder: Path) -> None:
+    """Give the longer run the kept rows of the old one, before its model is built; nothing where it kept none."""
+    from bailong.train import rows
+
+    kept = Path(str(settings.extend_run)) / rows.KEPT
+    if kept.exists() and not (folder / rows.KEPT).exists():
+        (folder / rows.KEPT).parent.mkdir(parents=True, exist_ok=True)
+        with replaced(folder / rows.KEPT, alone=True) as partial:
+            shutil.copyfile(kept, partial)
+
+
 def unlike(place: Path, known: dict[str, Any]) -> str:
     """In what a longer run of the identity `known` is not what the run in `place` is, its end aside; else empty."""
     before = json.loads((place / "run.json").read_text())["identity"]

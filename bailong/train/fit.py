@@ -156,6 +156,8 @@ def fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) ->
     """
     reporter.say(f"run {run.group}/{run.name}")
     peaks = Peaks.of(settings)  # before the model takes the memory
+    if settings.extend_run is not None:
+        extension.take_rows(settings, run.folder)
     made = make(settings, reporter, run.folder, keep=True)
     path = run.folder / "checkpoints" / "last.ckpt"
     card = row_card.keep(settings, run.folder, made.built, made.beside) if rank() == 0 else None

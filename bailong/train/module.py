@@ -14,6 +14,7 @@ from bailong.model import adapters
 from bailong.model.backbone import assert_unpacked
 from bailong.model.compiled import uncompiled
 from bailong.model.dropout import masks_of
+from bailong.model.rows import Rows
 from bailong.run.process import Stopping
 from bailong.train import checkpoint, evaluation, forward, optim, schedule
 from bailong.train.assemble import Assembled
@@ -60,8 +61,9 @@ class Training(pl.LightningModule):
     # --- Lightning's hooks, in the order in which they happen
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        pair = adapters.of_pair(self.model)
-        return optim.build(self.parameters_by_name.values(), self.settings.optimizer, self.device, pair)
+        own = [module.trained for module in self.model.modules() if isinstance(module, Rows)]
+        parameters, pair = self.parameters_by_name.values(), adapters.of_pair(self.model)
+        return optim.build(parameters, self.settings.optimizer, self.device, pair, own)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         return batch  # numpy arrays; its micro-batches move one at a time

@@ -1,6 +1,7 @@
 """AdamW in its forms."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 
@@ -12,29 +13,30 @@ def build(
     settings: Optimizer,
     device: torch.device,
     pair: Iterable[torch.nn.Parameter] = (),
+    rows: Iterable[torch.nn.Parameter] = (),
 ) -> torch.optim.Optimizer:
-    """The optimizer that `settings.name` names; vectors (norms) are not decayed.
+    """The optimizer that `settings.name` names; vectors (norms) and rows that are trained themselves are not decayed.
 
     Args:
         pair: those of embedding and head, whose learning rate is `rows_lr_ratio` times that of the others: `ratio` of
             their group.
+        rows: of these the rows themselves. Decay would draw them to zero, and those that no text touches by it alone,
+            where it draws an adapter's change to none.
 
     Raises:
         ValueError: an 8-bit optimizer is asked for and bitsandbytes is not there.
     """
     parameters = list(parameters)
-    apart = {id(p) for p in pair} if settings.rows_lr_ratio != 1 else set()
-    matrices = [p for p in parameters if p.ndim >= 2]
-    groups = [
-        {"params": [p for p in matrices if id(p) not in apart], "weight_decay": settings.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-        {
-            "params": [p for p in matrices if id(p) in apart],
-            "weight_decay": settings.weight_decay,
-            "ratio": settings.rows_lr_ratio,
-        },
-    ]
-    groups = [group for group in groups if group["params"]]
+    fast = {id(p) for p in pair} if settings.rows_lr_ratio != 1 else set()
+    still = {id(p) for p in rows}
+
+    def group(decays: bool, quick: bool) -> dict[str, Any]:
+        own = [p for p in parameters if (p.ndim >= 2 and id(p) not in still) == decays and (id(p) in fast) == quick]
+        decay = {"params": own, "weight_decay": settings.weight_decay if decays else 0.0}
+        return decay | ({"ratio": settings.rows_lr_ratio} if quick else {})
+
+    groups = [group(decays, quick) for quick in (False, True) for decays in (True, False)]
+    groups = [one for one in groups if one["params"]]
     name = resolve(settings.name, device)
     common = {"lr": settings.lr, "betas": (settings.beta1, settings.beta2), "eps": settings.eps}
     if name == "adamw":

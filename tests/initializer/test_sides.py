@@ -113,3 +113,9 @@ def test_words_of_calibration_are_known() -> None:
         Random(calibrate="mas").check()
     with pytest.raises(ValueError, match=r"^initializer\.calibration\.text_bytes=0 is not accepted"):
         Calibration(text_bytes=0)
+
+
+def test_another_rule_of_one_side_is_shuffled_as_both_are() -> None:
+    assert ZipTie(shuffle=True, head={"rule": "random"}).side("head").shuffle
+    assert ZipTie(head={"rule": "zip_tie_shuffled"}).side("head").shuffle
+    assert not ZipTie(head={"rule": "random"}).side("head").shuffle

@@ -12,6 +12,7 @@ from bailong.initializer.zip_tie import ZipTie
 from bailong.model import calibrate as calibrating
 from bailong.model.calibrate import calibrate
 from bailong.model.grow import grow
+from bailong.model.states import sequences_of
 from bailong.model.tie import ends
 
 V, D = 60, 32
@@ -272,3 +273,11 @@ def test_a_text_of_nothing_but_such_documents_is_refused() -> None:
     grow(model, PIECES, initializer, seed=0)
     with pytest.raises(ValueError, match=r"^initializer\.calibrate=mass is not accepted: no new token stands"):
         calibrate(model, PIECES, initializer, text, V)
+
+
+def test_text_that_is_spelled_by_old_tokens_stays_within_the_positions() -> None:
+    documents = [[V + 3, V + 3, 9, V + 3, V + 3, 9, 9], [7]]
+    here = context(documents)
+    assert sequences_of(here, here.encode_all(100)) == [[BEGIN, *documents[0]], [BEGIN, 7]]
+    found = sequences_of(here, here.encode_all(100), PIECES, most=8)
+    assert found == [[BEGIN, V + 3, V + 3, 9], [V + 3, V + 3, 9, 9], [BEGIN, 7]]

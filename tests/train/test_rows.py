@@ -14,9 +14,10 @@ from bailong.initializer.base import Calibration
 from bailong.initializer.no_extension import NoExtension
 from bailong.initializer.zip_tie import ZipTie
 from bailong.model import adapters
+from bailong.model.rows import Rows
 from bailong.model.settings import Adapter, Model
 from bailong.model.tie import ends, is_tied
-from bailong.train import checkpoint, rows, train
+from bailong.train import checkpoint, extension, optim, rows, train
 from bailong.train.assemble import assemble
 from bailong.train.export import export
 from bailong.train.identity import identity
@@ -188,3 +189,33 @@ def test_what_one_matrix_alone_hears_belongs_to_what_a_run_is(bench, tmp_path, m
     monkeypatch.setattr("bailong.train.identity.own_code", lambda rule: rule.name if rule.name == "random" else None)
     told = identity(tiny.settings(bench, tmp_path, initializer=ZipTie(head={"rule": "random"})))
     assert told["initializer.head.code"] == "random" and "initializer.code" not in told
+
+
+def test_trained_rows_are_not_drawn_to_zero(bench, tmp_path):
+    """Of all rows most are in no text: without a gradient they stay as they are, decay or none."""
+    adapter = Adapter(name="all", rank=4, alpha=8, dropout=0.0, rows="full")
+    optimizer = Optimizer(lr=1e-3, weight_decay=10.0)
+    settings = tiny.settings(bench, tmp_path, adapter=adapter, optimizer=optimizer)
+    built = assemble(settings)
+    groups = optim.build(
+        adapters.trainable(built.model).values(),
+        optimizer,
+        built.device,
+        [],
+        [module.trained for module in built.model.modules() if isinstance(module, Rows)],
+    ).param_groups
+    decayed = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+    told = {("trained" in name, decayed[id(p)]) for name, p in adapters.trainable(built.model).items()}
+    assert told == {(True, 0.0), (False, 10.0)}
+
+
+def test_a_longer_run_takes_the_rows_of_the_old_one(bench, tmp_path, monkeypatch):
+    schedule = Optimizer(lr=1e-2, schedule="constant")
+    run = tiny.run(tmp_path, "short")
+    result = train.train(untied(bench, tmp_path, optimizer=schedule), run)
+    monkeypatch.setattr(rows, "calibrate", lambda *_: pytest.fail("rows are made once"))
+    asked = replace(untied(bench, tmp_path, optimizer=schedule), extend_run=str(run.folder))
+    asked = replace(asked, stage=replace(asked.stage, max_steps=8))
+    settings, _ = extension.extended(asked, ["stage.max_steps"])
+    longer = train.train(settings, tiny.run(tmp_path, "long"))
+    assert longer["rows_sha256"] == result["rows_sha256"] and longer["steps"] == 8
