@@ -46,10 +46,10 @@ class Head:
 
     def mass(self, hidden: Tensor) -> float:
         """Mean probability of all new tokens together, over states [K, d]."""
-        found = []
+        found, weight = [], self.weight.float()
         for states in hidden.split(CHUNK):
-            new = self.logits(states, slice(self.named, self.end)).logsumexp(1)
-            found.append((new - self.logits(states, slice(None)).logsumexp(1)).exp())
+            logits = shaped(states @ weight.T, self.made)
+            found.append((logits[:, self.named : self.end].logsumexp(1) - logits.logsumexp(1)).exp())
         return float(torch.cat(found).double().mean())
 
 
