@@ -26,6 +26,9 @@ from bailong.train.train import ready
 #: what no computation gives again
 UNCHECKED = "speed.jsonl, train.log, W&B, and in run.json the words of the command, its overrides and choices"
 
+#: of result.json, how long it took to make the rows
+ROWS_TIMED = ("rows_seconds", "calibrated.seconds")
+
 
 @dataclass
 class Report:
@@ -193,8 +196,8 @@ def _result(made: Any, found: Record) -> list[Finding]:
     run = folder.Run(found.folder, found.folder.name, None, None)
     result = json.loads(json.dumps(result_of(run, found.asked["identity"], made, counters, last.sha256), default=str))
     expected, told = dict(checkpoint.flattened(result)), dict(checkpoint.flattened(found.result))
-    # what a run found and chose of its machine is not learned, and an audit finds another
-    keys = [key for key in dict.fromkeys([*expected, *told]) if not key.startswith("machine.")]
+    # what a run found and chose of its machine, and how long its rows took, is not learned: an audit finds another
+    keys = [key for key in dict.fromkeys([*expected, *told]) if not key.startswith(("machine.", *ROWS_TIMED))]
     differing = [key for key in keys if expected.get(key) != told.get(key)]
     if not differing:
         return []
