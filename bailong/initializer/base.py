@@ -35,18 +35,18 @@ class Calibration(Knobs, group="initializer.calibration"):
 
     `text_bytes` of what is trained on are read. `ridge` is the share of the mean diagonal that is added to a matrix
     before it is inverted. `chain_ridge` looks at so many `occurrences` of a token, and `negatives` of others.
-    `ntp_rows` and `token_distill` read the text so many `epochs`, at the learning rate `lr`.
+    `ntp_rows` and `token_distill` read the text so many `epochs`, with steps of `step_size` (AdamW).
     """
 
     text_bytes: int = 10_000
     ridge: float = 0.01
     occurrences: int = 32
     negatives: int = 8
-    lr: float = 1e-3
+    step_size: float = 1e-3
     epochs: int = 1
 
     def __post_init__(self) -> None:
-        self.positive("text_bytes", "ridge", "occurrences", "lr", "epochs")
+        self.positive("text_bytes", "ridge", "occurrences", "step_size", "epochs")
         self.require(self.negatives >= 0, "negatives", "0 or more")
 
 

@@ -49,7 +49,7 @@ def learn(
     with torch.enable_grad():
         train_rows(model, named, named + len(pieces))
         parameters = adapters.of_pair(model)
-        optimizer = torch.optim.AdamW({id(p): p for p in parameters}.values(), lr=knobs.lr, weight_decay=0.0)
+        optimizer = torch.optim.AdamW({id(p): p for p in parameters}.values(), lr=knobs.step_size, weight_decay=0.0)
         loss = torch.zeros(())
         for _ in range(knobs.epochs):
             for first in range(0, len(sequences), BATCH):

@@ -9,15 +9,19 @@ The frozen matrix holds the rows too, written before each forward pass: what rea
 export) reads the rows as they stand.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
-from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from bailong.model.tie import is_tied
+
+if TYPE_CHECKING:  # its import takes seconds, and who only reads a model does without
+    from peft.tuners.lora import LoraLayer
 
 
 class Rows(nn.Module):
@@ -121,7 +125,7 @@ def train_rows(model: Any, first: int, end: int) -> None:
 def share_adapter(model: Any) -> None:
     """Let the embedding of a tied pair have the adapter of its head."""
     head = model.get_output_embeddings()
-    assert is_tied(model) and isinstance(head, LoraLayer)
+    assert is_tied(model) and hasattr(head, "lora_A")
     model.set_input_embeddings(SharedEmbedding(model.get_input_embeddings(), head))
 
 

@@ -1,5 +1,6 @@
 """Settings of training: the optimizer, the machine, what is evaluated, and where the curves go."""
 
+import dataclasses
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -284,4 +285,7 @@ def load(folder: Path) -> Train:
             own = f"; one of your own is looked for in {Path.cwd() / initializer.OWN}" * (group == "initializer")
             raise ValueError(f"{folder}/config.yaml asks for {group}={name}, which is not here{own}")
         cfg[group] = OmegaConf.structured(options[name])
+        known = {field.name for field in dataclasses.fields(options[name])}
+        if unknown := next((key for key in saved[group] if key not in known), None):
+            raise ValueError(f"{folder}/config.yaml gives {group}={name} a knob {unknown}, which it does not have")
     return parse(OmegaConf.merge(cfg, saved))  # type: ignore[arg-type]

@@ -214,7 +214,7 @@ def loss(model: Any) -> float:
 def test_learned_rows_lower_the_loss_and_nothing_else_moves(kind: str, tied: bool) -> None:
     plain = llama(tied, 5.0)
     grow(plain, PIECES, ZipTie(), seed=0)
-    model, found = grown(llama(tied, 5.0), kind, epochs=20, lr=1e-2)
+    model, found = grown(llama(tied, 5.0), kind, epochs=20, step_size=1e-2)
     assert loss(model) < loss(plain) - 0.05 and found.number is None
     assert found.mass == pytest.approx(mass(model), abs=1e-4) and found.mass_before == pytest.approx(
         mass(plain), abs=1e-4
@@ -245,7 +245,9 @@ def test_distilled_rows_bring_the_states_of_their_pieces() -> None:
             total += float((new - old[places]).square().mean())
         return total
 
-    distilled, control = (grown(llama(False), kind, epochs=30, lr=1e-2)[0] for kind in ("token_distill", "ntp_rows"))
+    distilled, control = (
+        grown(llama(False), kind, epochs=30, step_size=1e-2)[0] for kind in ("token_distill", "ntp_rows")
+    )
     plain = llama(False)
     grow(plain, PIECES, ZipTie(), seed=0)
     assert apart(distilled) < 0.9 * apart(plain) and apart(distilled) < apart(control)

@@ -411,7 +411,7 @@ def test_the_model_card_says_what_was_recorded(bench: Path, tmp_path: Path, padd
     assert f"{old['bpb_final']:.4f}" in card and f"{figures['target_bytes_per_token']:.4f}" in card
     assert "zip_tie" in card and f"{result['tokens']:,} tokens" in card and torch.__version__ in card
     assert "bailong-train model.path=…/padded 'extra=…/file.txt'" in card and 'from_pretrained("taught")' in card
-    assert "LoRA on linear layers, embedding and head, rank 4" in card and "| stored as | float32 |" in card
+    assert "LoRA rank 4: linear layers + embedding and head, separately" in card and "| stored as | float32 |" in card
     assert str(tmp_path) not in card and not re.search(r"(?<![\w.…:/<])/\w+/", card)
     for name in ("config.json", "generation_config.json", "tokenizer_config.json"):
         assert str(tmp_path) not in (to / name).read_text(), name

@@ -339,8 +339,11 @@ def test_another_base_or_tokenizer_is_refused(world: World, tmp_path: Path) -> N
     (run / "config.yaml").write_text(saved.replace("tokenizers/new", "tokenizers/old"))
     with pytest.raises(ValueError, match="is not the tokenizer that"):
         export(Export(run=str(run), to=str(tmp_path / "x")))
-    (run / "config.yaml").write_text(saved.replace("\nseed: 0", "\nseed: 1").replace("name: zip_tie", "name: random"))
+    (run / "config.yaml").write_text(saved.replace("alpha: uniform", "alpha: first"))
     with pytest.raises(ValueError, match="new rows come out different"):
+        export(Export(run=str(run), to=str(tmp_path / "x")))
+    (run / "config.yaml").write_text(saved.replace("name: zip_tie", "name: random"))
+    with pytest.raises(ValueError, match=r"config\.yaml gives initializer=random a knob alpha, which it does not have"):
         export(Export(run=str(run), to=str(tmp_path / "x")))
     assert not (tmp_path / "x").exists()
 

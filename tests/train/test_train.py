@@ -292,8 +292,8 @@ def test_a_resumed_run_finds_its_rows_again_or_stops(bench, tmp_path, monkeypatc
     settings, run = tiny.settings(bench, tmp_path), tiny.run(tmp_path)
     with tiny.dying_after(4):
         train.train(settings, run)
-    real = ZipTie.rows
-    monkeypatch.setattr(ZipTie, "rows", lambda self, *given: real(self, *given) * 1.5)
+    real = ZipTie.informed
+    monkeypatch.setattr(ZipTie, "informed", lambda self, *given: real(self, *given) * 1.5)
     with pytest.raises(ValueError, match="cannot be resumed here: rows_sha256 was"):
         train.train(settings, run)
 
