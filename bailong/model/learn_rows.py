@@ -19,25 +19,20 @@ from bailong.model import adapters
 from bailong.model.head import IGNORE, model_loss
 from bailong.model.rows import train_rows, unwrap
 from bailong.model.score import pad
+from bailong.model.states import BATCH, spelled
 
 if TYPE_CHECKING:
     from bailong.initializer.base import Calibration
 
-#: sequences a step
-BATCH = 4
-
 
 def learn(
     model: Any, pieces: list[list[int]], sequences: list[list[int]], named: int, knobs: Calibration, distill: bool
-) -> float:
+) -> None:
     """Learn the new rows of embedding and head, in place.
 
     Args:
         pieces: of each new token, its old ones. sequences: text by the extended tokenizer, with its begin markers.
         named: the id of the first new token. distill: `token_distill`, else `ntp_rows`.
-
-    Returns:
-        The loss of the last step, in nats a token (with the difference of states added where it is learned from).
     """
     wanted = {name: p.requires_grad for name, p in model.named_parameters()}
     training = model.training
@@ -48,9 +43,7 @@ def learn(
         states = [_old_states(model, pieces, row, named) for row in sequences] if distill else []
     with torch.enable_grad():
         train_rows(model, named, named + len(pieces))
-        parameters = adapters.of_pair(model)
-        optimizer = torch.optim.AdamW({id(p): p for p in parameters}.values(), lr=knobs.step_size, weight_decay=0.0)
-        loss = torch.zeros(())
+        optimizer = torch.optim.AdamW(adapters.trainable(model).values(), lr=knobs.step_size, weight_decay=0.0)
         for _ in range(knobs.epochs):
             for first in range(0, len(sequences), BATCH):
                 part = slice(first, first + BATCH)
@@ -62,7 +55,6 @@ def learn(
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(wanted[name])
     model.train(training)
-    return float(loss)
 
 
 def _none(layer: Any) -> Tensor:
@@ -85,7 +77,7 @@ def _loss(model: Any, rows: list[list[int]], wanted: list[Tensor], named: int) -
 
 def _old_states(model: Any, pieces: list[list[int]], row: list[int], named: int) -> Tensor:
     """The last states of the old model over the same text, [len(row) - 1, d]: of a new token that of its last piece."""
-    spelled = [pieces[i - named] if i >= named else [i] for i in row[:-1]]
-    ends = torch.tensor([len(split) for split in spelled]).cumsum(0) - 1
-    ids = torch.tensor([[i for split in spelled for i in split]], device=next(model.parameters()).device)
+    split = spelled(row[:-1], pieces, named)
+    ends = torch.tensor([len(ids) for ids in split]).cumsum(0) - 1
+    ids = torch.tensor([[i for ids in split for i in ids]], device=next(model.parameters()).device)
     return adapters.decoder(model)(input_ids=ids, use_cache=False).last_hidden_state[0, ends].float()

@@ -42,16 +42,26 @@ class Rows(nn.Module):
         self._matrix[0].data[self.first : self.end].copy_(self.trained.data)
 
 
-class RowsEmbedding(nn.Module):
-    """An embedding of which some rows are trained."""
+class _Around(nn.Module):
+    """What stands in the place of an end of the pair; its matrix is read as if it were that end."""
 
-    def __init__(self, base_layer: nn.Embedding, rows: Rows) -> None:
+    def __init__(self, base_layer: Any) -> None:
         super().__init__()
-        self.base_layer, self.rows = base_layer, rows
+        self.base_layer = base_layer
 
     @property
     def weight(self) -> Tensor:
         return self.base_layer.weight
+
+
+class _WithRows(_Around):
+    def __init__(self, base_layer: Any, rows: Rows) -> None:
+        super().__init__(base_layer)
+        self.rows = rows
+
+
+class RowsEmbedding(_WithRows):
+    """An embedding of which some rows are trained."""
 
     def forward(self, ids: Tensor) -> Tensor:
         self.rows.write()
@@ -64,16 +74,8 @@ class RowsEmbedding(nn.Module):
         return torch.where(inside[..., None], _scaled(self.base_layer, picked.to(found.dtype)), found)
 
 
-class RowsHead(nn.Module):
+class RowsHead(_WithRows):
     """A head of which some rows are trained."""
-
-    def __init__(self, base_layer: nn.Linear, rows: Rows) -> None:
-        super().__init__()
-        self.base_layer, self.rows = base_layer, rows
-
-    @property
-    def weight(self) -> Tensor:
-        return self.base_layer.weight
 
     def forward(self, states: Tensor) -> Tensor:
         weight, rows = self.base_layer.weight, self.rows
@@ -84,17 +86,12 @@ class RowsHead(nn.Module):
         return F.linear(states, torch.cat([weight[: rows.first], trained, weight[rows.end :]]))
 
 
-class SharedEmbedding(nn.Module):
+class SharedEmbedding(_Around):
     """The embedding of a tied pair, with the adapter that its head has: E[id] + s B[id] A."""
 
     def __init__(self, base_layer: nn.Embedding, head: LoraLayer) -> None:
-        super().__init__()
-        self.base_layer = base_layer
+        super().__init__(base_layer)
         self._head = [head]  # whose parameters these are
-
-    @property
-    def weight(self) -> Tensor:
-        return self.base_layer.weight
 
     def forward(self, ids: Tensor) -> Tensor:
         found, head = self.base_layer(ids), self._head[0]

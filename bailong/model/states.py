@@ -147,6 +147,11 @@ def sequences_of(
     return [row for row in found if len(row) > 1]
 
 
+def spelled(ids: list[int], pieces: list[list[int]], named: int) -> list[list[int]]:
+    """Each id as old ones: a new token (from `named` on) as its pieces, an old one as itself."""
+    return [pieces[i - named] if i >= named else [i] for i in ids]
+
+
 def passes(model: Any, sequences: list[list[int]], precision: str = "32-true") -> Iterator[tuple[Tensor, Tensor]]:
     """By forward pass of some sequences: last states [k, d] in float32, and the tokens [k] that they predict.
 
@@ -205,13 +210,12 @@ def chain_of(
     starts: dict[int, list[int]] = defaultdict(list)
     count = 0
     for ids in sequences:
-        split = [pieces[i - named] if i >= named else [i] for i in ids]
-        places, at = [], 0
-        for token, spelled in zip(ids, split, strict=True):
-            if token >= named and at > 0:
-                places.append((token - named, at, len(spelled)))
-            at += len(spelled)
-        old = [i for spelled in split for i in spelled]
+        places: list[tuple[int, int, int]] = []
+        old: list[int] = []
+        for token, split in zip(ids, spelled(ids, pieces, named), strict=True):
+            if token >= named and old:
+                places.append((token - named, len(old), len(split)))
+            old += split
         hidden, _ = states_of(model, [old], precision)
         total, chosen = [], []
         following = torch.tensor(old[1:], device=hidden.device)
@@ -220,15 +224,14 @@ def chain_of(
             total.append(logits.logsumexp(1))
             chosen.append(logits.gather(1, targets[:, None])[:, 0] - total[-1])
         log_z, log_p = torch.cat(total), torch.cat(chosen)
-        kept = [(token, at, size) for token, at, size in places if at + size <= len(old)]
-        before = [at - 1 for _, at, _ in kept]
+        before = [at - 1 for _, at, _ in places]
         parts["hidden"].append(hidden[before])
         parts["total"].append(log_z[before])
         parts["first"].append(log_p[before])
         parts["rest"].append(
-            torch.stack([log_p[at : at - 1 + size].sum() for _, at, size in kept]) if kept else log_p[:0]
+            torch.stack([log_p[at : at - 1 + size].sum() for _, at, size in places]) if places else log_p[:0]
         )
-        for token, _, _ in kept:
+        for token, _, _ in places:
             occurrences[token].append(count)
             starts[pieces[token][0]].append(count)
             count += 1

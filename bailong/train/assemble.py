@@ -1,8 +1,8 @@
 """From settings to the model of a run: load, tie, grow, adapt, keep. Training and export build it the same way."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class Assembled:
         model: with adapters, in training mode, on `device`.
         tokenizer: the one it is trained with. new_from: ids from here on are new tokens.
         grown: what the initializer wrote; None without an extension. calibrated: how it was set right by a text.
+        pieces: of each new token, its old ones. context: what initializers may know; made once, when it is asked for.
         base: bits per byte of the base on the held-out text before anything was changed and after tying
             (`bpb_untouched`, `bpb_tied`; None when not measured), whether the checkpoint came tied, and under `texts`
             by name the same two figures of each further evaluation text, the longer part of the held-out one included.
@@ -45,6 +46,8 @@ class Assembled:
     device: torch.device
     precision: str
     calibrated: Calibrated | None = None
+    pieces: list[list[int]] = field(default_factory=list)
+    context: Callable[[], Context] | None = None
 
 
 def device_of(settings: Train) -> torch.device:
@@ -105,7 +108,8 @@ def assemble(
     compute = torch.bfloat16 if precision == "bf16-mixed" else torch.float32
     tokenizer, folder = open_tokenizer(settings)
     base: dict[str, Any] = {"bpb_untouched": None, "bpb_tied": None, "tied_checkpoint": None}
-    grown = calibrated = None
+    grown = calibrated = context = None
+    pieces: list[list[int]] = []
     if settings.stage.from_scratch:
         model: Any = backbone.scratch(settings.model, tokenizer, settings.seed).to(device)
         new_from = len(tokenizer)
@@ -130,7 +134,7 @@ def assemble(
             scores = {name: {"bpb_untouched": untouched[name], "bpb_tied": tied[name]} for name in untouched}
             base |= scores.pop("") | ({"texts": scores} if scores else {})
         if folder is not None and (pieces := folder.pieces()):
-            context = partial(context_of, settings, folder, tokenizer)
+            context = cache(partial(context_of, settings, folder, tokenizer))
             if probe:
                 probe(model, context())
             grown, calibrated = rows.stand(settings, model, pieces, new_from, context, place, keep)
@@ -144,4 +148,4 @@ def assemble(
     model = adapters.add(model, settings.adapter, settings.seed, settings.model.storage, new)
     backbone.protect(model)
     counts = backbone.count(model)
-    return Assembled(model, tokenizer, new_from, grown, base, counts, device, precision, calibrated)
+    return Assembled(model, tokenizer, new_from, grown, base, counts, device, precision, calibrated, pieces, context)

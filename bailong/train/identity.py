@@ -117,9 +117,9 @@ def identity(settings: Train) -> dict[str, Any]:
         for key, value in _flatten(dataclasses.asdict(settings))
         if not any(key == word or key.startswith(word + ".") for word in ignored)
     }
-    if "initializer" not in ignored and (code := own_code(settings.initializer)):
-        flat["initializer.code"] = code
     if "initializer" not in ignored:
+        if code := own_code(settings.initializer):
+            flat["initializer.code"] = code
         rules = {side: settings.initializer.side(side) for side in ("embed", "head")}
         flat |= {f"initializer.{side}.file": digest for side, rule in rules.items() if (digest := rule.digest())}
         others = {side: rule for side, rule in rules.items() if type(rule) is not type(settings.initializer)}

@@ -28,7 +28,7 @@ from bailong.initializer.context import Context
 from bailong.initializer.norm import script_ids
 from bailong.model.grow import SIDES, stream
 from bailong.model.tie import ends, is_tied
-from bailong.run.files import write_json
+from bailong.run.files import read_object, write_json
 from bailong.tokenizer import smaller
 from bailong.tokenizer.folder import encode_documents, encode_raw
 from bailong.tokenizer.halves import halves
@@ -82,7 +82,7 @@ def keep(
 def told(place: Path) -> dict[str, Any] | None:
     """What was measured for the run in a folder; None where nothing was."""
     file = place / FILE
-    return json.loads(file.read_text()) if file.exists() else None
+    return read_object(file) if file.exists() else None
 
 
 def lines(found: dict[str, Any]) -> list[str]:
@@ -153,7 +153,6 @@ def _left_out(
     found["bpb"] = score()
     for side, weight in sides.items():
         rows = weight.detach().to("cpu")
-        around.side = SIDES[side]
         made = initializer.new_rows(SIDES[side], rows[kept], pieces, stream(seed, side), around)
         found[SIDES[side]] = compared(made, rows[: len(context.old)], ids)
         weight.data[ids] = made.to(weight.device)

@@ -10,9 +10,7 @@ from bailong.data.evaluated import cut
 from bailong.model.row_card import row_card
 from bailong.report.flatten import flatten
 from bailong.run import files
-from bailong.tokenizer.folder import TokenizerFolder
 from bailong.train.assemble import Assembled
-from bailong.train.context import context_of
 from bailong.train.settings import Train
 from bailong.train.texts import EvaluationText
 
@@ -31,14 +29,12 @@ def keep(settings: Train, place: Path, built: Assembled, beside: list[Evaluation
         The fields of `bailong.model.row_card.RowCard`; None where there are no new rows, or no card is asked for.
     """
     size = settings.initializer.card_bytes
-    if built.grown is None or not size:
+    if built.context is None or not size:
         return None
     if not (place / FILE).exists():
-        folder = TokenizerFolder.open(str(settings.tokenizer.folder))
-        context = context_of(settings, folder, built.tokenizer)
         old = next((text for text in beside if text.asked.old and not text.dialogues), None)
         old_text = (old.asked.name, cut(old.documents, size)) if old else None
-        found = row_card(built.model, folder.pieces(), built.new_from, context, size, old_text, built.precision)
+        found = row_card(built.model, built.pieces, built.new_from, built.context(), size, old_text, built.precision)
         files.write_json(place / FILE, dataclasses.asdict(found))
     return files.read_object(place / FILE)
 
