@@ -25,7 +25,7 @@ Parts = list[tuple[int, float]]
 #: what `embed` and `head` cannot change: it is said of the pair
 OF_THE_PAIR = ("name", "embed", "head", "calibrate", "calibration", "left_out", "card_bytes")
 #: those that a tied pair can have, whose one matrix serves both ends
-OF_A_TIED_PAIR = ("none", "mass", "shrink", "ntp_rows", "token_distill")
+OF_A_TIED_PAIR = ("none", "mass", "shrink", "alpha_loss", "map", "ntp_rows", "token_distill")
 CALIBRATIONS = (*OF_A_TIED_PAIR, "continuation", "continuation+mass", "chain_ridge")
 
 
@@ -35,7 +35,8 @@ class Calibration(Knobs, group="initializer.calibration"):
 
     `text_bytes` of what is trained on are read. `ridge` is the share of the mean diagonal that is added to a matrix
     before it is inverted. `chain_ridge` looks at so many `occurrences` of a token, and `negatives` of others.
-    `ntp_rows` and `token_distill` read the text so many `epochs`, with steps of `step_size` (AdamW).
+    What learns (bailong.model.learn_rows) reads the text so many `epochs`, by so many `windows` a step of `step_size`
+    (AdamW).
     """
 
     text_bytes: int = 10_000
@@ -44,9 +45,10 @@ class Calibration(Knobs, group="initializer.calibration"):
     negatives: int = 8
     step_size: float = 1e-3
     epochs: int = 1
+    windows: int = 4
 
     def __post_init__(self) -> None:
-        self.positive("text_bytes", "ridge", "occurrences", "step_size", "epochs")
+        self.positive("text_bytes", "ridge", "occurrences", "step_size", "epochs", "windows")
         self.require(self.negatives >= 0, "negatives", "0 or more")
 
 

@@ -1,6 +1,7 @@
 """LoRA where the paper puts it: every linear layer, the embedding and the head, each with its own adapter."""
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -9,13 +10,20 @@ from torch import nn
 
 from bailong.model.dropout import Masks
 from bailong.model.lora import fuse
-from bailong.model.rows import share_adapter, train_rows
+from bailong.model.rows import ComposedRows, Rows, share_adapter, train_rows
 from bailong.model.settings import Adapter
 from bailong.model.storage import keep
 from bailong.model.tie import is_tied
 
 
-def add(model: Any, settings: Adapter, seed: int, storage: str = "nf4", new: range = range(0)) -> Any:
+def add(
+    model: Any,
+    settings: Adapter,
+    seed: int,
+    storage: str = "nf4",
+    new: range = range(0),
+    parts: Callable[[], list[list[tuple[int, float]]]] | None = None,
+) -> Any:
     """The model with its base frozen and LoRA added, in training mode; the base model itself without adapters.
 
     PEFT's `prepare_model_for_kbit_training` is not called: it casts embedding, head and norms to float32 and turns
@@ -25,7 +33,8 @@ def add(model: Any, settings: Adapter, seed: int, storage: str = "nf4", new: ran
     Args:
         seed: decides the adapters' random halves; they never depend on the initializer.
         storage: of the 4-bit layers (bailong.model.storage).
-        new: rows that no old token names (`adapter.rows=trainable_new`).
+        new: rows that no old token names (`adapter.rows=trainable_new`, `composed`).
+        parts: what each of them is made of (`composed`; bailong.model.rows.composition).
 
     Raises:
         ValueError: a layer that adapters are asked for is not there, or would be left out; one adapter is to serve two
@@ -42,7 +51,8 @@ def add(model: Any, settings: Adapter, seed: int, storage: str = "nf4", new: ran
         for parameter in model.parameters():
             parameter.requires_grad_(True)
         return model.train()
-    trained = {"trainable_new": new, "full": range(len(model.get_input_embeddings().weight))}.get(settings.rows)
+    every = range(len(model.get_input_embeddings().weight))
+    trained = {"trainable_new": new, "composed": new, "full": every}.get(settings.rows)
     if not settings.pair:
         trained = None
     elif trained is not None and not trained and not settings.linears:
@@ -50,6 +60,14 @@ def add(model: Any, settings: Adapter, seed: int, storage: str = "nf4", new: ran
             f"adapter.rows={settings.rows} is not accepted with adapter={settings.name} here: there is no new row, and "
             "nothing would be trained; accepted: lora, shared or full"
         )
+
+    def rows(matrix: nn.Parameter) -> Rows:
+        assert trained is not None
+        if settings.rows == "composed":
+            assert parts is not None, "what rows are made of must be known"
+            return ComposedRows(matrix, trained.start, trained.stop, parts())
+        return Rows(matrix, trained.start, trained.stop)
+
     pair = _pair(model) if settings.pair and trained is None else []
     pair = [
         name for name in pair if settings.rows != "shared" or name == _name_of(model, model.get_output_embeddings())
@@ -59,7 +77,7 @@ def add(model: Any, settings: Adapter, seed: int, storage: str = "nf4", new: ran
         for parameter in model.parameters():
             parameter.requires_grad_(False)
         keep(model, storage)
-        train_rows(model, trained.start, trained.stop)
+        train_rows(model, rows)
         return model.train()
     config = LoraConfig(
         r=settings.rank,
@@ -78,7 +96,7 @@ def add(model: Any, settings: Adapter, seed: int, storage: str = "nf4", new: ran
     keep(adapted, storage)
     fuse(adapted, Masks(), settings.shared_dropout)
     if trained:
-        train_rows(adapted.get_base_model(), trained.start, trained.stop)
+        train_rows(adapted.get_base_model(), rows)
     elif settings.rows == "shared" and settings.pair:
         share_adapter(adapted.get_base_model())
     # from_pretrained leaves a model in evaluation mode, where gradient checkpointing is silently off

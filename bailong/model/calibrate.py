@@ -1,4 +1,4 @@
-"""New rows set right by what the grown model says of a text: a few forward passes, or (`ntp_rows`, `token_distill`)
+"""New rows set right by what the grown model says of a text: a few forward passes, or (bailong.model.learn_rows)
 some steps that learn nothing else.
 
 A softmax over old and new rows gives new tokens some share of all probability, their mass, and only by chance that with
@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from bailong.model.architecture import positions
-from bailong.model.learn_rows import learn
+from bailong.model.learn_rows import LEARNED, learn
 from bailong.model.states import Chain, Head, chain_of, sequences_of, states_of, unshaped
 from bailong.model.tie import is_tied
 
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 CLOSE = 0.005
 #: tries of the one number that mass depends on
 TRIES = 16
-#: kinds that learn the rows (bailong.model.learn_rows)
-LEARNED = ("ntp_rows", "token_distill")
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,7 @@ def calibrate(
     along = _constant(hidden, knobs.ridge)
     number = None
     if kind in LEARNED:
-        learn(model, pieces, sequences, named, knobs, distill=kind == "token_distill")
+        learn(model, pieces, sequences, named, knobs, kind)
     if kind in ("continuation", "continuation+mass", "chain_ridge"):
         assert not tied
         chain = chain_of(model, pieces, sequences, named)

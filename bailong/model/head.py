@@ -255,7 +255,7 @@ def head_loss(
     """
     if isinstance(head, RowsHead):
         head.rows.write()
-        own: dict[str, Any] = {"rows": head.rows.trained, "first": head.rows.first}
+        own: dict[str, Any] = {"rows": head.rows.values(), "first": head.rows.first}
         return fused_cross_entropy(
             hidden, head.base_layer.weight, targets, logits=logits, chunk=chunk, kept=kept, **own
         )

@@ -5,12 +5,16 @@ learned of them need not be of low rank: here the rows are parameters (float32, 
 set for a tied pair, whose gradient is the sum of what both ends say. `trainable_token_indices` of PEFT does the like
 for given tokens; our loss must know of it (bailong.model.head), and a master in float32 is kept.
 
+In a little text most new tokens stand once or never, their parts more often. `ComposedRows` are zip-tied in training as
+they were at the start: half of what is learned of a token's halves is learned of the token.
+
 The frozen matrix holds the rows too, written before each forward pass: what reads it (the loss, an evaluation, an
 export) reads the rows as they stand.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -37,9 +41,73 @@ class Rows(nn.Module):
         self.trained = nn.Parameter(matrix.detach()[first:end].float().clone())
         self._matrix = [matrix]  # not a parameter of this module
 
+    def values(self) -> Tensor:
+        """The rows as they stand, [end - first, d], with their gradient."""
+        return self.trained
+
     def write(self) -> None:
         """Put them where they belong in the matrix; through `data`: autograd keeps nothing that holds other rows."""
-        self._matrix[0].data[self.first : self.end].copy_(self.trained.data)
+        with torch.no_grad():
+            self._matrix[0].data[self.first : self.end].copy_(self.values())
+
+
+class ComposedRows(Rows):
+    """Rows z_t + sum_u w_tu d_u: a parameter d of each new token, at first 0, which moves every row that it is part of.
+
+    Args:
+        parts: of each row, the rows that it is made of, itself among them, and the weight w of each (`composition`).
+    """
+
+    start: Tensor
+    ids: Tensor
+    offsets: Tensor
+    shares: Tensor
+
+    def __init__(self, matrix: nn.Parameter, first: int, end: int, parts: list[list[tuple[int, float]]]) -> None:
+        super().__init__(matrix, first, end)
+        assert len(parts) == end - first
+        start = self.trained.detach().clone()
+        self.trained.data.zero_()
+        sizes = torch.tensor([0, *(len(of) for of in parts)][:-1])
+        held = {
+            "start": start,
+            "ids": torch.tensor([i for of in parts for i, _ in of]),
+            "offsets": sizes.cumsum(0),
+            "shares": torch.tensor([weight for of in parts for _, weight in of]),
+        }
+        for name, tensor in held.items():
+            self.register_buffer(name, tensor.to(start.device), persistent=False)
+
+    def values(self) -> Tensor:
+        moved = F.embedding_bag(self.ids, self.trained, self.offsets, mode="sum", per_sample_weights=self.shares)
+        return self.start + moved
+
+
+def composition(halves: dict[int, tuple[int, int]], first: int, surfaces: list[bytes]) -> list[list[tuple[int, float]]]:
+    """What each new token is made of: itself, and its halves' parts by half their weight.
+
+    Halves that are no text by themselves, bytes of a character, are left out: what they are part of has little in
+    common. A token that no merge makes is itself alone.
+
+    Args:
+        halves: as of `bailong.tokenizer.halves.halves`. first: the id of the first new token.
+        surfaces: UTF-8 of each new token.
+    """
+
+    def is_text(i: int) -> bool:
+        try:
+            return bool(surfaces[i - first].decode("utf-8"))
+        except UnicodeDecodeError:
+            return False
+
+    def parts(i: int) -> Counter[int]:
+        found = Counter({i - first: 1.0})
+        for half in halves.get(i, ()):
+            if half >= first and is_text(half):
+                found.update({part: weight / 2 for part, weight in parts(half).items()})
+        return found
+
+    return [sorted(parts(first + k).items()) for k in range(len(surfaces))]
 
 
 class _Around(nn.Module):
@@ -70,7 +138,7 @@ class RowsEmbedding(_WithRows):
             return found
         place = ids - self.rows.first
         inside = (place >= 0) & (ids < self.rows.end)
-        picked = F.embedding(place.clamp(0, self.rows.end - self.rows.first - 1), self.rows.trained)
+        picked = F.embedding(place.clamp(0, self.rows.end - self.rows.first - 1), self.rows.values())
         return torch.where(inside[..., None], _scaled(self.base_layer, picked.to(found.dtype)), found)
 
 
@@ -82,8 +150,8 @@ class RowsHead(_WithRows):
         if not torch.is_grad_enabled():
             rows.write()
             return F.linear(states, weight)
-        trained = rows.trained.to(weight.dtype)
-        return F.linear(states, torch.cat([weight[: rows.first], trained, weight[rows.end :]]))
+        values = rows.values().to(weight.dtype)
+        return F.linear(states, torch.cat([weight[: rows.first], values, weight[rows.end :]]))
 
 
 class SharedEmbedding(_Around):
@@ -110,11 +178,15 @@ def _scaled(embedding: nn.Embedding, rows: Tensor) -> Tensor:
     return rows if scale is None else rows * scale.to(rows.dtype)
 
 
-def train_rows(model: Any, first: int, end: int) -> None:
-    """Make rows of embedding and head parameters, in place: one set of a tied pair."""
+def train_rows(model: Any, make: Callable[[nn.Parameter], Rows]) -> None:
+    """Make rows of embedding and head parameters, in place: one set of a tied pair.
+
+    Args:
+        make: the rows of a matrix.
+    """
     embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
-    rows = Rows(embedding.weight, first, end)
-    shared = rows if is_tied(model) else Rows(head.weight, first, end)
+    rows = make(embedding.weight)
+    shared = rows if is_tied(model) else make(head.weight)
     model.set_input_embeddings(RowsEmbedding(embedding, rows))
     model.set_output_embeddings(RowsHead(head, shared))
 

@@ -88,7 +88,7 @@ class Adapter(Knobs, group="adapter"):
     `linears` and `pair` say where: every linear layer of the decoder (seven in a layer of a Llama), and the
     embedding/head pair. With both false every parameter is trained instead. `rows` says how the pair is trained: `lora`
     has a *separate* adapter on each end, `shared` one for both ends of a tied pair, `trainable_new` no adapter but the
-    new rows themselves, and `full` all rows (bailong.model.rows).
+    new rows themselves, `composed` these with what is learned of their parts, and `full` all rows (bailong.model.rows).
     `shared_dropout`: layers that read the same states (queries, keys and values; gate and up) drop the same of them.
     """
 
@@ -103,7 +103,7 @@ class Adapter(Knobs, group="adapter"):
 
     def __post_init__(self) -> None:
         self.positive("rank", "alpha")
-        self.one_of("rows", ("lora", "shared", "trainable_new", "full"))
+        self.one_of("rows", ("lora", "shared", "trainable_new", "composed", "full"))
         self.require(self.pair or self.rows == "lora", "rows", "lora with adapter.pair=false, which trains no row")
         self.require(0 <= self.dropout < 1, "dropout", "in [0, 1)")
 
@@ -121,10 +121,11 @@ class Adapter(Knobs, group="adapter"):
         """What is trained, in words."""
         pair = {"lora": "embedding and head, separately", "shared": "embedding and head together"}.get(self.rows)
         where = ["linear layers"] * self.linears + ([pair] if self.pair and pair else [])
-        rows = (
-            {"trainable_new": "new rows themselves", "full": "all rows themselves"}.get(self.rows)
-            if self.pair
-            else None
-        )
+        themselves = {
+            "trainable_new": "new rows themselves",
+            "composed": "new rows themselves and by their parts",
+            "full": "all rows themselves",
+        }
+        rows = themselves.get(self.rows) if self.pair else None
         lora = f"LoRA rank {self.rank}: {' + '.join(where)}" if where else None
         return ", ".join(part for part in (lora, rows) if part) or "every parameter"

@@ -13,6 +13,7 @@ from bailong.model import adapters, backbone
 from bailong.model.architecture import positions
 from bailong.model.calibrate import Calibrated
 from bailong.model.grow import GrowReport, require_one_rule
+from bailong.model.rows import composition
 from bailong.model.tie import is_tied, tie, untie
 from bailong.run.process import rank
 from bailong.tokenizer.folder import TokenizerFolder, load_tokenizer
@@ -145,7 +146,12 @@ def assemble(
             f"({key} in its config.json)"
         )
     new = range(new_from, new_from + (grown.added if grown else 0))
-    model = adapters.add(model, settings.adapter, settings.seed, settings.model.storage, new)
+
+    def parts() -> list[list[tuple[int, float]]]:
+        known = context() if context else Context([], [])
+        return composition(known.halves(), new_from, known.new)
+
+    model = adapters.add(model, settings.adapter, settings.seed, settings.model.storage, new, parts)
     backbone.protect(model)
     counts = backbone.count(model)
     return Assembled(model, tokenizer, new_from, grown, base, counts, device, precision, calibrated, pieces, context)

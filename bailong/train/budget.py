@@ -24,7 +24,7 @@ NF4_DOUBLE = (4 + 8 / 64 + 32 / (64 * 256)) / 8
 #: two moments of fp32, or of 8 bits with an fp32 scale for each 256
 ADAM_BYTES = {"adamw": 8.0, "adamw_8bit": 2 * (1 + 4 / 256), "paged_adamw_8bit": 2 * (1 + 4 / 256)}
 #: adapters of the pair, by `adapter.rows`
-ENDS_WITH_ADAPTERS = {"lora": 2, "shared": 1, "trainable_new": 0, "full": 0}
+ENDS_WITH_ADAPTERS = {"lora": 2, "shared": 1, "trainable_new": 0, "composed": 0, "full": 0}
 
 
 # --- parameters --------------------------------------------------------------------------------------
@@ -95,7 +95,7 @@ def count_parameters(
 
 def trained_rows(adapter: Adapter, vocabulary: int, new: int) -> int:
     """How many rows of a matrix are parameters themselves."""
-    return {"trainable_new": new, "full": vocabulary}.get(adapter.rows, 0) if adapter.pair else 0
+    return {"trainable_new": new, "composed": new, "full": vocabulary}.get(adapter.rows, 0) if adapter.pair else 0
 
 
 # --- FLOPs -------------------------------------------------------------------------------------------

@@ -210,7 +210,7 @@ def loss(model: Any) -> float:
 
 
 @pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
-@pytest.mark.parametrize("kind", ["ntp_rows", "token_distill"])
+@pytest.mark.parametrize("kind", ["map", "alpha_loss", "ntp_rows", "token_distill"])
 def test_learned_rows_lower_the_loss_and_nothing_else_moves(kind: str, tied: bool) -> None:
     plain = llama(tied, 5.0)
     grow(plain, PIECES, ZipTie(), seed=0)
@@ -226,6 +226,45 @@ def test_learned_rows_lower_the_loss_and_nothing_else_moves(kind: str, tied: boo
         assert torch.equal(names[name][rows], parameter[rows]), name
     for end, before in zip(ends(model), ends(plain), strict=True):
         assert not torch.equal(end.weight[V:], before.weight[V:])
+
+
+@pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
+def test_fitted_weights_are_one_number_for_a_place(tied: bool) -> None:
+    """Rows of two pieces, in either order, differ from their start by the same two multiples of their pieces."""
+    plain = llama(tied, 5.0)
+    grow(plain, PIECES, ZipTie(), seed=0)
+    model, _ = grown(llama(tied, 5.0), "alpha_loss", epochs=20, step_size=1e-2)
+    for end, before in zip(ends(model), ends(plain), strict=True):
+        old = end.weight[:V].detach()
+        moved = (end.weight[V:] - before.weight[V:]).detach()
+        weights = [
+            torch.linalg.lstsq(old[ids].T, row[:, None]).solution[:, 0]
+            for ids, row in zip(PIECES, moved, strict=True)
+            if len({*ids}) == len(ids)
+        ]
+        plainly = [[5], [6, 7], [7, 6], [10, 11, 12], [20, 21]]
+        for ids, found, row in zip(plainly, weights, moved[[0, 1, 2, 3, 5]], strict=True):
+            torch.testing.assert_close(old[ids].T @ found, row, atol=1e-4, rtol=1e-3)  # nothing but pieces
+        torch.testing.assert_close(weights[1], weights[2], atol=1e-4, rtol=1e-2)
+        torch.testing.assert_close(weights[1], weights[4], atol=1e-4, rtol=1e-2)
+        assert weights[1].abs().max() > 1e-3 and abs(float(weights[1][0] - weights[1][1])) > 1e-4
+
+
+def test_a_map_moves_rows_that_the_text_does_not_hold() -> None:
+    """As it moves the others: by a matrix of low rank of what they were, weights of pieces and one vector."""
+    held = [[i if i < V + 3 else 7 for i in ids] for ids in DOCUMENTS]
+    initializer = ZipTie(calibrate="map", calibration=Calibration(epochs=10, step_size=1e-2))
+    model, plain = llama(True, 5.0), llama(True, 5.0)
+    for one in (model, plain):
+        grow(one, PIECES, initializer, seed=0)
+    calibrate(model, PIECES, initializer, context(held), V)
+    moved = (ends(model)[0].weight - ends(plain)[0].weight)[V:]
+    assert moved[3:].norm(dim=1).min() > 0.1 * moved[:3].norm(dim=1).mean()
+    again = llama(True, 5.0)
+    grow(again, PIECES, initializer, seed=0)
+    torch.manual_seed(123)
+    calibrate(again, PIECES, initializer, context(held), V)
+    assert torch.equal(ends(again)[0].weight, ends(model)[0].weight)
 
 
 def test_distilled_rows_bring_the_states_of_their_pieces() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import torch.nn.functional as F
 from bailong.model import adapters, backbone
 from bailong.model.head import model_loss
 from bailong.model.merge import merge
+from bailong.model.rows import composition
 from bailong.model.settings import Adapter
 from bailong.model.tie import ends, is_tied, untie
 from tests import families
@@ -30,9 +32,15 @@ def model(kind: str = "llama", tied: bool = True) -> Any:
     return made
 
 
+#: the merge of 392 is 390 and 391, that of 393 is 392 and an old token; 394 is a piece of a character and 395 has it
+HALVES = {392: (390, 391), 393: (392, 17), 395: (394, 390), 396: (393, 393)}
+SURFACES = [b"\xe5" if i == 394 else b"x" for i in NEW]
+
+
 def adapted(plain: Any, rows: str, linears: bool = True) -> Any:
     settings = Adapter(name="x", linears=linears, rows=rows, rank=4, alpha=8, dropout=0.0)
-    made = adapters.add(copy.deepcopy(plain), settings, seed=0, new=NEW)
+    parts = partial(composition, HALVES, NEW.start, SURFACES)
+    made = adapters.add(copy.deepcopy(plain), settings, seed=0, new=NEW, parts=parts)
     with torch.no_grad():  # B is 0 at first, and then A has no gradient
         for name, parameter in adapters.trainable(made).items():
             if "lora_" in name:
@@ -107,7 +115,40 @@ def test_one_adapter_for_both_ends_is_one_parameter_set(kind: str) -> None:
         torch.testing.assert_close(value, expected["A" if "lora_A" in name else "B"], atol=1e-6, rtol=1e-4)
 
 
-@pytest.mark.parametrize("rows", ["lora", "shared", "trainable_new", "full"])
+def test_a_token_is_made_of_its_halves_half_and_half() -> None:
+    parts = composition(HALVES, NEW.start, SURFACES)
+    assert parts[:6] == [
+        [(0, 1.0)],
+        [(1, 1.0)],
+        [(0, 0.5), (1, 0.5), (2, 1.0)],
+        [(0, 0.25), (1, 0.25), (2, 0.5), (3, 1.0)],
+        [(4, 1.0)],
+        [(0, 0.5), (5, 1.0)],
+    ]
+    assert parts[6] == [(0, 0.25), (1, 0.25), (2, 0.5), (3, 1.0), (6, 1.0)]
+
+
+@pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_learned_of_parts_is_learned_of_the_whole(kind: str, tied: bool) -> None:
+    """Against rows that are trained alone: the same loss at first, and each part the sum of what its wholes say."""
+    plain = model(kind, tied)
+    composed, alone = adapted(plain, "composed"), adapted(plain, "trainable_new")
+    torch.testing.assert_close(loss(composed), loss(alone), atol=0, rtol=1e-6)
+    mixed = torch.zeros(len(NEW), len(NEW))
+    for whole, of in enumerate(composition(HALVES, NEW.start, SURFACES)):
+        for part, weight in of:
+            mixed[whole, part] = weight
+    found, plainly = gradients(composed, loss(composed)), gradients(alone, loss(alone))
+    for name, value in found.items():
+        expected = mixed.T @ plainly[name] if "trained" in name else plainly[name]
+        torch.testing.assert_close(value, expected, atol=1e-5, rtol=1e-4)
+    by_logits = gradients(composed, usual(composed))
+    for name in found:
+        torch.testing.assert_close(found[name], by_logits[name], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("rows", ["lora", "shared", "trainable_new", "composed", "full"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_merged_it_computes_the_same(kind: str, rows: str) -> None:
     made = adapted(model(kind), rows)

@@ -118,7 +118,7 @@ def test_parameters_equal_the_real_model(adapter: Adapter, tied: bool) -> None:
 
 @pytest.mark.parametrize("linears", [True, False])
 @pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
-@pytest.mark.parametrize("rows", ["lora", "shared", "trainable_new", "full"])
+@pytest.mark.parametrize("rows", ["lora", "shared", "trainable_new", "composed", "full"])
 def test_trained_rows_are_counted_as_they_are(rows: str, tied: bool, linears: bool) -> None:
     if rows == "shared" and not tied:
         pytest.skip("one adapter of two matrices is none")

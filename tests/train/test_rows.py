@@ -118,7 +118,7 @@ def test_an_untied_checkpoint_is_tied_through_what_is_asked_for(bench, tmp_path,
     assert is_tied(built.model) == (tie != "none")
 
 
-@pytest.mark.parametrize("how", ["shared", "trainable_new", "full"])
+@pytest.mark.parametrize("how", ["shared", "trainable_new", "composed", "full"])
 def test_rows_trained_in_every_way_are_resumed_and_exported(bench, tmp_path, how):
     adapter = Adapter(name="all", rank=4, alpha=8, dropout=0.1, rows=how)
     settings, run = tiny.settings(bench, tmp_path, adapter=adapter), tiny.run(tmp_path, "broken")
