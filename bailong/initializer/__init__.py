@@ -22,6 +22,12 @@ def own_file(initializer: Any) -> Path | None:
     return Path(file).resolve()
 
 
+def rules(initializer: Any) -> dict[str, Any]:
+    """The rules that new rows are made by: `initializer`, and `initializer.embed` or `.head` where that is another."""
+    sides = {f"initializer.{side}": initializer.side(side) for side in ("embed", "head")}
+    return {"initializer": initializer} | {w: rule for w, rule in sides.items() if type(rule) is not type(initializer)}
+
+
 def own_code(initializer: Any) -> str | None:
     """The sha256 of that file."""
     file = own_file(initializer)

@@ -18,7 +18,7 @@ import torch
 from bailong.data import prepared
 from bailong.data.batches import Mixture, Sequences, Steps
 from bailong.data.tokens import Corpus, TokenizedText
-from bailong.initializer import own_file
+from bailong.initializer import own_file, rules
 from bailong.model import adapters, backbone
 from bailong.model.agreement import require_fp8, require_own_loss
 from bailong.run import files, metrics, provenance
@@ -306,8 +306,9 @@ def _write_provenance(run: Run, settings: Train, made: Made, step: int) -> None:
     origin, diff = provenance.collect(provenance.root())
     if settings.tokenizer.folder is None:
         origin["own_tokenizer"] = hashlib.sha256(made.built.tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
-    if file := own_file(settings.initializer):
-        origin["initializer"] = {"file": str(file), "code": file.read_text(encoding="utf-8")}
+    for where, rule in rules(settings.initializer).items():
+        if file := own_file(rule):
+            origin[where] = {"file": str(file), "code": file.read_text(encoding="utf-8")}
     trainer = dataclasses.asdict(settings.trainer) | dataclasses.asdict(made.chosen)
     starts.append(run.folder, trainer, origin, diff, step)
     files.write_json(run.folder / "provenance.json", origin)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bailong.data import prepared, sources
-from bailong.initializer import own_code
+from bailong.initializer import own_code, rules
 from bailong.run.folder import IGNORED
 from bailong.train import dialogues, texts
 from bailong.train.settings import Train
@@ -118,12 +118,11 @@ def identity(settings: Train) -> dict[str, Any]:
         if not any(key == word or key.startswith(word + ".") for word in ignored)
     }
     if "initializer" not in ignored:
-        if code := own_code(settings.initializer):
-            flat["initializer.code"] = code
-        rules = {side: settings.initializer.side(side) for side in ("embed", "head")}
-        flat |= {f"initializer.{side}.file": digest for side, rule in rules.items() if (digest := rule.digest())}
-        others = {side: rule for side, rule in rules.items() if type(rule) is not type(settings.initializer)}
-        flat |= {f"initializer.{side}.code": code for side, rule in others.items() if (code := own_code(rule))}
+        sides = {side: settings.initializer.side(side) for side in ("embed", "head")}
+        flat |= {f"initializer.{side}.file": digest for side, rule in sides.items() if (digest := rule.digest())}
+        flat |= {
+            f"{where}.code": code for where, rule in rules(settings.initializer).items() if (code := own_code(rule))
+        }
     if stream := settings.adapter.stream:
         flat["adapter.dropout_stream"] = stream
     if replay.share:  # left out: runs that were made before there was any have none

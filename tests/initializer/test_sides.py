@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from bailong.initializer import rules
 from bailong.initializer.base import Calibration, Initializer
 from bailong.initializer.context import Context
 from bailong.initializer.mean import Mean
@@ -105,6 +106,17 @@ def test_what_one_matrix_hears_is_told_apart_too() -> None:
 def test_what_is_said_of_one_matrix_alone_and_changes_nothing_makes_no_two_rules() -> None:
     assert not ZipTie(head={"alpha": "uniform"}).sided and not ZipTie(head={"alpha": "uniform"}, embed={}).sided
     assert ZipTie(head={"alpha": "first"}).sided
+
+
+def test_each_rule_is_told_where_it_is_said() -> None:
+    assert [*rules(ZipTie(head={"alpha": "first"}))] == ["initializer"]
+    found = rules(ZipTie(head={"rule": "random", "std": 0.5}))
+    assert [*found] == ["initializer", "initializer.head"] and isinstance(found["initializer.head"], Random)
+
+
+def test_steps_of_as_many_windows_as_before_there_was_a_knob_are_no_other_run() -> None:
+    assert "calibration.windows" in ZipTie(calibrate="map").unheard()
+    assert "calibration.windows" not in ZipTie(calibrate="map", calibration=Calibration(windows=1)).unheard()
 
 
 def test_words_of_calibration_are_known() -> None:
