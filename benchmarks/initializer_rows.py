@@ -47,12 +47,16 @@ CONF = Path(__file__).resolve().parents[1] / "conf"
 #: tokens of the text, in documents of so many
 TOKENS, DOCUMENT = 2_000_000, 1_000
 #: presets whose rows are not sums of old rows that pieces alone tell, and what they may take
-SLOW = {"zip_tie_shuffled", "align", "alpha_ls", "mean", "multivariate", "random", "random_matched", "clp", "sif"}
+SLOW = {"zip_tie_shuffled", "align", "alpha_ls", "mean", "multivariate", "random", "random_matched", "sif"} | {
+    "clp",
+    "sparsemax",
+}
 #: knobs that cost more than a preset of the same rule
 FURTHER: dict[str, tuple[str, dict[str, Any]]] = {
     "sif": ("zip_tie", {"alpha": "sif"}),
     "by_character": ("zip_tie", {"by_character": True, "alpha": "exp"}),
     "norm=parts": ("merge_tree", {"norm": "parts"}),
+    "sparsemax": ("clp", {"normalise": "sparsemax"}),
 }
 GIGABYTES = 4
 
