@@ -1,10 +1,8 @@
 """A folder with a model in it, looked at without loading it (and without torch)."""
 
 import hashlib
-import json
 import math
 from pathlib import Path
-from typing import Any
 
 from bailong.run import files
 
@@ -80,19 +78,12 @@ def parameters(path: str | None) -> int | None:
     names = set(files.read_object(index)["weight_map"].values()) if index.exists() else {"model.safetensors"}
     if not all((folder / name).is_file() for name in names):
         return None
-    tensors = {name: told for file in names for name, told in _header(folder / file).items()}
+    tensors = {name: told for file in names for name, told in files.header(folder / file).items()}
     if files.read_object(folder / "config.json").get("tie_word_embeddings"):
         tensors.pop("lm_head.weight", None)
     if not all(told["dtype"].lstrip("B").startswith("F") for told in tensors.values()):
         return None
     return sum(math.prod(told["shape"]) for told in tensors.values())
-
-
-def _header(file: Path) -> dict[str, dict[str, Any]]:
-    """Names, types and shapes of the tensors in a safetensors file."""
-    with file.open("rb") as stream:
-        told = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-    return {name: tensor for name, tensor in told.items() if name != "__metadata__"}
 
 
 def require_template(path: str, source: str) -> None:

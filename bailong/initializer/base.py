@@ -167,12 +167,16 @@ class Initializer(Knobs, group="initializer"):
 
         Raises:
             ValueError: in one line, what and where.
+            ModuleNotFoundError: a package that a rule needs is not installed.
         """
         for side in ("embed", "head"):
-            self.side(side)
+            self.side(side).require_installed()
         self.one_of("calibrate", CALIBRATIONS)
         self.require(0 <= self.left_out < 1, "left_out", "0 or more and below 1, a share of the old vocabulary")
         self.require(self.card_bytes >= 0, "card_bytes", "0 (no card) or more")
+
+    def require_installed(self) -> None:
+        """Refuse a rule whose packages are not here, before anything is read."""
 
     @property
     def reads_text(self) -> bool:

