@@ -39,6 +39,7 @@ def pytest_collection() -> Iterator[Any]:
 LONG = (
     "app/test_forked.py",
     "app/test_guest.py",
+    "app/test_search.py",
     "test_gpu_step.py",
     "app/test_launcher.py",
     "train/test_devices.py",

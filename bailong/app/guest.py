@@ -8,17 +8,16 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn
-from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 from rich.console import Console
 
+from bailong.app.sweep_launcher import SweepLauncher
 from bailong.run import folder
 from bailong.run.process import Interrupted, interruptible
 
@@ -26,26 +25,19 @@ if TYPE_CHECKING:
     from bailong.app.sweep import Job
 
 
-class Guest(Launcher):
+class Guest(SweepLauncher):
     """Hands to the launcher that `hydra/launcher` names the jobs that are not finished, and watches their folders."""
 
-    def __init__(self) -> None:
-        self.console = Console(stderr=True, soft_wrap=True)
-
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.loader, self.config = hydra_context.config_loader, config
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=_returning(task_function), config=config
         )
 
-    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from bailong.app.sweep import Sweep
+    def manner(self) -> str:
+        return f"by {self.config.hydra.runtime.choices['hydra/launcher']}"
 
-        sweep = Sweep(self.loader, self.config, job_overrides, initial_job_idx, self.console)
-        name = str(self.config.hydra.runtime.choices["hydra/launcher"])
-        return sweep.conduct(lambda pending: self._run(pending, initial_job_idx), f"by {name}")
-
-    def _run(self, pending: list[Job], first: int) -> int | None:
+    def run(self, pending: list[Job], first: int) -> int | None:
         watch = _Watch(pending, self.console)
         stopped, fault = None, ""
         try:

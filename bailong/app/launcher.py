@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import ModuleType
@@ -23,16 +23,13 @@ from typing import IO, TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn
-from hydra.plugins.launcher import Launcher
-from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from bailong.app.forked import Forked, Parent
+from bailong.app.search import OptunaSweeper
+from bailong.app.sweep_launcher import SweepLauncher
 from bailong.app.sweeper import PLUGIN_MODULE, PoolSweeper
 from bailong.run.checks import require
 from bailong.run.process import ASKING, child_environment, visible_gpus
@@ -58,27 +55,21 @@ class PoolConfig:
 ConfigStore.instance().store(group="hydra/launcher", name="pool", node=PoolConfig)
 
 
-class PoolLauncher(Launcher):
+class PoolLauncher(SweepLauncher):
     """Runs the jobs of a sweep as processes, `jobs` at a time."""
 
     def __init__(self, jobs: int | None = None, gpus: int | None = None, warm: bool = True) -> None:
+        super().__init__()
         require(jobs is None or jobs > 0, "hydra.launcher.jobs", jobs, "above 0, or null")
         require(gpus is None or gpus > 0, "hydra.launcher.gpus", gpus, "above 0, or null")
         self.gpus = visible_gpus()[:gpus]
         self.jobs = jobs or len(self.gpus) or 2
         self.warm = warm and not self.gpus and sys.platform == "linux"
-        self.console = Console(stderr=True, soft_wrap=True)
 
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.loader, self.config = hydra_context.config_loader, config
+    def manner(self) -> str:
+        return f"{self.jobs} at a time"
 
-    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from bailong.app.sweep import Sweep
-
-        sweep = Sweep(self.loader, self.config, job_overrides, initial_job_idx, self.console)
-        return sweep.conduct(self._run, f"{self.jobs} at a time")
-
-    def _run(self, pending: list[Job]) -> int | None:
+    def run(self, pending: list[Job], first: int) -> int | None:
         """Run them; the first signal that asked the sweep to stop is returned."""
         stopping: int | None = None
 
@@ -198,10 +189,10 @@ def _running(jobs: list[Job]) -> Table:
 
 
 def register() -> None:
-    """Make launcher and sweeper known to Hydra.
+    """Make launcher and sweepers known to Hydra.
 
-    Hydra instantiates them only from the namespace package `hydra_plugins`. A second top-level package for two classes
-    would be a worse evil than to lend this module that name.
+    Hydra instantiates them only from the namespace package `hydra_plugins`. A second top-level package for three
+    classes would be a worse evil than to lend this module that name.
     """
     plugins = Plugins.instance()  # scans the installed plugins, before the namespace is touched
     try:
@@ -209,6 +200,6 @@ def register() -> None:
     except ImportError:
         namespace = sys.modules["hydra_plugins"] = ModuleType("hydra_plugins")
     sys.modules[PLUGIN_MODULE] = namespace.bailong = sys.modules[__name__]  # type: ignore[attr-defined]
-    for plugin in (PoolLauncher, PoolSweeper):
+    for plugin in (PoolLauncher, PoolSweeper, OptunaSweeper):
         plugin.__module__ = PLUGIN_MODULE
         plugins.register(plugin)

@@ -124,6 +124,8 @@ def register(*commands: str) -> None:
     store = ConfigStore.instance()
     # Hydra copies this store deeply for every group that --help lists, and only ever copies from it on loading.
     ConfigStore.__deepcopy__ = lambda self, memo: self  # type: ignore[attr-defined]
+    # a sweep may name another sweeper than ours, which an override among bailong-train's own defaults would not let it
+    store.store(group="schema", name="sweeper", node={"defaults": [{"override /hydra/sweeper": "pool"}]})
     for command in commands or COMMANDS:
         known = schema(command)
         store.store(group="schema", name=command, node=known.settings)

@@ -43,6 +43,7 @@ class Job:
     status: str = "waiting"
     reason: str = ""
     seconds: float = 0.0
+    killed: bool = False  # by a signal that leaves no time to say why
     process: subprocess.Popen[bytes] | Forked | None = None
 
     def done(self) -> bool:
@@ -69,9 +70,10 @@ class Job:
     def ended(self, code: int) -> str:
         """Take down how its process ended, from its folder and the exit code; what there is to say of it."""
         if code == 0:
-            self.status = "finished"
+            self.status, self.killed = "finished", False
             return self.measured()
         asked = any(code in (128 + number, -number) for number in ASKING)
+        self.killed = code < 0 and not asked
         self.status = "interrupted" if asked else "failed"
         self.reason = reason(self.run.folder, code)
         return self.reason
@@ -123,12 +125,10 @@ class Sweep:
         """
         jobs = self.jobs
         if jobs[0].settings.plan:
-            self._plan()
+            self.plan()
             raise SystemExit(0)
-        for job in jobs:
-            job.status = "skipped" if job.done() else "waiting"
+        pending = self.unfinished()
         remember(self.place, command_line(), [job.run.name for job in jobs])
-        pending = [job for job in jobs if job.status != "skipped"]
         done = len(jobs) - len(pending)
         self.console.print(f"{len(jobs)} jobs: {done} already finished, {len(pending)} to run, {how}")
         stopped = run(pending) if pending else None
@@ -137,6 +137,16 @@ class Sweep:
             interrupted = any(job.status == "interrupted" for job in bad)
             raise SystemExit(128 + (stopped or signal.SIGINT) if interrupted else 1)
         return [JobReturn(status=JobStatus.COMPLETED, _return_value=str(job.run.folder)) for job in jobs]
+
+    def unfinished(self) -> list[Job]:
+        """The jobs that are left to run; the others are marked as skipped.
+
+        Raises:
+            ValueError: the folder of one holds a run of other settings.
+        """
+        for job in self.jobs:
+            job.status = "skipped" if job.done() else "waiting"
+        return [job for job in self.jobs if job.status != "skipped"]
 
     def _check(self) -> None:
         if several := next((job for job in self.jobs if job.settings.trainer.devices > 1), None):
@@ -191,7 +201,7 @@ class Sweep:
             composed.hydra.job.id = composed.hydra.job.num = number
         return Job(*request(composed, swept), list(overrides))
 
-    def _plan(self) -> None:
+    def plan(self) -> None:
         """What the sweep would do: nothing is started, nothing is left behind."""
         table = Table(title=f"{len(self.jobs)} jobs in {self.place}", title_justify="left")
         for column in ("job", "state", "tokens", "FLOPs"):

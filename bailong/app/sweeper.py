@@ -17,6 +17,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from bailong.app.guest import Guest
+from bailong.app.sweep_launcher import SweepLauncher
 
 #: Hydra takes plugins only from there (see `bailong.app.launcher`)
 PLUGIN_MODULE = "hydra_plugins.bailong"
@@ -37,28 +38,38 @@ class SweeperConfig:
 ConfigStore.instance().store(group="hydra/sweeper", name="pool", node=SweeperConfig)
 
 
-class PoolSweeper(Sweeper):
+class JobSweeper(Sweeper):
+    """Has a launcher under the rules of our sweeps: ours, or another of Hydra's as our guest."""
+
+    launcher: SweepLauncher
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.config, self.hydra_context = config, hydra_context
+        given = {"hydra_context": hydra_context, "task_function": task_function, "config": config}
+        if str(config.hydra.launcher._target_).startswith(PLUGIN_MODULE):
+            self.launcher = Plugins.instance().instantiate_launcher(**given)  # type: ignore[assignment]
+        else:
+            self.launcher = Guest()
+            self.launcher.setup(**given)
+
+    def parser(self) -> OverridesParser:
+        """Reads overrides, and knows the options of groups."""
+        assert self.hydra_context is not None
+        return OverridesParser.create(config_loader=self.hydra_context.config_loader)
+
+
+class PoolSweeper(JobSweeper):
     """Every combination of the values of the axes."""
 
     def __init__(self, max_batch_size: int | None = None, params: dict[str, str] | None = None) -> None:
         self.max_batch_size = max_batch_size
         self.params = params or {}
 
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.config, self.hydra_context = config, hydra_context
-        given = {"hydra_context": hydra_context, "task_function": task_function, "config": config}
-        if str(config.hydra.launcher._target_).startswith(PLUGIN_MODULE):
-            self.launcher = Plugins.instance().instantiate_launcher(**given)
-        else:
-            self.launcher = Guest()
-            self.launcher.setup(**given)
-
     def sweep(self, arguments: list[str]) -> Any:
         # Hydra loads its own plugins once more when it looks for others: one that was imported before is another class
         from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
-        assert self.hydra_context is not None and self.launcher is not None
-        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        parser = self.parser()
         together = {key: value for key, value in self.params.items() if "," in key}
         alone = [f"{key}={value}" for key, value in self.params.items() if key not in together]
         rows = paired(together, [override.get_key_element() for override in parser.parse_overrides(arguments)])
