@@ -23,11 +23,14 @@ from bailong.run import folder
 from bailong.run.process import Interrupted, interruptible
 
 if TYPE_CHECKING:
+    from bailong.app.race import Rules
     from bailong.app.sweep import Job
 
 
 class Guest(Launcher):
     """Hands to the launcher that `hydra/launcher` names the jobs that are not finished, and watches their folders."""
+
+    rules: Rules | None = None  # of a race: see the sweeper
 
     def __init__(self) -> None:
         self.console = Console(stderr=True, soft_wrap=True)
@@ -43,7 +46,7 @@ class Guest(Launcher):
 
         sweep = Sweep(self.loader, self.config, job_overrides, initial_job_idx, self.console)
         name = str(self.config.hydra.runtime.choices["hydra/launcher"])
-        return sweep.conduct(lambda pending: self._run(pending, initial_job_idx), f"by {name}")
+        return sweep.conduct(lambda pending: self._run(pending, initial_job_idx), f"by {name}", self.rules)
 
     def _run(self, pending: list[Job], first: int) -> int | None:
         watch = _Watch(pending, self.console)
@@ -55,7 +58,7 @@ class Guest(Launcher):
                     job.run.folder.mkdir(parents=True, exist_ok=True)  # its name may depend on what is swept: kept so
                     (job.run.folder / "error.json").unlink(missing_ok=True)
                 # a sweep before this one may have been killed, and its jobs not
-                left = [job for job in pending if not job.done()]
+                left = [job for job in pending if not (job.done() or job.paused())]
                 with watch:
                     if left:
                         self.launcher.launch([job.overrides for job in left], first)
@@ -86,9 +89,9 @@ class _Watch:
     def look(self, last: bool = False, stopped: int | None = None, fault: str = "") -> None:
         """Take down what has ended; `last`: nothing runs any more; `fault`: why, of jobs that say nothing."""
         for job in self.jobs:
-            if job.status in ("finished", "failed", "interrupted"):
+            if job.status in ("finished", "failed", "interrupted", "paused"):
                 continue
-            if (made := _made(job)) is not None and made != self.stale[job.run.name]:
+            if (made := _made(job)) is not None and made != self.stale[job.run.name] or job.paused():
                 code = 0
             elif (job.run.folder / "error.json").exists():
                 code = 1

@@ -33,11 +33,12 @@ from rich.table import Table
 from rich.text import Text
 
 from bailong.app.forked import Forked, Parent
-from bailong.app.sweeper import PLUGIN_MODULE, PoolSweeper
+from bailong.app.sweeper import PLUGIN_MODULE, PoolSweeper, RacingSweeper
 from bailong.run.checks import require
 from bailong.run.process import ASKING, child_environment, visible_gpus
 
 if TYPE_CHECKING:
+    from bailong.app.race import Rules
     from bailong.app.sweep import Job
     from bailong.train.settings import Train
 
@@ -61,6 +62,8 @@ ConfigStore.instance().store(group="hydra/launcher", name="pool", node=PoolConfi
 class PoolLauncher(Launcher):
     """Runs the jobs of a sweep as processes, `jobs` at a time."""
 
+    rules: Rules | None = None  # of a race: see the sweeper
+
     def __init__(self, jobs: int | None = None, gpus: int | None = None, warm: bool = True) -> None:
         require(jobs is None or jobs > 0, "hydra.launcher.jobs", jobs, "above 0, or null")
         require(gpus is None or gpus > 0, "hydra.launcher.gpus", gpus, "above 0, or null")
@@ -76,7 +79,7 @@ class PoolLauncher(Launcher):
         from bailong.app.sweep import Sweep
 
         sweep = Sweep(self.loader, self.config, job_overrides, initial_job_idx, self.console)
-        return sweep.conduct(self._run, f"{self.jobs} at a time")
+        return sweep.conduct(self._run, f"{self.jobs} at a time", self.rules)
 
     def _run(self, pending: list[Job]) -> int | None:
         """Run them; the first signal that asked the sweep to stop is returned."""
@@ -209,6 +212,6 @@ def register() -> None:
     except ImportError:
         namespace = sys.modules["hydra_plugins"] = ModuleType("hydra_plugins")
     sys.modules[PLUGIN_MODULE] = namespace.bailong = sys.modules[__name__]  # type: ignore[attr-defined]
-    for plugin in (PoolLauncher, PoolSweeper):
+    for plugin in (PoolLauncher, PoolSweeper, RacingSweeper):
         plugin.__module__ = PLUGIN_MODULE
         plugins.register(plugin)
