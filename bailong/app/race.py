@@ -102,7 +102,11 @@ class Race:
             if left:
                 self.console.print(f"rung {part(share)}: {len(left)} jobs to run", highlight=False)
                 stopped = run(left)
-                if any(job.status in ("interrupted", "failed") and not job.diverged for job in left):
+                lost = any(job.status in ("interrupted", "failed") and not job.diverged for job in left)
+                if lost or (stopped is not None and share < 1):
+                    for job in left:
+                        if job.status == "paused":
+                            job.status, job.reason = "interrupted", f"the race stopped at rung {part(share)}"
                     self.console.print(f"rung {part(share)} is not judged: the same command goes on", highlight=False)
                     return stopped
             if not judged:
@@ -219,10 +223,10 @@ def score(folder: Path, share: float) -> float:
 
 
 def part(share: float) -> str:
-    """`1/4`; the end is `all`."""
+    """`1/4`."""
     from bailong.compare.verdict.measures import share as of
 
-    return of(share) if share < 1 else "all"
+    return of(share)
 
 
 def _given(job: Job, axes: Collection[str]) -> list[str]:

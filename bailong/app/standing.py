@@ -14,7 +14,7 @@ from typing import Any
 from bailong.compare.statistics import Estimate, corrected, estimate
 
 #: what becomes of an arm
-BEST, ON, DROPPED, CONTROL = "best", "goes on", "dropped", "control"
+BEST, ON, END, DROPPED, CONTROL = "best", "goes on", "at its end", "dropped", "control"
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ def stand(
 ) -> list[Standing]:
     """The arms of a rung, the best first.
 
-    The best arm of all would be dropped in at most 5 of 100 races, whichever arms it is held against: intervals are at
-    Bonferroni's level for the arms beside the best one, times the rungs at which arms are dropped.
+    An arm that is truly the best at every rung is dropped in at most 5 of 100 races, whichever arms it is held against:
+    intervals are at Bonferroni's level for the arms beside the best one, times the rungs at which arms are dropped.
 
     Args:
         scores: bits per byte by arm and seed; every arm has the same seeds.
@@ -74,7 +74,7 @@ def stand(
         if arm in dropped:
             return DROPPED, f"place {arms.index(arm) + 1} of {len(arms)}, one seed" if alone else "interval above 0"
         if not looks:
-            return ON, ""
+            return END, ""
         return ON, f"{least} of {len(arms)} are kept" if arm in worse else "not told from the best"
 
     return [Standing(arm, scores[arm], means[arm], behind.get(arm), *fate(arm)) for arm in ranked]
