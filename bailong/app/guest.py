@@ -47,7 +47,7 @@ class Guest(SweepLauncher):
                     job.run.folder.mkdir(parents=True, exist_ok=True)  # its name may depend on what is swept: kept so
                     (job.run.folder / "error.json").unlink(missing_ok=True)
                 # a sweep before this one may have been killed, and its jobs not
-                left = [job for job in pending if not job.done()]
+                left = [job for job in pending if not (job.done() or job.paused())]
                 with watch:
                     if left:
                         self.launcher.launch([job.overrides for job in left], first)
@@ -78,9 +78,9 @@ class _Watch:
     def look(self, last: bool = False, stopped: int | None = None, fault: str = "") -> None:
         """Take down what has ended; `last`: nothing runs any more; `fault`: why, of jobs that say nothing."""
         for job in self.jobs:
-            if job.status in ("finished", "failed", "interrupted"):
+            if job.status in ("finished", "failed", "interrupted", "paused"):
                 continue
-            if (made := _made(job)) is not None and made != self.stale[job.run.name]:
+            if (made := _made(job)) is not None and made != self.stale[job.run.name] or job.paused():
                 code = 0
             elif (job.run.folder / "error.json").exists():
                 code = 1

@@ -30,7 +30,7 @@ from rich.text import Text
 from bailong.app.forked import Forked, Parent
 from bailong.app.search import OptunaSweeper
 from bailong.app.sweep_launcher import SweepLauncher
-from bailong.app.sweeper import PLUGIN_MODULE, PoolSweeper
+from bailong.app.sweeper import PLUGIN_MODULE, PoolSweeper, RacingSweeper
 from bailong.run.checks import require
 from bailong.run.process import ASKING, child_environment, visible_gpus
 
@@ -200,6 +200,6 @@ def register() -> None:
     except ImportError:
         namespace = sys.modules["hydra_plugins"] = ModuleType("hydra_plugins")
     sys.modules[PLUGIN_MODULE] = namespace.bailong = sys.modules[__name__]  # type: ignore[attr-defined]
-    for plugin in (PoolLauncher, PoolSweeper, OptunaSweeper):
+    for plugin in (PoolLauncher, PoolSweeper, RacingSweeper, OptunaSweeper):
         plugin.__module__ = PLUGIN_MODULE
         plugins.register(plugin)

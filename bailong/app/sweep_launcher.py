@@ -13,11 +13,14 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 if TYPE_CHECKING:
+    from bailong.app.race import Rules
     from bailong.app.sweep import Job, Sweep
 
 
 class SweepLauncher(Launcher):
     """Jobs are checked before the first one starts, and those that are finished are not started."""
+
+    rules: Rules | None = None  # of a race: see `bailong.app.sweeper.RacingSweeper`
 
     def __init__(self) -> None:
         self.console = Console(stderr=True, soft_wrap=True)
@@ -33,7 +36,7 @@ class SweepLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         sweep = self.sweep(job_overrides, initial_job_idx)
-        return sweep.conduct(lambda pending: self.run(pending, initial_job_idx), self.manner())
+        return sweep.conduct(lambda pending: self.run(pending, initial_job_idx), self.manner(), self.rules)
 
     @abstractmethod
     def run(self, pending: list[Job], first: int) -> int | None:

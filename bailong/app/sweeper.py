@@ -1,4 +1,5 @@
-"""Hydra sweeper `pool`: the jobs of a sweep are handed to the launcher as they are, and nothing is written.
+"""Hydra sweepers: of `pool` the jobs of a sweep are handed to the launcher as they are, and nothing is written; of
+`racing` they are handed to it with the rules of a race (`bailong.app.race`).
 
 Hydra's basic sweeper makes the sweep's folder first and composes every job before the launcher composes it again: of
 256 jobs that takes minutes in silence, at the end of which one bad value leaves a folder behind.
@@ -80,6 +81,37 @@ class PoolSweeper(JobSweeper):
             self.launcher.launch(jobs[first : first + size], initial_job_idx=first)
             for first in range(0, len(jobs), size)
         ]
+
+
+@dataclass
+class RacingConfig:
+    """`params` as above; the others are those of `bailong.app.race.Rules`."""
+
+    _target_: str = f"{PLUGIN_MODULE}.RacingSweeper"
+    params: dict[str, str] | None = field(default_factory=dict)
+    rungs: list[float] = field(default_factory=lambda: [0.25, 0.5, 1.0])
+    keep: float = 0.5
+    keep_always: list[str] = field(default_factory=list)
+
+
+ConfigStore.instance().store(group="hydra/sweeper", name="racing", node=RacingConfig)
+
+
+class RacingSweeper(PoolSweeper):
+    """Every combination of the values of the axes, in a race."""
+
+    def __init__(
+        self, rungs: Sequence[float], keep: float, keep_always: Sequence[str], params: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(params=params)
+        self.given: dict[str, Any] = {"rungs": list(rungs), "keep": keep, "keep_always": list(keep_always)}
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        from bailong.app.race import Rules
+
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        launcher: Any = self.launcher
+        launcher.rules = Rules(**self.given)
 
 
 def paired(axes: Mapping[str, str], typed: Sequence[str]) -> list[list[str]]:

@@ -168,6 +168,7 @@ UNNAMED = (
     "experiments",
     "sweeps",
     "extend_run",
+    "pause_at",
     "tracking",
     "trainer.threads",
     "trainer.card",

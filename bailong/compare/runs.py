@@ -24,7 +24,7 @@ DROPOUT = "adapter.dropout_stream"
 #: libyaml's where PyYAML has it: several times as fast
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 #: in the order in which they are listed
-STATUSES = ("finished", "running", "failed", "interrupted")
+STATUSES = ("finished", "running", "failed", "interrupted", "dropped")
 
 
 @dataclass
@@ -172,6 +172,7 @@ def read(folders: Iterable[str | Path]) -> Runs:
         seen[same] = run
     found.runs = list(seen.values())
     _read_sweeps(found, places)
+    _read_races(found)
     if not found.runs and not found.waiting:
         where = ", ".join(map(str, places))
         raise ValueError(
@@ -234,6 +235,19 @@ def _read_sweeps(found: Runs, places: list[Path]) -> None:
                     found.problems.append(f"{job}: failed before it started: {_status(job, {})[1]}")
                 elif not (job / "run.json").exists():
                     found.waiting.append(job)
+
+
+def _read_races(found: Runs) -> None:
+    """Which runs a race dropped (`racing.json` beside their sweep's file); one that goes on or ended since is none."""
+    for folder in found.sweeps:
+        race = _bearable(folder / "racing.json", found.problems)
+        dropped, arms = race.get("dropped"), race.get("arms")
+        if not isinstance(dropped, dict) or not isinstance(arms, dict):
+            continue
+        why = {str(name): told for arm, told in dropped.items() for name in arms.get(arm) or []}
+        for run in found.runs:
+            if run.folder.parent == folder and run.folder.name in why and run.status in ("interrupted", "failed"):
+                run.status, run.reason = "dropped", f"by the race, {why[run.folder.name]}; the plain sweep resumes it"
 
 
 def _status(folder: Path, result: dict[str, Any]) -> tuple[str, str]:

@@ -76,7 +76,7 @@ def start(settings: Any, run: Run, facts: dict[str, Any], fingerprint: str) -> N
         for kept in (run.folder / "checkpoints").glob("step-*.ckpt"):
             kept.unlink()
     (run.folder / "error.json").unlink(missing_ok=True)
-    config = dataclasses.asdict(settings) | {"rerun": False}
+    config = dataclasses.asdict(settings) | {"rerun": False, "pause_at": None}  # of a command, not of the run
     write(run.folder / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
     record = dataclasses.asdict(run) | {
         "folder": str(run.folder),
@@ -181,6 +181,7 @@ IGNORED = (
     "plan",
     "rerun",
     "extend_run",
+    "pause_at",
     "tokenizer",
     "model.path",
     "model.name",

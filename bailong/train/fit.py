@@ -34,6 +34,7 @@ from bailong.train import (
     left_out,
     machine,
     optim,
+    pause,
     reading,
     row_card,
     starts,
@@ -146,7 +147,7 @@ def make(settings: Train, reporter: Reporter, folder: Path | None = None, keep: 
 
 
 def fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) -> dict[str, Any] | None:
-    """Learn, from the run's checkpoint on where there is one; returns the content of `result.json`.
+    """Learn, from the run's checkpoint on where there is one; returns the content of `result.json`, None at a pause.
 
     Args:
         known: the identity of the run.
@@ -179,7 +180,8 @@ def fit(settings: Train, run: Run, known: dict[str, Any], reporter: Reporter) ->
         loop(settings, run, made.built, module, made.steps(counters, made.total))
         reporter.end()
         if counters.step < made.total:
-            _stop(settings, module, reporter)
+            pause.leave(settings, module, reporter)
+            return None
         if rank() > 0:
             return None
         result = result_of(run, known, made, counters, checkpoint.read(path)["sha256"])
@@ -310,7 +312,7 @@ def _write_provenance(run: Run, settings: Train, made: Made, step: int) -> None:
         if file := own_file(rule):
             origin[where] = {"file": str(file), "code": file.read_text(encoding="utf-8")}
     trainer = dataclasses.asdict(settings.trainer) | dataclasses.asdict(made.chosen)
-    starts.append(run.folder, trainer, origin, diff, step)
+    starts.append(run.folder, trainer, origin, diff, step, made.total)
     files.write_json(run.folder / "provenance.json", origin)
     (run.folder / "git.diff").unlink(missing_ok=True)
     if diff:
@@ -337,15 +339,6 @@ def loop(settings: Train, run: Run, built: Assembled, module: Training, steps: S
     with module.stopping, module.writer:
         if len(steps) > 0:
             lightning.fit(module, train_dataloaders=steps)
-
-
-def _stop(settings: Train, module: Training, reporter: Reporter) -> None:
-    """Leave with the exit code of the signal that asked for it."""
-    assert module.stop_signal is not None, "training ended early without being asked to"
-    module.observer.close(128 + module.stop_signal)
-    same = "the same command without rerun=true" if settings.rerun else "the same command"
-    reporter.say(f"stopped at step {module.counters.step} of {module.total_steps}, saved; {same} goes on from there")
-    raise SystemExit(128 + module.stop_signal)
 
 
 def result_of(

@@ -16,11 +16,15 @@ from bailong.model.compiled import uncompiled
 from bailong.model.dropout import masks_of
 from bailong.model.rows import Rows
 from bailong.run.process import Stopping
-from bailong.train import checkpoint, evaluation, forward, optim, schedule
+from bailong.train import checkpoint, evaluation, forward, optim, pause, schedule
 from bailong.train.assemble import Assembled
 from bailong.train.checkpoint import Counters
 from bailong.train.observer import Observer
 from bailong.train.settings import Train
+
+
+class Diverged(ValueError):
+    """The loss is not finite: under these settings it is so in every attempt."""
 
 
 class Training(pl.LightningModule):
@@ -51,6 +55,7 @@ class Training(pl.LightningModule):
         self.counters, self.total_steps = counters, total_steps
         self.observer, self.path, self.resumed = observer, path, resumed
         self.stop_signal: int | None = None
+        self.pausing = False
         self.stopping = Stopping(self)
         self.writer = checkpoint.Writer(behind=built.device.type == "cuda")
         self.masks = masks_of(self.model)
@@ -108,7 +113,7 @@ class Training(pl.LightningModule):
         self._count(batch, nll, norm, rate)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if self.stop_signal is not None and self.counters.step < self.total_steps:
+        if (self.pausing or self.stop_signal is not None) and self.counters.step < self.total_steps:
             self._save(self.path)
             self.trainer.should_stop = True
 
@@ -143,6 +148,7 @@ class Training(pl.LightningModule):
             counters.since_nll, counters.since_targets, counters.since_bytes = 0.0, 0, 0
         if evaluated:
             self._evaluate_and_record(row)
+            self.pausing = pause.due(self.settings.pause_at, counters.step, self.total_steps)
         elif row:
             self._write(row)
         self.observer.progress(f"loss {row['train/loss']:.3f}" if row else "")
@@ -180,7 +186,7 @@ class Training(pl.LightningModule):
     def _demand_finite(self, nll: float) -> None:
         if not math.isfinite(nll):
             rate = self.settings.optimizer.lr
-            raise ValueError(f"the loss is not finite at step {self.counters.step}: lower optimizer.lr={rate}")
+            raise Diverged(f"the loss is not finite at step {self.counters.step}: lower optimizer.lr={rate}")
 
     def _write(self, row: dict[str, Any]) -> None:
         c = self.counters

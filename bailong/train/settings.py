@@ -125,6 +125,8 @@ class Train:
     `evaluation_text_bytes` are scored, and at step 0 and at the last step `evaluation_text_bytes_at_ends` beside them
     (null: no more than that). What of a text stands in `data` is scored as far as it is held out from training.
     `extend_run` is the folder of a run that is to be made longer: its settings are taken, and only its end is new.
+    `pause_at` is a share of the run's steps: at the first evaluation from there on it saves itself and stops, and the
+    same command without it goes on; every step is that of the whole run all the same.
     """
 
     initializer: Initializer = MISSING
@@ -142,6 +144,7 @@ class Train:
     evaluation_text_bytes_at_ends: int | None = None
     seed: int = 0
     extend_run: str | None = None
+    pause_at: float | None = None
     outputs: str = "outputs"
     plan: bool = False
     rerun: bool = False
@@ -151,6 +154,8 @@ class Train:
         if not self.initializer.extends:
             self.tokenizer = Tokenizer(name="none", folder=None)
         self.evaluation_texts = self.evaluation_texts or []
+        share = self.pause_at
+        require(share is None or 0 < share < 1, "pause_at", share, "above 0 and below 1, or null: no pause")
         if self.stage.dialogues != (self.data.kind == "dialogue"):
             raise ValueError(
                 f"stage={self.stage.name} trains on {'dialogues' if self.stage.dialogues else 'text'}, and "

@@ -30,14 +30,14 @@ class Part:
         return f"steps {self.first:,} to {self.last:,}: {'; '.join(self.told)}"
 
 
-def append(folder: Path, trainer: dict[str, Any], origin: dict[str, Any], diff: str, step: int) -> None:
-    """Write down a start behind `step`.
+def append(folder: Path, trainer: dict[str, Any], origin: dict[str, Any], diff: str, step: int, total: int) -> None:
+    """Write down a start behind `step`, of a run of `total` steps.
 
     Args:
         trainer: settings, with what the machine chose. origin, diff: as `bailong.run.provenance.collect` gives them.
     """
     row = {key: origin.get(key) for key in ("when", "git", "python", "packages", "hardware", "host")}
-    row |= {"step": step, "trainer": {key: trainer[key] for key in ROUNDING}}
+    row |= {"step": step, "of": total, "trainer": {key: trainer[key] for key in ROUNDING}}
     with journal.Journal(folder / NAME) as rows:  # which cuts off what a killed start left of a line
         rows.append(row | {"diff_sha256": digest(diff)})
 

@@ -8,7 +8,7 @@ from bailong.run import folder
 from bailong.run.folder import Run
 from bailong.run.process import importing, quiet, rank
 from bailong.run.progress import Reporter
-from bailong.train import identity
+from bailong.train import identity, pause
 from bailong.train.settings import Train
 
 
@@ -25,7 +25,7 @@ def ready(settings: Train) -> None:
 
 
 def train(settings: Train, run: Run) -> dict[str, Any] | None:
-    """Run, resume or skip; returns the content of `result.json`.
+    """Run, resume or skip; returns the content of `result.json`, None where the run pauses before its end.
 
     Raises:
         ValueError: what a user can mend. SystemExit: the run was asked to stop and has saved itself.
@@ -39,9 +39,13 @@ def train(settings: Train, run: Run) -> dict[str, Any] | None:
     facts = identity.identity(settings)
     if rank() > 0:  # the first process of the run keeps its folder
         return _fit(settings, run, facts, Reporter(None))
-    if folder.state(run, facts, settings.rerun) == "finished":
+    state = folder.state(run, facts, settings.rerun)
+    if state == "finished":
         print(f"finished before: {run.folder} (rerun=true starts it over)")
         return folder.result(run)
+    if state == "started" and settings.pause_at is not None and pause.reached(run.folder, settings.pause_at):
+        print(f"paused before: {run.folder} (without pause_at it goes on)")
+        return None
     with folder.locked(run.folder):
         folder.start(settings, run, facts, identity.fingerprint(facts))
         reporter = Reporter(run.folder / "train.log")

@@ -69,6 +69,20 @@ def test_statuses(tmp_path: Path) -> None:
     assert "resumes" in found["dead"].reason
 
 
+def test_a_run_that_a_race_dropped_says_where_and_one_that_ended_since_does_not(tmp_path: Path) -> None:
+    sweep = write_sweep(tmp_path / "sweep", {"random": [[4, 3], [4, 3]], "zip_tie": [[3, 2]]})
+    (sweep / "initializer=random,seed=0" / "result.json").unlink()
+    arms = {"initializer=random": ["initializer=random,seed=0", "initializer=random,seed=1"]}
+    record = {"arms": arms, "dropped": {"initializer=random": "at 1/4 of its steps: interval above 0"}}
+    (sweep / "racing.json").write_text(json.dumps(record))
+    found = {run.name: run for run in read([tmp_path]).runs}
+    assert {run.status for run in found.values()} == {"finished", "dropped"}
+    dropped = found["initializer=random,seed=0"]
+    assert dropped.status == "dropped" and "by the race, at 1/4 of its steps: interval above 0" in dropped.reason
+    (sweep / "racing.json").write_text("{")
+    assert any("racing.json" in problem for problem in read([tmp_path]).problems)
+
+
 def test_the_last_row_of_a_step_counts_and_kinds_are_merged(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", [4, 3, 2])
     with (run / "metrics.jsonl").open("a") as stream:
