@@ -61,7 +61,7 @@ class Study:
     """
 
     def __init__(
-        self, path: Path, axes: Sequence[Axis], how: Mapping[str, Any], facts: Mapping[str, Any], anew: bool = False
+        self, path: Path, axes: Sequence[Axis], how: Mapping[str, Any], facts: dict[str, Any], anew: bool = False
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.space = {axis.key: _distribution(axis) for axis in axes}
