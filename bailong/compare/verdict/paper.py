@@ -103,7 +103,7 @@ def figure(found: Sequence[Verdict]) -> Figure:
     """A row of axes for the tied and one for the untied runs: curves over a budget in log-steps, as the area is taken,
     with the probes as lines; and beside them Kendall's tau of each early order, where there is one."""
     ranked = any(verdict.taus for verdict in found)
-    drawing = Figure(figsize=(10.4 if ranked else 6.4, 3.4 * len(found)), layout="constrained")
+    drawing = Figure(figsize=(12.4 if ranked else 8.4, 3.4 * len(found)), layout="constrained")
     ratios = [1.5, 1] if ranked else [1]
     axes = drawing.subplots(len(found), len(ratios), squeeze=False, gridspec_kw={"width_ratios": ratios})
     look = styles(found[0].comparison.choices)
@@ -134,7 +134,11 @@ def _curves(ax: Axes, found: Verdict, look: dict[str, Style]) -> None:
     ax.set_xlabel("log2(1 + step); lines: probes", color=INK["--soft"], fontsize=9)
     ax.set_ylabel("bits per byte", color=INK["--soft"], fontsize=9)
     if ax.get_legend_handles_labels()[0]:
-        ax.legend(frameon=False, fontsize=8, labelcolor=INK["--ink"])
+        # Beside the curves, which fill the axes; in the order in which they end, as the eye meets them there.
+        ends = sorted(ax.get_lines()[: len(ax.get_legend_handles_labels()[0])], key=lambda line: -line.get_ydata()[-1])
+        ax.legend(
+            handles=ends, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8, labelcolor=INK["--ink"]
+        )
     else:
         ax.text(0.5, 0.5, "no finished run", ha="center", transform=ax.transAxes, color=INK["--soft"])
 
