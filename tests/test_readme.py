@@ -105,9 +105,10 @@ def own_corpus() -> Any:
 
 
 def first_values(overrides: list[str]) -> list[str]:
-    """One job of a sweep: the first value of each axis."""
+    """One job of a sweep: the first value of each axis, of an interval its lower end."""
     parsed = zip(overrides, OverridesParser.create().parse_overrides(overrides), strict=True)
-    return [f"{o.key_or_group}={next(o.sweep_string_iterator())}" if o.is_sweep_override() else w for w, o in parsed]
+    first = lambda o: next(o.sweep_string_iterator()) if o.is_discrete_sweep() else o.value().start  # noqa: E731
+    return [f"{o.key_or_group}={first(o)}" if o.is_sweep_override() else w for w, o in parsed]
 
 
 def composed(command: str, overrides: list[str]) -> Any:
