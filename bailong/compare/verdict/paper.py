@@ -133,9 +133,9 @@ def _curves(ax: Axes, found: Verdict, look: dict[str, Style]) -> None:
     ax.set_title(TIES[found.tied], loc="left", fontsize=10, color=INK["--ink"])
     ax.set_xlabel("log2(1 + step); lines: probes", color=INK["--soft"], fontsize=9)
     ax.set_ylabel("bits per byte", color=INK["--soft"], fontsize=9)
-    if ax.get_legend_handles_labels()[0]:
+    if curves := ax.get_legend_handles_labels()[0]:
         # Beside the curves, which fill the axes; in the order in which they end, as the eye meets them there.
-        ends = sorted(ax.get_lines()[: len(ax.get_legend_handles_labels()[0])], key=lambda line: -line.get_ydata()[-1])
+        ends = sorted(curves, key=lambda line: -float(np.asarray(line.get_ydata())[-1]))  # type: ignore[attr-defined]
         ax.legend(
             handles=ends, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8, labelcolor=INK["--ink"]
         )
