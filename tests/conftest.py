@@ -39,8 +39,10 @@ def pytest_collection() -> Iterator[Any]:
 LONG = (
     "app/test_forked.py",
     "app/test_guest.py",
+    "app/test_racing.py",
     "app/test_search.py",
     "test_gpu_step.py",
+    "test_gpu_bench_init.py",
     "app/test_launcher.py",
     "train/test_devices.py",
     "app/test_own.py",
