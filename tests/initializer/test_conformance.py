@@ -27,6 +27,8 @@ ELSEWHERE = {"random", "random_matched", "multivariate", "zip_tie_shuffled", "ex
     "chain_ridge",
     "token_distill",
     "ntp_rows",
+    "alpha_loss",
+    "zip_tie_map",
 }
 
 

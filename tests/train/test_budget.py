@@ -125,7 +125,8 @@ def test_trained_rows_are_counted_as_they_are(rows: str, tied: bool, linears: bo
     shape, new = tiny(), 7
     adapter = Adapter(name="x", linears=linears, rows=rows, rank=4, dropout=0.0)
     model = llama(shape, FULL, tied=tied, attention="eager")
-    real = adapters.add(model, adapter, seed=0, new=range(shape.vocabulary - new, shape.vocabulary))
+    grown = range(shape.vocabulary - new, shape.vocabulary)
+    real = adapters.add(model, adapter, seed=0, new=grown, parts=lambda: [[(i, 1.0)] for i in range(new)])
     counted = count_parameters(shape, shape.vocabulary, tied, adapter, "none", new)
     found = backbone.count(real)
     assert (counted.true, counted.packed, counted.trainable) == (found["true"], found["packed"], found["trainable"])
