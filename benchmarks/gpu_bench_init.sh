@@ -34,8 +34,8 @@ ARMS=(
 FULL="experiments=smollm2_zht data=wikipedia_zht data.held_out=0.25 data.evaluation_bytes=48_000
     data.evaluation_bytes_at_ends=200_000 stage.batch_size=16 stage.max_tokens=2_000_000 stage.epochs=null
     stage.evaluate_every_tokens=250_000 trainer.micro_batch=16 trainer.compile=none trainer.accelerator=cuda"
-TINY="experiments=tiny stage.max_steps=4 stage.batch_size=4 stage.context=64 stage.evaluate_every_tokens=500
-    data.folder=null data.evaluation_bytes=1500 evaluation_text_bytes=1500 trainer.accelerator=cpu"
+TINY="experiments=tiny stage.max_steps=4 stage.batch_size=4 trainer.micro_batch=4 stage.context=64
+    stage.evaluate_every_tokens=500 data.folder=null data.evaluation_bytes=1500 evaluation_text_bytes=1500 trainer.accelerator=cpu"
 COMPARING=30  # seconds that are kept for the comparison
 
 refuse() { echo "error: $*" >&2; exit 2; }

@@ -144,9 +144,11 @@ class Initializer(Knobs, group="initializer"):
         """Knobs that change nothing in a matrix of which nothing is said alone."""
         usual = {"rule": None, "norm": "none", "shuffle": type(self).shuffle, "calibrate": "none"}
         idle = [knob for knob, value in usual.items() if getattr(self, knob) == value]
-        # Runs that were made before there was such a knob have none of it.
-        windows = ["calibration.windows"] * (self.calibration.windows == Calibration.windows)
-        return [*idle, "left_out", *["calibration"] * ("calibrate" in idle), *windows]
+        if "calibrate" in idle:
+            idle.append("calibration")
+        elif self.calibration.windows == Calibration.windows:  # runs that were made before it was a knob have none
+            idle.append("calibration.windows")
+        return [*idle, "left_out"]
 
     def unheard(self) -> list[str]:
         """Knobs that change neither matrix, and so belong to no run's identity.

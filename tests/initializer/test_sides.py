@@ -90,8 +90,8 @@ def test_what_changes_nothing_is_told_apart_from_what_does() -> None:
     assert {"alpha", "base", "norm", "rule", "shuffle", "shrink", "text_bytes"} <= idle
     assert "alpha" not in ZipTie(alpha="first").idle() and "base" in ZipTie(alpha="first").idle()
     assert not {"alpha", "base", "heavier"} & set(ZipTie(alpha="exp").idle())
-    assert Random().idle() == ["rule", "norm", "shuffle", "calibrate", "left_out", "calibration"]
-    assert Random(calibrate="mass").idle() == ["rule", "norm", "shuffle", "left_out"]
+    assert Random().idle() == ["rule", "norm", "shuffle", "calibrate", "calibration", "left_out"]
+    assert Random(calibrate="mass").idle() == ["rule", "norm", "shuffle", "calibration.windows", "left_out"]
 
 
 def test_what_one_matrix_hears_is_told_apart_too() -> None:
