@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,6 +16,9 @@ from bailong.model.settings import Adapter
 from bailong.model.storage import keep
 from bailong.model.tie import is_tied
 
+#: what new rows are made of, when it is asked for (bailong.model.rows.composition)
+Parts = Callable[[], list[list[tuple[int, float]]]]
+
 
 def add(
     model: Any,
@@ -22,7 +26,7 @@ def add(
     seed: int,
     storage: str = "nf4",
     new: range = range(0),
-    parts: Callable[[], list[list[tuple[int, float]]]] | None = None,
+    parts: Parts | None = None,
 ) -> Any:
     """The model with its base frozen and LoRA added, in training mode; the base model itself without adapters.
 
@@ -60,14 +64,6 @@ def add(
             f"adapter.rows={settings.rows} is not accepted with adapter={settings.name} here: there is no new row, and "
             "nothing would be trained; accepted: lora, shared or full"
         )
-
-    def rows(matrix: nn.Parameter) -> Rows:
-        assert trained is not None
-        if settings.rows == "composed":
-            assert parts is not None, "what rows are made of must be known"
-            return ComposedRows(matrix, trained.start, trained.stop, parts())
-        return Rows(matrix, trained.start, trained.stop)
-
     pair = _pair(model) if settings.pair and trained is None else []
     pair = [
         name for name in pair if settings.rows != "shared" or name == _name_of(model, model.get_output_embeddings())
@@ -77,7 +73,7 @@ def add(
         for parameter in model.parameters():
             parameter.requires_grad_(False)
         keep(model, storage)
-        train_rows(model, rows)
+        train_rows(model, partial(_rows, settings, trained, parts))
         return model.train()
     config = LoraConfig(
         r=settings.rank,
@@ -96,11 +92,19 @@ def add(
     keep(adapted, storage)
     fuse(adapted, Masks(), settings.shared_dropout)
     if trained:
-        train_rows(adapted.get_base_model(), rows)
+        train_rows(adapted.get_base_model(), partial(_rows, settings, trained, parts))
     elif settings.rows == "shared" and settings.pair:
         share_adapter(adapted.get_base_model())
     # from_pretrained leaves a model in evaluation mode, where gradient checkpointing is silently off
     return adapted.train()
+
+
+def _rows(settings: Adapter, trained: range, parts: Parts | None, matrix: nn.Parameter) -> Rows:
+    """The rows of a matrix that are trained themselves."""
+    if settings.rows == "composed":
+        assert parts is not None, "what rows are made of must be known"
+        return ComposedRows(matrix, trained.start, trained.stop, parts())
+    return Rows(matrix, trained.start, trained.stop)
 
 
 def require_targets(model: Any, settings: Adapter) -> None:
