@@ -216,22 +216,27 @@ class Initializer(Knobs, group="initializer"):
         return made.to(old.dtype)
 
 
+def end_to_end(bags: list[list[tuple[int, Any]]]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Bags as `embedding_bag` has them: the ids of all, where each bag begins, and what stands beside each id."""
+    import torch
+
+    ids = torch.tensor([i for bag in bags for i, _ in bag], dtype=torch.long)
+    starts = torch.tensor([0, *itertools.accumulate(map(len, bags))][:-1])
+    return ids, starts, torch.tensor([beside for bag in bags for _, beside in bag])
+
+
 def weighted(old: torch.Tensor, parts: list[Parts], equal: bool = False) -> torch.Tensor:
     """For each token the sum of its parts by their weights, [len(parts), d] in float32 on the device of `old`.
 
     `equal` says that all weights of a token are the same; their mean is taken, which is one rounding less.
     """
-    import torch
     from torch.nn.functional import embedding_bag
 
     # Sorted, because float addition is not: else the rows of two anagrams would differ in their last bits,
     # and a count of equal rows would miss them.
-    bags = [sorted(bag) for bag in parts]
-    ids = torch.tensor([i for bag in bags for i, _ in bag], device=old.device)
-    starts = torch.tensor([0, *itertools.accumulate(map(len, bags))][:-1], device=old.device)
+    ids, starts, shares = (flat.to(old.device) for flat in end_to_end([sorted(bag) for bag in parts]))
     if equal:
         return embedding_bag(ids, old.float(), starts, mode="mean")
-    shares = torch.tensor([weight for bag in bags for _, weight in bag], device=old.device)
     return embedding_bag(ids, old.float(), starts, mode="sum", per_sample_weights=shares)
 
 

@@ -9,15 +9,13 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import nn
 
+from bailong.initializer.base import Parts
 from bailong.model.dropout import Masks
 from bailong.model.lora import fuse
-from bailong.model.rows import ComposedRows, Rows, share_adapter, train_rows
+from bailong.model.rows import ComposedRows, FreeRows, Rows, share_adapter, train_rows
 from bailong.model.settings import Adapter
 from bailong.model.storage import keep
 from bailong.model.tie import is_tied
-
-#: what new rows are made of, when it is asked for (bailong.model.rows.composition)
-Parts = Callable[[], list[list[tuple[int, float]]]]
 
 
 def add(
@@ -26,7 +24,7 @@ def add(
     seed: int,
     storage: str = "nf4",
     new: range = range(0),
-    parts: Parts | None = None,
+    parts: Callable[[], list[Parts]] | None = None,
 ) -> Any:
     """The model with its base frozen and LoRA added, in training mode; the base model itself without adapters.
 
@@ -99,12 +97,12 @@ def add(
     return adapted.train()
 
 
-def _rows(settings: Adapter, trained: range, parts: Parts | None, matrix: nn.Parameter) -> Rows:
+def _rows(settings: Adapter, trained: range, parts: Callable[[], list[Parts]] | None, matrix: nn.Parameter) -> Rows:
     """The rows of a matrix that are trained themselves."""
     if settings.rows == "composed":
         assert parts is not None, "what rows are made of must be known"
         return ComposedRows(matrix, trained.start, trained.stop, parts())
-    return Rows(matrix, trained.start, trained.stop)
+    return FreeRows(matrix, trained.start, trained.stop)
 
 
 def require_targets(model: Any, settings: Adapter) -> None:

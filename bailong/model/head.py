@@ -254,8 +254,7 @@ def head_loss(
     the mode (train or eval) of the head's own dropout module.
     """
     if isinstance(head, RowsHead):
-        head.rows.write()
-        own: dict[str, Any] = {"rows": head.rows.values(), "first": head.rows.first}
+        own: dict[str, Any] = {"rows": head.rows.written(), "first": head.rows.first}
         return fused_cross_entropy(
             hidden, head.base_layer.weight, targets, logits=logits, chunk=chunk, kept=kept, **own
         )

@@ -14,7 +14,6 @@ the paper's weight function fitted by the loss.
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,9 +21,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bailong.initializer.base import end_to_end
 from bailong.model import adapters
 from bailong.model.head import IGNORE, model_loss
-from bailong.model.rows import Rows, train_rows, unwrap
+from bailong.model.rows import FreeRows, Rows, train_rows, unwrap
 from bailong.model.score import pad
 from bailong.model.states import spelled
 
@@ -51,15 +51,13 @@ class MappedRows(Rows):
 
     def __init__(self, matrix: nn.Parameter, first: int, end: int, pieces: list[list[int]], whole: bool) -> None:
         super().__init__(matrix, first, end)
-        self.start, width = self.trained.detach(), matrix.shape[1]
-        del self.trained
+        self.start, width = self.begun(), matrix.shape[1]
         self.old = matrix.detach()[:first].float()
         place = {(n, i): n * (n - 1) // 2 + i for n in range(1, PLACES + 1) for i in range(n)}
         bags = [[(ids[i], place[len(ids), i]) for i in range(len(ids))] if len(ids) <= PLACES else [] for ids in pieces]
         device = matrix.device
-        self.ids = torch.tensor([piece for bag in bags for piece, _ in bag], device=device, dtype=torch.long)
-        self.places = torch.tensor([at for bag in bags for _, at in bag], device=device, dtype=torch.long)
-        self.offsets = torch.tensor([0, *itertools.accumulate(map(len, bags))][:-1], device=device)
+        self.ids, self.offsets, places = (flat.to(device) for flat in end_to_end(bags))
+        self.places = places.long()  # of none at all torch makes fractions
         self.weights = nn.Parameter(torch.zeros(len(place), device=device))
         self.low = self.high = self.shift = None
         if whole:
@@ -90,7 +88,7 @@ def learn(
 
     def rows(matrix: nn.Parameter) -> Rows:
         mapped = kind in ("map", "alpha_loss")
-        return MappedRows(matrix, named, end, pieces, kind == "map") if mapped else Rows(matrix, named, end)
+        return MappedRows(matrix, named, end, pieces, kind == "map") if mapped else FreeRows(matrix, named, end)
 
     wanted = {name: p.requires_grad for name, p in model.named_parameters()}
     training = model.training

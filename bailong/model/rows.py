@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bailong.initializer.base import Parts, end_to_end
 from bailong.model.tie import is_tied
 
 if TYPE_CHECKING:  # its import takes seconds, and who only reads a model does without
@@ -29,7 +30,7 @@ if TYPE_CHECKING:  # its import takes seconds, and who only reads a model does w
 
 
 class Rows(nn.Module):
-    """Some rows of a matrix as a parameter.
+    """Some rows of a matrix that are learned; `values` says how they follow from what is learned.
 
     Args:
         matrix: [V, d], frozen. first, end: the rows from the first to the one before the end.
@@ -38,20 +39,36 @@ class Rows(nn.Module):
     def __init__(self, matrix: nn.Parameter, first: int, end: int) -> None:
         super().__init__()
         self.first, self.end = first, end
-        self.trained = nn.Parameter(matrix.detach()[first:end].float().clone())
         self._matrix = [matrix]  # not a parameter of this module
+
+    def begun(self) -> Tensor:
+        """A copy of the rows as the matrix has them, [end - first, d] in float32."""
+        return self._matrix[0].detach()[self.first : self.end].float().clone()
 
     def values(self) -> Tensor:
         """The rows as they stand, [end - first, d], with their gradient."""
+        raise NotImplementedError
+
+    def written(self) -> Tensor:
+        """`values`, put where they belong in the matrix; through `data`: autograd keeps nothing that holds other
+        rows."""
+        values = self.values()
+        self._matrix[0].data[self.first : self.end].copy_(values.detach())
+        return values
+
+
+class FreeRows(Rows):
+    """Rows that are a parameter."""
+
+    def __init__(self, matrix: nn.Parameter, first: int, end: int) -> None:
+        super().__init__(matrix, first, end)
+        self.trained = nn.Parameter(self.begun())
+
+    def values(self) -> Tensor:
         return self.trained
 
-    def write(self) -> None:
-        """Put them where they belong in the matrix; through `data`: autograd keeps nothing that holds other rows."""
-        with torch.no_grad():
-            self._matrix[0].data[self.first : self.end].copy_(self.values())
 
-
-class ComposedRows(Rows):
+class ComposedRows(FreeRows):
     """Rows z_t + sum_u w_tu d_u: a parameter d of each new token, at first 0, which moves every row that it is part of.
 
     Args:
@@ -63,27 +80,20 @@ class ComposedRows(Rows):
     offsets: Tensor
     shares: Tensor
 
-    def __init__(self, matrix: nn.Parameter, first: int, end: int, parts: list[list[tuple[int, float]]]) -> None:
+    def __init__(self, matrix: nn.Parameter, first: int, end: int, parts: list[Parts]) -> None:
         super().__init__(matrix, first, end)
         assert len(parts) == end - first
-        start = self.trained.detach().clone()
+        held = (self.begun(), *end_to_end(parts))
+        for name, tensor in zip(("start", "ids", "offsets", "shares"), held, strict=True):
+            self.register_buffer(name, tensor.to(matrix.device), persistent=False)
         self.trained.data.zero_()
-        sizes = torch.tensor([0, *(len(of) for of in parts)][:-1])
-        held = {
-            "start": start,
-            "ids": torch.tensor([i for of in parts for i, _ in of]),
-            "offsets": sizes.cumsum(0),
-            "shares": torch.tensor([weight for of in parts for _, weight in of]),
-        }
-        for name, tensor in held.items():
-            self.register_buffer(name, tensor.to(start.device), persistent=False)
 
     def values(self) -> Tensor:
         moved = F.embedding_bag(self.ids, self.trained, self.offsets, mode="sum", per_sample_weights=self.shares)
         return self.start + moved
 
 
-def composition(halves: dict[int, tuple[int, int]], first: int, surfaces: list[bytes]) -> list[list[tuple[int, float]]]:
+def composition(halves: dict[int, tuple[int, int]], first: int, surfaces: list[bytes]) -> list[Parts]:
     """What each new token is made of: itself, and its halves' parts by half their weight.
 
     Halves that are no text by themselves, bytes of a character, are left out: what they are part of has little in
@@ -132,13 +142,13 @@ class RowsEmbedding(_WithRows):
     """An embedding of which some rows are trained."""
 
     def forward(self, ids: Tensor) -> Tensor:
-        self.rows.write()
+        values = self.rows.written()
         found = self.base_layer(ids)
         if not torch.is_grad_enabled():
             return found
         place = ids - self.rows.first
         inside = (place >= 0) & (ids < self.rows.end)
-        picked = F.embedding(place.clamp(0, self.rows.end - self.rows.first - 1), self.rows.values())
+        picked = F.embedding(place.clamp(0, self.rows.end - self.rows.first - 1), values)
         return torch.where(inside[..., None], _scaled(self.base_layer, picked.to(found.dtype)), found)
 
 
@@ -147,10 +157,9 @@ class RowsHead(_WithRows):
 
     def forward(self, states: Tensor) -> Tensor:
         weight, rows = self.base_layer.weight, self.rows
+        values = rows.written().to(weight.dtype)
         if not torch.is_grad_enabled():
-            rows.write()
             return F.linear(states, weight)
-        values = rows.values().to(weight.dtype)
         return F.linear(states, torch.cat([weight[: rows.first], values, weight[rows.end :]]))
 
 
@@ -207,8 +216,8 @@ def unwrap(model: Any, delta: Callable[[Any], Tensor]) -> None:
     """
     embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
     if isinstance(embedding, RowsEmbedding):
-        embedding.rows.write()
-        head.rows.write()
+        embedding.rows.written()
+        head.rows.written()
         model.set_output_embeddings(head.base_layer)
     elif isinstance(embedding, SharedEmbedding):
         embedding.weight.data += delta(head)

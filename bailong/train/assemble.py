@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from bailong.initializer.base import Parts
 from bailong.initializer.context import Context
 from bailong.model import adapters, backbone
 from bailong.model.architecture import positions
@@ -147,7 +148,7 @@ def assemble(
         )
     new = range(new_from, new_from + (grown.added if grown else 0))
 
-    def parts() -> list[list[tuple[int, float]]]:
+    def parts() -> list[Parts]:
         known = context() if context else Context([], [])
         return composition(known.halves(), new_from, known.new)
 

@@ -14,7 +14,7 @@ from bailong.model import adapters
 from bailong.model.backbone import assert_unpacked
 from bailong.model.compiled import uncompiled
 from bailong.model.dropout import masks_of
-from bailong.model.rows import Rows
+from bailong.model.rows import FreeRows
 from bailong.run.process import Stopping
 from bailong.train import checkpoint, evaluation, forward, optim, pause, schedule
 from bailong.train.assemble import Assembled
@@ -66,7 +66,7 @@ class Training(pl.LightningModule):
     # --- Lightning's hooks, in the order in which they happen
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        own = [module.trained for module in self.model.modules() if isinstance(module, Rows)]
+        own = [module.trained for module in self.model.modules() if isinstance(module, FreeRows)]
         parameters, pair = self.parameters_by_name.values(), adapters.of_pair(self.model)
         return optim.build(parameters, self.settings.optimizer, self.device, pair, own)
 

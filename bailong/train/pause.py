@@ -7,12 +7,11 @@ would be a row of its record that an unbroken run has not. Import-light: a sweep
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bailong.run import journal, metrics
+from bailong.run import files, journal, metrics
 from bailong.run.progress import Reporter
 from bailong.train import starts
 from bailong.train.settings import Train
@@ -40,7 +39,7 @@ def reached(folder: Path, share: float) -> bool:
 def total_steps(folder: Path) -> int | None:
     """Optimizer steps of the whole run, as its result or its last start told; None where neither did yet."""
     if (folder / "result.json").exists():
-        return json.loads((folder / "result.json").read_text())["steps"]
+        return files.read_object(folder / "result.json")["steps"]
     rows = journal.read(folder / starts.NAME, damaged="stop")
     return rows[-1].get("of") if rows else None
 

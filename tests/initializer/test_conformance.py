@@ -22,7 +22,12 @@ from tests.initializer.test_contract import NAMES, make
 
 GIVEN = json.loads(conformance.FILE.read_text(encoding="utf-8"))
 #: presets whose rows are drawn, learned from a model or read from a file
-ELSEWHERE = {"random", "random_matched", "multivariate", "zip_tie_shuffled", "external"} | {
+ELSEWHERE = {
+    "random",
+    "random_matched",
+    "multivariate",
+    "zip_tie_shuffled",
+    "external",
     "zip_tie_mass",
     "chain_ridge",
     "token_distill",
