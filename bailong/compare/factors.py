@@ -20,6 +20,8 @@ from bailong.report.units import plural
 #: what a step may change: at the end of the run
 METRIC = "bpb_final"
 RANK, ALPHA = "adapter.rank", "adapter.alpha"
+#: corners that are told; a dozen names and four ways to train them make a page of sentences that nobody asked for
+MOST = 4
 
 
 @dataclass(frozen=True)
@@ -71,10 +73,18 @@ def every_finding(comparison: Comparison) -> Iterator[tuple[str, str]]:
 
 
 def findings(comparison: Comparison) -> Iterator[tuple[str, str]]:
-    """(the question, what came out) for each corner."""
-    for corner in corners(comparison):
-        words = [key.rpartition(".")[2] for key in corner.keys]
-        yield f"{words[1]} or {words[0]}?", " ".join([*_steps(corner, words), _verdict(corner, words), *_scale(corner)])
+    """(the question, what came out) for each corner; of more than `MOST` how many there are."""
+    found = list(corners(comparison))
+    words = [key.rpartition(".")[2] for key in comparison.by]
+    question = f"{words[-1]} or {words[0]}?"
+    if len(found) > MOST:
+        yield (
+            question,
+            f"{len(found)} times a step in either begins at one choice; {MOST} are told at most: give fewer runs.",
+        )
+        return
+    for corner in found:
+        yield question, " ".join([*_steps(corner, words), _verdict(corner, words), *_scale(corner)])
 
 
 def _steps(corner: Corner, words: Sequence[str]) -> Iterator[str]:

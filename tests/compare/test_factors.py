@@ -79,6 +79,16 @@ def test_of_a_grid_the_corners_at_the_baseline_are_told(tmp_path):
     assert {corner.values[1][0] for corner in found} == {"8", "32"}
 
 
+def test_more_corners_than_anyone_would_read_are_counted(tmp_path, monkeypatch):
+    ranks = {f"r{rank}_a32": (rank, 32) for rank in (4, 8, 16)} | {f"r16_a{alpha}": (16, alpha) for alpha in (48, 64)}
+    monkeypatch.setattr("tests.compare.test_factors.SETTINGS", ranks)
+    ends = {name: [2.0 + i / 10, 2.1 + i / 10] for i, name in enumerate(ranks)}
+    assert len(list(factors.findings(sweep(tmp_path / "four", ends)))) == 4  # two ranks by two alphas
+    ranks["r2_a32"] = (2, 32)
+    ((question, said),) = factors.findings(sweep(tmp_path / "six", ends | {"r2_a32": [2.6, 2.7]}))
+    assert question == "alpha or rank?" and said.startswith("6 times") and "give fewer runs" in said
+
+
 def test_only_pairs_that_all_three_have_count(tmp_path):
     (corner,) = factors.corners(sweep(tmp_path, APART | {"r16_a48": [1.80, 1.91]}))
     assert corner.more.estimate.n == corner.effects[0].estimate.n == 2
