@@ -5,7 +5,8 @@
 The models are folders that `bailong-export` made, each with its tokenizer; the text is what a run holds out, the
 beginning of each document. A character stands *again* where it and the one before it stood side by side before in
 the document. What a token costs is spread evenly over its characters, so that any two tokenizers can be compared; where
-several tokens are one character, it has the cost of all.
+several tokens are one character, it has the cost of all. Beside each model but the first: how far it is from that one,
+and the 95 % interval of a paired bootstrap over documents.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bailong.data import tokens
+from bailong.evaluate import bootstrap
 from bailong.train.settings import load
+
+RESAMPLES = 10_000
 
 
 def main() -> int:
@@ -37,15 +41,43 @@ def main() -> int:
     data = load(options.run).data
     data = dataclasses.replace(data, evaluation_bytes=4 * options.bytes, evaluation_bytes_at_ends=None)
     texts = first_bytes([text[: options.characters] for text in tokens.split(data)[1]], options.bytes)
-    again = np.concatenate([repeated(text) for text in texts])
-    sizes = np.concatenate([[len(character.encode()) for character in text] for text in texts])
-    print(f"{len(texts)} documents, {sizes.sum():,} bytes, {sizes[again].sum() / sizes.sum():.1%} of them again\n")
-    print("| model | bits per byte | not before | again |\n|---|---:|---:|---:|")
+    again = [repeated(text) for text in texts]
+    sizes = parts_of([np.array([len(character.encode()) for character in text]) for text in texts], again)
+    share = sizes[:, 2].sum() / sizes[:, 0].sum()
+    print(f"{len(texts)} documents, {sizes[:, 0].sum():,.0f} bytes, {share:.1%} of them again\n")
+    print("| model | bits per byte | not before | again |\n|---|---|---|---|")
+    first: np.ndarray | None = None
     for folder in options.models:
-        costs = costs_of(folder, texts) / math.log(2)
-        parts = [costs[which].sum() / sizes[which].sum() for which in (again | ~again, ~again, again)]
-        print(f"| `{Path(folder).name}` | " + " | ".join(f"{part:.3f}" for part in parts) + " |", flush=True)
+        costs = parts_of(costs_of(folder, texts), again) / math.log(2)
+        cells = [f"{value:.3f}" for value in costs.sum(0) / sizes.sum(0)]
+        if first is None:
+            first = costs
+        else:
+            apart = differences(first, costs, sizes)
+            cells = [
+                f"{a} ({mean:+.3f}, {low:+.3f} to {high:+.3f})"
+                for a, (mean, low, high) in zip(cells, apart, strict=True)
+            ]
+        print(f"| `{Path(folder).name}` | {' | '.join(cells)} |", flush=True)
     return 0
+
+
+def parts_of(values: Sequence[np.ndarray], again: Sequence[np.ndarray]) -> np.ndarray:
+    """Sums over the characters of each document: all, those that did not stand before, and those that did, [n, 3]."""
+    pairs = zip(values, again, strict=True)
+    return np.array([[one.sum(), one[~met].sum(), one[met].sum()] for one, met in pairs], dtype=float)
+
+
+def differences(first: np.ndarray, second: np.ndarray, sizes: np.ndarray) -> list[tuple[float, float, float]]:
+    """Second minus first of each part, and its 95 % interval: documents are drawn again, with both models at once.
+
+    Args:
+        first, second, sizes: [n, 3], bits and bytes of each document.
+    """
+    drawn = bootstrap.sums(np.hstack([second - first, sizes]), RESAMPLES, bootstrap.generator(0, "repeated_text"))
+    with np.errstate(invalid="ignore", divide="ignore"):  # a draw of documents that repeat nothing
+        lows, highs = np.nanquantile(drawn[:, :3] / drawn[:, 3:], [0.025, 0.975], axis=0)
+    return list(zip((second - first).sum(0) / sizes.sum(0), lows, highs, strict=True))
 
 
 def first_bytes(texts: Sequence[str], most: int) -> list[str]:
@@ -65,11 +97,11 @@ def repeated(text: str) -> np.ndarray:
     return found
 
 
-def costs_of(folder: str, texts: Sequence[str]) -> np.ndarray:
-    """Nats of each character of all texts, in their order."""
+def costs_of(folder: str, texts: Sequence[str]) -> list[np.ndarray]:
+    """Nats of each character of each text."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
-    return np.concatenate([spread(text, *of_tokens(model, tokenizer, text)) for text in texts])
+    return [spread(text, *of_tokens(model, tokenizer, text)) for text in texts]
 
 
 @torch.no_grad()

@@ -41,3 +41,18 @@ def test_all_characters_together_cost_what_the_tokens_cost(bench, name):
     assert len(nats) == ids.shape[1] - 1 and nats.sum() == pytest.approx(float(whole), rel=1e-5)
     costs = repeated_text.spread(text, places, nats)
     assert len(costs) == len(text) and (costs > 0).all() and costs.sum() == pytest.approx(float(whole), rel=1e-5)
+
+
+def test_differences_are_of_all_documents_and_their_interval_of_documents_drawn_again():
+    sizes = np.array([[10.0, 6.0, 4.0]] * 30)
+    first = np.array([[20.0, 12.0, 8.0]] * 30)
+    found = repeated_text.differences(first, first + sizes * [0.5, 0.25, 1.0], sizes)
+    assert np.allclose(found, [[0.5] * 3, [0.25] * 3, [1.0] * 3])  # the same in every document
+    noise = np.random.default_rng(0).normal(0, 2, (30, 3))
+    apart = repeated_text.differences(first, first + noise, sizes)
+    for (mean, low, high), part, size in zip(apart, noise.T, sizes.T, strict=True):
+        half = 1.96 * part.std() / size[0] / 30**0.5
+        assert mean == pytest.approx(part.sum() / size.sum())
+        assert (mean - low, high - mean) == (pytest.approx(half, rel=0.1), pytest.approx(half, rel=0.1))
+    texts, again = ["abab", "abc"], [repeated_text.repeated(text) for text in ("abab", "abc")]
+    assert repeated_text.parts_of([np.arange(len(text)) for text in texts], again).tolist() == [[6, 3, 3], [3, 3, 0]]
