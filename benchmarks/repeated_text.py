@@ -23,10 +23,10 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bailong.data import tokens
-from bailong.evaluate import bootstrap
+from bailong.evaluate.bootstrap import Resampling
 from bailong.train.settings import load
 
-RESAMPLES = 10_000
+RESAMPLING = Resampling(resamples=10_000, seed=0)
 
 
 def main() -> int:
@@ -55,7 +55,7 @@ def main() -> int:
         else:
             apart = differences(first, costs, sizes)
             cells = [
-                f"{a} ({mean:+.3f}, {low:+.3f} to {high:+.3f})"
+                f"{a} ({mean:+.3f}" + (")" if low is None else f", {low:+.3f} to {high:+.3f})")
                 for a, (mean, low, high) in zip(cells, apart, strict=True)
             ]
         print(f"| `{Path(folder).name}` | {' | '.join(cells)} |", flush=True)
@@ -68,16 +68,20 @@ def parts_of(values: Sequence[np.ndarray], again: Sequence[np.ndarray]) -> np.nd
     return np.array([[one.sum(), one[~met].sum(), one[met].sum()] for one, met in pairs], dtype=float)
 
 
-def differences(first: np.ndarray, second: np.ndarray, sizes: np.ndarray) -> list[tuple[float, float, float]]:
-    """Second minus first of each part, and its 95 % interval: documents are drawn again, with both models at once.
+def differences(
+    first: np.ndarray, second: np.ndarray, sizes: np.ndarray
+) -> list[tuple[float, float | None, float | None]]:
+    """Second minus first of each part, and its 95 % interval: documents are drawn again, with both models at once. One
+    document has no interval.
 
     Args:
         first, second, sizes: [n, 3], bits and bytes of each document.
     """
-    drawn = bootstrap.sums(np.hstack([second - first, sizes]), RESAMPLES, bootstrap.generator(0, "repeated_text"))
-    with np.errstate(invalid="ignore", divide="ignore"):  # a draw of documents that repeat nothing
-        lows, highs = np.nanquantile(drawn[:, :3] / drawn[:, 3:], [0.025, 0.975], axis=0)
-    return list(zip((second - first).sum(0) / sizes.sum(0), lows, highs, strict=True))
+    drawn = RESAMPLING.sums(np.hstack([second - first, sizes]), "repeated_text")
+    drawn = drawn[drawn[:, 3:].min(1) > 0]  # a draw of documents that repeat nothing has no such part
+    means = (second - first).sum(0) / sizes.sum(0)
+    found = [RESAMPLING.apart(mean, drawn[:, i] / drawn[:, 3 + i], len(sizes)) for i, mean in enumerate(means)]
+    return [(one["mean"], one["low"], one["high"]) for one in found]
 
 
 def first_bytes(texts: Sequence[str], most: int) -> list[str]:
